@@ -59,8 +59,14 @@ pub struct Chat<'a> {
 
 impl<'a> Chat<'a> {
     pub fn new(prompt: &'a Prompt, directives: &'a Directives) -> Self {
-        let replies = (0..prompt.choices).map(|index| Reply::to(prompt, directives, index)).collect();
-        Self { prompt, directives, replies }
+        let replies = (0..prompt.choices)
+            .map(|index| Reply::to(prompt, directives, index))
+            .collect();
+        Self {
+            prompt,
+            directives,
+            replies,
+        }
     }
 
     /// The whole answer.
@@ -78,8 +84,12 @@ impl<'a> Chat<'a> {
     /// The answer as a stream.
     pub fn stream(&self, pace: &mut Pace) -> Result<Plan, serde_json::Error> {
         let mut sse = Sse::new(self.directives);
-        let mut choices: Vec<std::vec::IntoIter<Delta>> =
-            self.replies.iter().enumerate().map(|(i, reply)| self.deltas(i, reply).into_iter()).collect();
+        let mut choices: Vec<std::vec::IntoIter<Delta>> = self
+            .replies
+            .iter()
+            .enumerate()
+            .map(|(i, reply)| self.deltas(i, reply).into_iter())
+            .collect();
         let fail_after = self.directives.count("status").and(self.directives.count("after"));
         let mut sent = 0;
         loop {
@@ -92,11 +102,17 @@ impl<'a> Chat<'a> {
                     let error = json!({"error": {"message": "The server had an error while processing your request.",
                         "type": "server_error", "param": null, "code": "server_error"}});
                     sse.data(pace.token(), &error.to_string());
-                    return Ok(Plan { frames: sse.into_frames(), end: End::Finish });
+                    return Ok(Plan {
+                        frames: sse.into_frames(),
+                        end: End::Finish,
+                    });
                 }
                 let usage = self.prompt.include_usage.then_some(Value::Null);
                 let chunk = self.envelope("chat.completion.chunk", vec![delta], usage)?;
-                sse.data(if sent == 0 { Duration::ZERO } else { pace.token() }, &serde_json::to_string(&chunk)?);
+                sse.data(
+                    if sent == 0 { Duration::ZERO } else { pace.token() },
+                    &serde_json::to_string(&chunk)?,
+                );
                 sent += 1;
             }
         }
@@ -107,12 +123,24 @@ impl<'a> Chat<'a> {
         if !self.directives.on("no_done") {
             sse.data(Duration::ZERO, "[DONE]");
         }
-        Ok(Plan { frames: sse.into_frames(), end: End::Finish })
+        Ok(Plan {
+            frames: sse.into_frames(),
+            end: End::Finish,
+        })
     }
 
-    fn envelope<C>(&self, object: &'a str, choices: Vec<C>, usage: Option<Value>) -> Result<Envelope<'a, C>, serde_json::Error> {
+    fn envelope<C>(
+        &self,
+        object: &'a str,
+        choices: Vec<C>,
+        usage: Option<Value>,
+    ) -> Result<Envelope<'a, C>, serde_json::Error> {
         let mut seed = Seed::of(self.prompt.user.as_bytes());
-        let extra = self.directives.on("extra").then(|| RawValue::from_string(EXTRA.to_owned())).transpose()?;
+        let extra = self
+            .directives
+            .on("extra")
+            .then(|| RawValue::from_string(EXTRA.to_owned()))
+            .transpose()?;
         Ok(Envelope {
             id: format!("chatcmpl-{}", seed.word(29)),
             object,
@@ -164,14 +192,22 @@ impl<'a> Chat<'a> {
     }
 
     fn deltas(&self, index: usize, reply: &Reply) -> Vec<Delta> {
-        let delta = |delta: Value| Delta { index, delta, logprobs: Value::Null, finish_reason: None };
+        let delta = |delta: Value| Delta {
+            index,
+            delta,
+            logprobs: Value::Null,
+            finish_reason: None,
+        };
         let content = if reply.text.is_some() { json!("") } else { Value::Null };
         let mut deltas = vec![delta(json!({"role": "assistant", "content": content, "refusal": null}))];
         for piece in reply.reasoning.iter().flat_map(|text| self.cut(text)) {
             deltas.push(delta(json!({"reasoning_content": piece})));
         }
         for piece in reply.text.iter().flat_map(|text| self.cut(text)) {
-            deltas.push(Delta { logprobs: self.logprobs(Some(piece)), ..delta(json!({"content": piece})) });
+            deltas.push(Delta {
+                logprobs: self.logprobs(Some(piece)),
+                ..delta(json!({"content": piece}))
+            });
         }
         for piece in reply.refusal.iter().flat_map(|text| self.cut(text)) {
             deltas.push(delta(json!({"refusal": piece})));
@@ -181,16 +217,22 @@ impl<'a> Chat<'a> {
                 "function": {"name": call.name, "arguments": ""}});
             deltas.push(delta(json!({"tool_calls": [first]})));
             for piece in self.cut(&call.arguments) {
-                deltas.push(delta(json!({"tool_calls": [{"index": at, "function": {"arguments": piece}}]})));
+                deltas.push(delta(
+                    json!({"tool_calls": [{"index": at, "function": {"arguments": piece}}]}),
+                ));
             }
         }
-        deltas.push(Delta { finish_reason: Some(reply.finish), ..delta(json!({})) });
+        deltas.push(Delta {
+            finish_reason: Some(reply.finish),
+            ..delta(json!({}))
+        });
         deltas
     }
 }
 
 /// Fields that no version of OpenAI's API has, written as few serialisers would.
-const EXTRA: &str = r#"{ "big":123456789012345678901234567890, "float" : 1.50E+2,"esc":"\u0041\/\u00e9", "twice":1,"twice":2 }"#;
+const EXTRA: &str =
+    r#"{ "big":123456789012345678901234567890, "float" : 1.50E+2,"esc":"\u0041\/\u00e9", "twice":1,"twice":2 }"#;
 
 fn message(reply: &Reply) -> Value {
     let mut message = json!({"role": "assistant", "content": reply.text, "refusal": reply.refusal, "annotations": []});
@@ -221,5 +263,8 @@ pub fn logprob(token: &str, top: usize) -> Value {
 
 /// A plan for a whole JSON answer.
 pub fn whole(text: String, pace: &mut Pace, tokens: u64) -> Plan {
-    Plan { frames: vec![(pace.tokens(tokens), Bytes::from(text))], end: End::Finish }
+    Plan {
+        frames: vec![(pace.tokens(tokens), Bytes::from(text))],
+        end: End::Finish,
+    }
 }

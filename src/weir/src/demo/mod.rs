@@ -6,6 +6,7 @@
 //!
 //! Nothing here knows the rest of the binary: it gets addresses and says what happened.
 
+pub mod drive;
 pub mod upstream;
 
 mod chat;
@@ -15,6 +16,7 @@ mod pace;
 mod plan;
 mod prompt;
 mod reply;
+mod script;
 mod seed;
 mod sse;
 mod topics;

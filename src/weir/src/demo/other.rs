@@ -16,13 +16,24 @@ use super::words;
 
 /// Models that `/v1/models` lists.
 const MODELS: &[&str] = &[
-    "gpt-4o-mini", "gpt-4o", "gpt-4.1", "gpt-4.1-mini", "o4-mini", "text-embedding-3-small", "text-embedding-3-large",
-    "gpt-3.5-turbo-instruct", "tts-1", "omni-moderation-latest", "demo-reasoner",
+    "gpt-4o-mini",
+    "gpt-4o",
+    "gpt-4.1",
+    "gpt-4.1-mini",
+    "o4-mini",
+    "text-embedding-3-small",
+    "text-embedding-3-large",
+    "gpt-3.5-turbo-instruct",
+    "tts-1",
+    "omni-moderation-latest",
+    "demo-reasoner",
 ];
 
 /// `/v1/completions`, whole or streamed.
 pub fn completion(prompt: &Prompt, directives: &Directives, pace: &mut Pace) -> Plan {
-    let replies: Vec<Reply> = (0..prompt.choices).map(|index| Reply::to(prompt, directives, index)).collect();
+    let replies: Vec<Reply> = (0..prompt.choices)
+        .map(|index| Reply::to(prompt, directives, index))
+        .collect();
     let id = format!("cmpl-{}", Seed::of(prompt.user.as_bytes()).word(29));
     let envelope = |choices: Vec<Value>| {
         json!({"id": id, "object": "text_completion", "created": CREATED, "model": base_model(&prompt.model),
@@ -63,15 +74,24 @@ pub fn completion(prompt: &Prompt, directives: &Directives, pace: &mut Pace) -> 
     if !directives.on("no_done") {
         sse.data(pace.token(), "[DONE]");
     }
-    Plan { frames: sse.into_frames(), end: End::Finish }
+    Plan {
+        frames: sse.into_frames(),
+        end: End::Finish,
+    }
 }
 
 /// `/v1/embeddings`: texts that share words lie near each other.
 pub fn embeddings(body: &Value, directives: &Directives, pace: &mut Pace) -> Result<Plan, String> {
-    let model = body.get("model").and_then(Value::as_str).ok_or("you must provide a model parameter")?;
+    let model = body
+        .get("model")
+        .and_then(Value::as_str)
+        .ok_or("you must provide a model parameter")?;
     let inputs = inputs(body.get("input").ok_or("Missing required parameter: 'input'.")?);
     let usual = if model.contains("large") { 3072 } else { 1536 };
-    let asked = body.get("dimensions").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+    let asked = body
+        .get("dimensions")
+        .and_then(Value::as_u64)
+        .and_then(|n| usize::try_from(n).ok());
     let dimensions = asked.unwrap_or(usual).clamp(1, 4096);
     let base64 = body.get("encoding_format").and_then(Value::as_str) == Some("base64");
     let data = inputs.iter().enumerate().map(|(index, text)| {
@@ -95,9 +115,10 @@ pub fn embeddings(body: &Value, directives: &Directives, pace: &mut Pace) -> Res
 /// A string, strings, tokens, or lists of tokens.
 fn inputs(input: &Value) -> Vec<String> {
     match input {
-        Value::Array(items) if items.iter().all(|item| item.is_string() || item.is_array()) => {
-            items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect()
-        }
+        Value::Array(items) if items.iter().all(|item| item.is_string() || item.is_array()) => items
+            .iter()
+            .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+            .collect(),
         Value::String(text) => vec![text.clone()],
         tokens => vec![tokens.to_string()],
     }
@@ -113,7 +134,9 @@ fn vector(text: &str, dimensions: usize) -> Vec<f32> {
         }
     }
     let length = sum.iter().map(|x| x * x).sum::<f64>().sqrt();
-    sum.into_iter().map(|x| if length > 0.0 { (x / length) as f32 } else { 0.0 }).collect()
+    sum.into_iter()
+        .map(|x| if length > 0.0 { (x / length) as f32 } else { 0.0 })
+        .collect()
 }
 
 /// `/v1/models`, or one of them; `None` if there is no such model.
@@ -146,6 +169,11 @@ pub fn speech(body: &[u8], directives: &Directives) -> Plan {
         audio.extend_from_slice(&seed.next().to_le_bytes());
     }
     audio.truncate(size);
-    let frames = audio.chunks(4096).map(|piece| (std::time::Duration::ZERO, Bytes::copy_from_slice(piece)));
-    Plan { frames: frames.collect(), end: End::Finish }
+    let frames = audio
+        .chunks(4096)
+        .map(|piece| (std::time::Duration::ZERO, Bytes::copy_from_slice(piece)));
+    Plan {
+        frames: frames.collect(),
+        end: End::Finish,
+    }
 }

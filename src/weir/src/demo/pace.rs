@@ -14,12 +14,19 @@ pub struct Pace {
 
 impl Pace {
     pub fn new(prompt: &str, directives: &Directives) -> Self {
-        Self { seed: Seed::of(prompt.as_bytes()), fixed: directives.millis("delay_ms") }
+        Self {
+            seed: Seed::of(prompt.as_bytes()),
+            fixed: directives.millis("delay_ms"),
+        }
     }
 
     /// From the request to the answer's head.
     pub fn first(&mut self, directives: &Directives) -> Duration {
-        let made_up = if self.fixed.is_some() { 0 } else { 8 + self.seed.below(30) };
+        let made_up = if self.fixed.is_some() {
+            0
+        } else {
+            8 + self.seed.below(30)
+        };
         directives.millis("ttft_ms").unwrap_or(Duration::from_millis(made_up))
     }
 

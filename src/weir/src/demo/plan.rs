@@ -35,12 +35,19 @@ pub struct Plan {
 
 impl Plan {
     pub fn whole(body: impl Into<Bytes>) -> Self {
-        Self { frames: vec![(Duration::ZERO, body.into())], end: End::Finish }
+        Self {
+            frames: vec![(Duration::ZERO, body.into())],
+            end: End::Finish,
+        }
     }
 
     /// Applies the directives that concern transport: early ends, compression, cuts.
     pub fn directed(mut self, directives: &Directives) -> io::Result<Self> {
-        for (key, end) in [("end_after", End::Finish), ("die_after", End::Die), ("hang_after", End::Hang)] {
+        for (key, end) in [
+            ("end_after", End::Finish),
+            ("die_after", End::Die),
+            ("hang_after", End::Hang),
+        ] {
             if let Some(count) = directives.count(key) {
                 self.frames.truncate(count);
                 self.end = end;
@@ -136,7 +143,10 @@ pub struct Flight {
 impl Flight {
     pub fn start(counters: &Arc<Counters>) -> Self {
         counters.started.fetch_add(1, Ordering::Relaxed);
-        Self { counters: Arc::clone(counters), landed: false }
+        Self {
+            counters: Arc::clone(counters),
+            landed: false,
+        }
     }
 
     pub fn land(&mut self, how: Landing) {
@@ -174,10 +184,16 @@ pub fn coding(directives: &Directives) -> Option<&'static str> {
 impl Coder {
     fn new(directives: &Directives) -> io::Result<Option<Self>> {
         Ok(match coding(directives) {
-            Some("gzip") => {
-                Some(Self::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast())))
-            }
-            Some("br") => Some(Self::Brotli(Box::new(brotli::CompressorWriter::new(Vec::new(), 4096, 4, 20)))),
+            Some("gzip") => Some(Self::Gzip(flate2::write::GzEncoder::new(
+                Vec::new(),
+                flate2::Compression::fast(),
+            ))),
+            Some("br") => Some(Self::Brotli(Box::new(brotli::CompressorWriter::new(
+                Vec::new(),
+                4096,
+                4,
+                20,
+            )))),
             Some(_) => Some(Self::Zstd(zstd::stream::write::Encoder::new(Vec::new(), 1)?)),
             None => None,
         })

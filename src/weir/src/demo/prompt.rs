@@ -53,14 +53,23 @@ impl Prompt {
             }
         }
         prompt.tools = tools(body);
-        tokens += prompt.tools.iter().map(|tool| words::count(&tool.to_string()) / 2).sum::<u64>();
+        tokens += prompt
+            .tools
+            .iter()
+            .map(|tool| words::count(&tool.to_string()) / 2)
+            .sum::<u64>();
         prompt.tokens = tokens;
         // Prompts from 1,024 tokens on are cached in steps of 128.
         prompt.cached_tokens = if tokens >= 1024 { tokens / 128 * 128 } else { 0 };
         let format = body.get("response_format");
         prompt.schema = match format.and_then(|f| f.get("type")).and_then(Value::as_str) {
             Some("json_object") => Some(Value::Null),
-            Some("json_schema") => Some(format.and_then(|f| f.pointer("/json_schema/schema")).cloned().unwrap_or_default()),
+            Some("json_schema") => Some(
+                format
+                    .and_then(|f| f.pointer("/json_schema/schema"))
+                    .cloned()
+                    .unwrap_or_default(),
+            ),
             _ => None,
         };
         prompt.logprobs = (body.get("logprobs") == Some(&Value::Bool(true)))
@@ -73,9 +82,7 @@ impl Prompt {
         let mut prompt = Self::read(body)?;
         prompt.user = match body.get("prompt") {
             Some(Value::String(text)) => text.clone(),
-            Some(Value::Array(parts)) => {
-                parts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
-            }
+            Some(Value::Array(parts)) => parts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n"),
             _ => return Err("Missing required parameter: 'prompt'.".to_owned()),
         };
         prompt.tokens = words::count(&prompt.user);
@@ -84,7 +91,10 @@ impl Prompt {
     }
 
     fn read(body: &Value) -> Result<Self, String> {
-        let model = body.get("model").and_then(Value::as_str).ok_or("you must provide a model parameter")?;
+        let model = body
+            .get("model")
+            .and_then(Value::as_str)
+            .ok_or("you must provide a model parameter")?;
         let flag = |name: &str| body.get(name) == Some(&Value::Bool(true));
         Ok(Self {
             model: model.to_owned(),
@@ -138,5 +148,7 @@ fn content(content: Option<&Value>) -> (String, usize) {
 }
 
 fn number(body: &Value, name: &str) -> Option<usize> {
-    body.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok())
+    body.get(name)
+        .and_then(Value::as_u64)
+        .and_then(|n| usize::try_from(n).ok())
 }

@@ -28,23 +28,43 @@ impl Reply {
     /// The answer of choice `index`. Depends on the prompt alone.
     pub fn to(prompt: &Prompt, directives: &Directives, index: usize) -> Self {
         let mut seed = Seed::of(format!("{index}\u{0}{}", prompt.user).as_bytes());
-        let reasoning = (directives.on("reason") || prompt.model.contains("reasoner"))
-            .then(|| format!("The user asks: {} I should answer in a few sentences.", first_words(&prompt.user, 12)));
+        let reasoning = (directives.on("reason") || prompt.model.contains("reasoner")).then(|| {
+            format!(
+                "The user asks: {} I should answer in a few sentences.",
+                first_words(&prompt.user, 12)
+            )
+        });
         if directives.on("refusal") {
             let refusal = Some("I'm sorry, I can't help with that.".to_owned());
-            return Self { refusal, reasoning, finish: "stop", ..Self::default() };
+            return Self {
+                refusal,
+                reasoning,
+                finish: "stop",
+                ..Self::default()
+            };
         }
         if let Some(say) = directives.text("say") {
-            return Self { text: Some(say.to_owned()), reasoning, finish: "stop", ..Self::default() };
+            return Self {
+                text: Some(say.to_owned()),
+                reasoning,
+                finish: "stop",
+                ..Self::default()
+            };
         }
         if !prompt.tools.is_empty() && prompt.tool_result.is_none() {
             let tool_calls = calls(prompt, &mut seed);
-            return Self { tool_calls, reasoning, finish: "tool_calls", ..Self::default() };
+            return Self {
+                tool_calls,
+                reasoning,
+                finish: "tool_calls",
+                ..Self::default()
+            };
         }
         let mut text = match (&prompt.schema, &prompt.tool_result) {
             _ if directives.on("echo") => prompt.user.clone(),
             (Some(Value::Null), _) => {
-                json!({"topic": topics::name(&prompt.user), "answer": topics::answer(&prompt.user, &mut seed)}).to_string()
+                json!({"topic": topics::name(&prompt.user), "answer": topics::answer(&prompt.user, &mut seed)})
+                    .to_string()
             }
             (Some(schema), _) => instance(schema, schema, &mut seed, "answer", 0).to_string(),
             (None, Some(result)) => format!("Here is what I found: {}", first_words(result, 40)),
@@ -67,14 +87,23 @@ impl Reply {
                 finish = "length";
             }
         }
-        Self { text: Some(text), reasoning, finish, ..Self::default() }
+        Self {
+            text: Some(text),
+            reasoning,
+            finish,
+            ..Self::default()
+        }
     }
 
     /// Tokens of the answer, and of these the reasoning.
     pub fn tokens(&self) -> (u64, u64) {
         let count = |text: &Option<String>| text.as_deref().map_or(0, words::count);
         let reasoning = count(&self.reasoning);
-        let calls: u64 = self.tool_calls.iter().map(|c| 4 + words::count(&c.name) + words::count(&c.arguments)).sum();
+        let calls: u64 = self
+            .tool_calls
+            .iter()
+            .map(|c| 4 + words::count(&c.name) + words::count(&c.arguments))
+            .sum();
         (reasoning + count(&self.text) + count(&self.refusal) + calls, reasoning)
     }
 }
@@ -89,7 +118,10 @@ fn calls(prompt: &Prompt, seed: &mut Seed) -> Vec<ToolCall> {
         .enumerate()
         .map(|(index, tool)| {
             let parameters = tool.get("parameters").cloned().unwrap_or_default();
-            let subject = subjects(&prompt.user).into_iter().nth(index).unwrap_or_else(|| "unknown".to_owned());
+            let subject = subjects(&prompt.user)
+                .into_iter()
+                .nth(index)
+                .unwrap_or_else(|| "unknown".to_owned());
             ToolCall {
                 id: format!("call_{}", seed.word(24)),
                 name: tool.get("name").and_then(Value::as_str).unwrap_or("unnamed").to_owned(),
@@ -103,7 +135,10 @@ fn calls(prompt: &Prompt, seed: &mut Seed) -> Vec<ToolCall> {
 fn subjects(text: &str) -> Vec<String> {
     let words = text.split_whitespace().skip(1);
     let clean = words.map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()));
-    clean.filter(|word| word.starts_with(char::is_uppercase) && word.len() > 1).map(str::to_owned).collect()
+    clean
+        .filter(|word| word.starts_with(char::is_uppercase) && word.len() > 1)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A value that follows a JSON schema, as far as OpenAI's structured outputs go.
@@ -112,7 +147,10 @@ fn instance(schema: &Value, root: &Value, seed: &mut Seed, subject: &str, depth:
         return Value::Null;
     }
     if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
-        let found = root.pointer(target.trim_start_matches('#')).cloned().unwrap_or_default();
+        let found = root
+            .pointer(target.trim_start_matches('#'))
+            .cloned()
+            .unwrap_or_default();
         return instance(&found, root, seed, subject, depth + 1);
     }
     if let Some(value) = schema.get("const") {
@@ -134,14 +172,21 @@ fn instance(schema: &Value, root: &Value, seed: &mut Seed, subject: &str, depth:
     match kind {
         Some("object") => {
             let mut object = Map::new();
-            for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            for (name, property) in schema
+                .get("properties")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+            {
                 object.insert(name.clone(), instance(property, root, seed, subject, depth + 1));
             }
             Value::Object(object)
         }
         Some("array") => {
             let items = schema.get("items").cloned().unwrap_or_default();
-            (0..2).map(|_| instance(&items, root, seed, subject, depth + 1)).collect()
+            (0..2)
+                .map(|_| instance(&items, root, seed, subject, depth + 1))
+                .collect()
         }
         Some("integer") => json!(1 + seed.below(99)),
         Some("number") => json!(f64::from(u32::try_from(seed.below(10_000)).unwrap_or(0)) / 100.0),

@@ -43,6 +43,8 @@ impl Seed {
     /// Letters and digits.
     pub fn word(&mut self, length: usize) -> String {
         const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-        (0..length).map(|_| char::from(*self.pick(ALPHABET).unwrap_or(&b'x'))).collect()
+        (0..length)
+            .map(|_| char::from(*self.pick(ALPHABET).unwrap_or(&b'x')))
+            .collect()
     }
 }

@@ -16,13 +16,22 @@ pub struct Sse {
 impl Sse {
     pub fn new(directives: &Directives) -> Self {
         let end = if directives.on("crlf") { "\r\n" } else { "\n" };
-        Self { frames: Vec::new(), end, comments: directives.on("comments") }
+        Self {
+            frames: Vec::new(),
+            end,
+            comments: directives.on("comments"),
+        }
     }
 
     pub fn data(&mut self, pause: Duration, data: &str) {
         let end = self.end;
-        let comment = if self.comments { format!(": keep-alive{end}{end}") } else { String::new() };
-        self.frames.push((pause, Bytes::from(format!("{comment}data: {data}{end}{end}"))));
+        let comment = if self.comments {
+            format!(": keep-alive{end}{end}")
+        } else {
+            String::new()
+        };
+        self.frames
+            .push((pause, Bytes::from(format!("{comment}data: {data}{end}{end}"))));
     }
 
     pub fn into_frames(self) -> Vec<(Duration, Bytes)> {

@@ -127,7 +127,9 @@ const GENERAL: &[&str] = &[
 
 fn find(prompt: &str) -> Option<&'static Topic> {
     let lower = prompt.to_lowercase();
-    TOPICS.iter().find(|topic| topic.keys.iter().any(|key| lower.contains(key)))
+    TOPICS
+        .iter()
+        .find(|topic| topic.keys.iter().any(|key| lower.contains(key)))
 }
 
 /// The topic of a prompt.

@@ -77,12 +77,20 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> io::Result<Res
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let text = readable(&head.headers, &body)?;
     let parsed = serde_json::from_slice::<Value>(&text);
-    let model = parsed.as_ref().ok().and_then(|body| body.get("model")).and_then(Value::as_str);
+    let model = parsed
+        .as_ref()
+        .ok()
+        .and_then(|body| body.get("model"))
+        .and_then(Value::as_str);
     let header = head.headers.get("x-demo").and_then(|value| value.to_str().ok());
     let directives = Directives::read(header, model);
     if let Some(name) = directives.text("keep") {
         let seen = seen(&head, &body);
-        state.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), seen);
+        state
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), seen);
     }
     let mut pace = Pace::new(&String::from_utf8_lossy(&text), &directives);
     tokio::time::sleep(pace.first(&directives)).await;
@@ -132,28 +140,47 @@ fn route(
     directives: &Directives,
     pace: &mut Pace,
 ) -> Result<Answer, Refusal> {
-    let json = |plan| Answer { kind: "application/json", plan, streams: false };
+    let json = |plan| Answer {
+        kind: "application/json",
+        plan,
+        streams: false,
+    };
     if let Some(exact) = directives.text("body") {
         return Ok(json(Plan::whole(exact.to_owned())));
     }
     if method == Method::GET {
         let name = path.strip_prefix("/v1/models/");
-        let found = (name.is_some() || path == "/v1/models").then(|| other::models(name)).flatten();
-        return found.map(|found| json(Plan::whole(found.to_string()))).ok_or_else(|| match name {
-            Some(name) => no_model(name),
-            None => no_path(method, path),
-        });
+        let found = (name.is_some() || path == "/v1/models")
+            .then(|| other::models(name))
+            .flatten();
+        return found
+            .map(|found| json(Plan::whole(found.to_string())))
+            .ok_or_else(|| match name {
+                Some(name) => no_model(name),
+                None => no_path(method, path),
+            });
     }
     if path == "/v1/audio/speech" {
-        return Ok(Answer { kind: "audio/mpeg", plan: other::speech(body, directives), streams: true });
+        return Ok(Answer {
+            kind: "audio/mpeg",
+            plan: other::speech(body, directives),
+            streams: true,
+        });
     }
-    if !matches!(path, "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings" | "/v1/moderations") {
+    if !matches!(
+        path,
+        "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings" | "/v1/moderations"
+    ) {
         return Err(no_path(method, path));
     }
-    let body = parsed.map_err(|error| {
-        Refusal::bad(&format!("We could not parse the JSON body of your request. ({error})"))
-    })?;
-    if let Some(model) = body.get("model").and_then(Value::as_str).map(base_model).filter(|m| m.contains("missing")) {
+    let body = parsed
+        .map_err(|error| Refusal::bad(&format!("We could not parse the JSON body of your request. ({error})")))?;
+    if let Some(model) = body
+        .get("model")
+        .and_then(Value::as_str)
+        .map(base_model)
+        .filter(|m| m.contains("missing"))
+    {
         return Err(no_model(model));
     }
     let bad = |message: String| Refusal::bad(&message);
@@ -180,12 +207,22 @@ fn route(
 }
 
 fn events(plan: Plan) -> Answer {
-    Answer { kind: "text/event-stream; charset=utf-8", plan, streams: true }
+    Answer {
+        kind: "text/event-stream; charset=utf-8",
+        plan,
+        streams: true,
+    }
 }
 
 fn no_model(name: &str) -> Refusal {
     let message = format!("The model `{name}` does not exist or you do not have access to it.");
-    Refusal::new(StatusCode::NOT_FOUND, &message, "invalid_request_error", None, Some("model_not_found"))
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        &message,
+        "invalid_request_error",
+        None,
+        Some("model_not_found"),
+    )
 }
 
 fn no_path(method: &Method, path: &str) -> Refusal {
@@ -211,13 +248,18 @@ fn respond(routed: Result<Answer, Refusal>, directives: &Directives, flight: Fli
     // The length is that of the whole answer, even if the directives break it off.
     let coding = plan::coding(directives);
     if !streams && coding.is_none() {
-        response = response.header("content-length", plan.frames.iter().map(|(_, f)| f.len()).sum::<usize>());
+        response = response.header(
+            "content-length",
+            plan.frames.iter().map(|(_, f)| f.len()).sum::<usize>(),
+        );
     }
     if let Some(coding) = coding {
         response = response.header("content-encoding", coding);
     }
     response = response.header("content-type", directives.text("type").unwrap_or(kind));
-    response.body(plan.directed(directives)?.body(flight)).map_err(io::Error::other)
+    response
+        .body(plan.directed(directives)?.body(flight))
+        .map_err(io::Error::other)
 }
 
 /// A request's body as text, whatever its coding.
@@ -256,7 +298,9 @@ impl State {
         }
         if let Some(first) = directives.number("first") {
             let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-            let tried = tries.entry(directives.text("key").unwrap_or_default().to_owned()).or_default();
+            let tried = tries
+                .entry(directives.text("key").unwrap_or_default().to_owned())
+                .or_default();
             *tried += 1;
             if *tried > first {
                 return None;
@@ -264,24 +308,48 @@ impl State {
         }
         let status = StatusCode::from_u16(status).ok()?;
         let (message, kind, code) = match status.as_u16() {
-            401 => ("Incorrect API key provided.", "invalid_request_error", Some("invalid_api_key")),
-            429 => ("Rate limit reached for requests.", "requests", Some("rate_limit_exceeded")),
+            401 => (
+                "Incorrect API key provided.",
+                "invalid_request_error",
+                Some("invalid_api_key"),
+            ),
+            429 => (
+                "Rate limit reached for requests.",
+                "requests",
+                Some("rate_limit_exceeded"),
+            ),
             400..500 => ("The request is not valid.", "invalid_request_error", None),
-            _ => ("The server had an error while processing your request.", "server_error", None),
+            _ => (
+                "The server had an error while processing your request.",
+                "server_error",
+                None,
+            ),
         };
         Some(Refusal::new(status, message, kind, None, code))
     }
 
     fn control(&self, path: &str) -> Response<Body> {
-        let kept = |name| self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let kept = |name| {
+            self.kept
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(name)
+                .cloned()
+        };
         let found = match path {
             "/healthz" => Some(json!({"status": "ok"})),
             "/stats" => Some(self.stats()),
             _ => path.strip_prefix("/kept/").and_then(kept),
         };
-        let status = if found.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
+        let status = if found.is_some() {
+            StatusCode::OK
+        } else {
+            StatusCode::NOT_FOUND
+        };
         let text = found.unwrap_or_else(|| json!({"error": "nothing here"})).to_string();
-        let body = http_body_util::Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();
+        let body = http_body_util::Full::new(Bytes::from(text))
+            .map_err(|never| match never {})
+            .boxed_unsync();
         let mut response = Response::new(body);
         *response.status_mut() = status;
         response

@@ -8,7 +8,8 @@ pub fn tokens(text: &str) -> Vec<&str> {
     let mut before = None;
     for (at, ch) in text.char_indices() {
         let word = ch.is_ascii_alphanumeric();
-        let joins = word && (before == Some(' ') || before.is_some_and(|c| c.is_ascii_alphanumeric() && length < LONGEST));
+        let joins =
+            word && (before == Some(' ') || before.is_some_and(|c| c.is_ascii_alphanumeric() && length < LONGEST));
         if !joins && at > start {
             cuts.push(&text[start..at]);
             (start, length) = (at, 0);
@@ -26,7 +27,10 @@ pub fn tokens(text: &str) -> Vec<&str> {
 pub fn pieces(text: &str, size: usize) -> Vec<&str> {
     let mut starts: Vec<usize> = text.char_indices().map(|(at, _)| at).step_by(size.max(1)).collect();
     starts.push(text.len());
-    starts.windows(2).filter_map(|pair| text.get(*pair.first()?..*pair.last()?)).collect()
+    starts
+        .windows(2)
+        .filter_map(|pair| text.get(*pair.first()?..*pair.last()?))
+        .collect()
 }
 
 /// How many tokens a text has.
@@ -40,7 +44,15 @@ mod tests {
 
     #[test]
     fn pieces_join_to_the_text() {
-        for text in ["", " ", "Hello, world!", "  two  spaces ", "internationalisation", "数字と\u{1F600}e\u{301}", "a\n\nb"] {
+        for text in [
+            "",
+            " ",
+            "Hello, world!",
+            "  two  spaces ",
+            "internationalisation",
+            "数字と\u{1F600}e\u{301}",
+            "a\n\nb",
+        ] {
             assert_eq!(tokens(text).concat(), text);
             for size in 1..9 {
                 assert_eq!(pieces(text, size).concat(), text);
