@@ -1,0 +1,186 @@
+//! Makes `data/prices.tsv` from a price list in JSON:
+//! `cargo run -p weir-provider --example build-prices -- ../shared/catalog/prices.json`
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use provider::prices::Rate;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+#[derive(Deserialize)]
+struct List {
+    _meta: Meta,
+    models: Vec<Model>,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    source: String,
+    licence: String,
+    retrieved: String,
+}
+
+/// Numbers stay text: a float would not be exact.
+type Numbers = BTreeMap<String, Box<RawValue>>;
+
+#[derive(Deserialize)]
+struct Model {
+    model: String,
+    provider: String,
+    mode: String,
+    #[serde(default)]
+    usd: BTreeMap<String, Box<RawValue>>,
+    #[serde(default)]
+    usd_above_input_tokens: BTreeMap<u64, BTreeMap<String, Box<RawValue>>>,
+    #[serde(default)]
+    usd_service_tier: BTreeMap<String, BTreeMap<String, Box<RawValue>>>,
+    #[serde(default)]
+    tiered_pricing: Vec<BTreeMap<String, Box<RawValue>>>,
+    off_peak_pricing: Option<Box<RawValue>>,
+    search_per_query: Option<Box<RawValue>>,
+    max_input: Option<Box<RawValue>>,
+    max_output: Option<Box<RawValue>>,
+}
+
+const KINDS: [(&str, &str, &str); 5] = [
+    ("i", "input", "input_cost_per_token"),
+    ("r", "cache_read", "cache_read_input_token_cost"),
+    ("w", "cache_write", "cache_creation_input_token_cost"),
+    ("o", "output", "output_cost_per_token"),
+    ("t", "reasoning", "output_cost_per_reasoning_token"),
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let path = std::env::args().nth(1).ok_or("usage: build-prices PRICES.json")?;
+    let list: List = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+    let mut rows: BTreeMap<(String, String), Option<String>> = BTreeMap::new();
+    let mut conflicts = Vec::new();
+    for model in &list.models {
+        let Some(row) = row(model)? else { continue };
+        let provider = model
+            .provider
+            .strip_prefix("text-completion-")
+            .unwrap_or(&model.provider)
+            .to_owned();
+        let bare = model
+            .model
+            .strip_prefix(&format!("{provider}/"))
+            .unwrap_or(&model.model);
+        let key = (
+            provider,
+            bare.strip_prefix("text-completion-").unwrap_or(bare).to_owned(),
+        );
+        match rows.get(&key) {
+            // One model under two names, at two prices: neither can be trusted.
+            Some(other) if !other.as_ref().is_some_and(|other| same(other, &row)) => {
+                conflicts.push(key.clone());
+                rows.insert(key, None);
+            }
+            Some(_) => {}
+            None => drop(rows.insert(key, Some(row))),
+        }
+    }
+    let date = &list._meta.retrieved;
+    let source = list._meta.source.split(',').next().unwrap_or("");
+    let number = source.split(' ').nth(1).ok_or("the source names no version")?;
+    let mut out = format!(
+        "# litellm-{number}/{date} {}; {}\n",
+        list._meta.source, list._meta.licence
+    );
+    let mut count = 0;
+    for ((provider, model), row) in &rows {
+        if let Some(row) = row {
+            writeln!(out, "{provider}\t{model}\t{row}")?;
+            count += 1;
+        }
+    }
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/prices.tsv");
+    std::fs::write(&target, &out)?;
+    eprintln!(
+        "{count} models, {} bytes; left out for two prices: {conflicts:?}",
+        out.len()
+    );
+    Ok(())
+}
+
+/// Two rows that differ in a cache write for nothing at most.
+fn same(a: &str, b: &str) -> bool {
+    a.replace(" w0", "") == b.replace(" w0", "")
+}
+
+fn row(model: &Model) -> Result<Option<String>, Box<dyn Error>> {
+    let mut flags = String::new();
+    match model.mode.as_str() {
+        "embedding" => flags.push('e'),
+        "chat" | "responses" | "completion" => {}
+        _ => return Ok(None),
+    }
+    let fee = ["per_query", "per_request", "citation"]
+        .iter()
+        .any(|key| model.usd.contains_key(*key));
+    // These search on every request, and each search costs.
+    let searches = model.provider == "perplexity" || model.model.contains("-search-");
+    if fee || (searches && model.search_per_query.is_some()) {
+        flags.push('f');
+    }
+    if model.off_peak_pricing.is_some() {
+        flags.push('h');
+    }
+    let mut sections = vec![rates(&model.usd, |kind| kind.1)?];
+    for (above, usd) in &model.usd_above_input_tokens {
+        sections.push(format!(">{above} {}", rates(usd, |kind| kind.1)?));
+    }
+    for usd in &model.tiered_pricing {
+        let range: Vec<Box<RawValue>> = serde_json::from_str(usd.get("range").ok_or("a tier without a range")?.get())?;
+        let rates = rates(usd, |kind| kind.2)?;
+        match range.first() {
+            Some(start) if start.get() != "0" => {
+                let start: u64 = start.get().strip_suffix(".0").unwrap_or(start.get()).parse()?;
+                sections.push(format!(">{start} {rates}"));
+            }
+            _ => sections[0] = rates,
+        }
+    }
+    for (service, usd) in &model.usd_service_tier {
+        // Batches are no calls through a gateway.
+        if service == "batches" {
+            continue;
+        }
+        sections.push(format!("{service} {}", rates(usd, |kind| kind.1)?));
+        if let Some(tiers) = usd.get("tiers") {
+            let tiers: BTreeMap<u64, BTreeMap<String, Box<RawValue>>> = serde_json::from_str(tiers.get())?;
+            for (above, usd) in &tiers {
+                sections.push(format!("{service}>{above} {}", rates(usd, |kind| kind.1)?));
+            }
+        }
+    }
+    if !sections[0].starts_with('i') {
+        return Ok(None);
+    }
+    let limit = |limit: &Option<Box<RawValue>>| {
+        let digits = limit.as_ref().map_or("", |limit| limit.get());
+        digits
+            .strip_suffix(".0")
+            .unwrap_or(digits)
+            .parse::<u64>()
+            .map_or(String::new(), |limit| limit.to_string())
+    };
+    let (input, output) = (limit(&model.max_input), limit(&model.max_output));
+    Ok(Some(format!("{flags}\t{input}\t{output}\t{}", sections.join("|"))))
+}
+
+fn rates(
+    usd: &Numbers,
+    name: fn(&(&str, &'static str, &'static str)) -> &'static str,
+) -> Result<String, Box<dyn Error>> {
+    let mut words = Vec::new();
+    for kind in &KINDS {
+        if let Some(number) = usd.get(name(&(kind.0, kind.1, kind.2))) {
+            words.push(format!("{}{}", kind.0, Rate::per_token(number.get())?));
+        }
+    }
+    Ok(words.join(" "))
+}

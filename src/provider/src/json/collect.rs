@@ -1,0 +1,174 @@
+//! Which string values carry free text.
+//!
+//! Every string is a text unless its *key* names an identifier, a URL or a blob **and** its
+//! *shape* is that of one. The second half matters: a sentence under `"model"`, or in a duplicate
+//! of a key, would otherwise pass the guardrails unseen.
+
+use super::{Cursor, JsonError, Kind, Role, TextSpan};
+
+const IDENTIFIER_MAX: usize = 128;
+const BLOB_MIN: usize = 256;
+
+/// Whether a value is an identifier, URL or blob rather than text.
+pub(crate) fn is_opaque(key: &str, text: &str) -> bool {
+    match key {
+        "model"
+        | "type"
+        | "role"
+        | "id"
+        | "object"
+        | "finish_reason"
+        | "tool_call_id"
+        | "call_id"
+        | "item_id"
+        | "detail"
+        | "format"
+        | "status"
+        | "encoding_format"
+        | "service_tier"
+        | "tool_choice"
+        | "effort"
+        | "reasoning_effort"
+        | "verbosity"
+        | "voice"
+        | "modalities"
+        | "include"
+        | "truncation"
+        | "file_id"
+        | "previous_response_id"
+        | "response_id"
+        | "system_fingerprint"
+        | "required"
+        | "$schema"
+        | "$ref"
+        | "name"
+        | "obfuscation"
+        | "syntax"
+        | "native_finish_reason"
+        | "provider"
+        | "prompt_cache_retention" => is_identifier(text),
+        "url" | "image_url" | "file_url" => is_data_url(text) || is_web_url(text),
+        "data" | "file_data" | "b64_json" | "embedding" | "encrypted_content" | "image" | "signature" => {
+            is_data_url(text) || is_blob(text)
+        }
+        _ => false,
+    }
+}
+
+fn is_identifier(text: &str) -> bool {
+    text.len() <= IDENTIFIER_MAX
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-./:+#$".contains(&byte))
+}
+
+fn is_web_url(text: &str) -> bool {
+    (text.starts_with("https://") || text.starts_with("http://")) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// `data:…;base64,…`. A data URL that is not base64 is text.
+pub(super) fn is_data_url(text: &str) -> bool {
+    text.strip_prefix("data:")
+        .and_then(|rest| rest.split_once(";base64,"))
+        .is_some_and(|(media, payload)| media.len() <= IDENTIFIER_MAX && is_base64(payload))
+}
+
+fn is_blob(text: &str) -> bool {
+    text.len() >= BLOB_MIN && is_base64(text)
+}
+
+fn is_base64(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_'))
+}
+
+/// Whether an object's key can be nothing but a name. Schemas and metadata put words of the user
+/// into keys, and a model reads them as it reads values.
+pub(super) fn is_plain_key(key: &str) -> bool {
+    let mut digits = 0;
+    key.len() <= 64
+        && key.bytes().all(|byte| {
+            digits += u32::from(byte.is_ascii_digit());
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'$' | b'/' | b':')
+        })
+        && digits < 9
+}
+
+/// Adds the texts of the next value, whatever it is, that stands under `key`.
+pub(crate) fn collect<'a>(
+    cursor: &mut Cursor<'a>,
+    key: &str,
+    role: Role,
+    out: &mut Vec<TextSpan<'a>>,
+) -> Result<(), JsonError> {
+    match cursor.peek()? {
+        Kind::String => {
+            let span = cursor.span(role)?;
+            if !is_opaque(key, &span.text) {
+                out.push(span);
+            }
+            Ok(())
+        }
+        Kind::Object => {
+            let mut items = cursor.enter()?;
+            while let Some(literal) = cursor.key(&mut items)? {
+                let name = literal.text(cursor.raw());
+                collect(cursor, &name, role, out)?;
+                if !is_plain_key(&name) {
+                    out.push(TextSpan {
+                        range: literal.range(),
+                        text: name,
+                        role,
+                    });
+                }
+            }
+            Ok(())
+        }
+        Kind::Array => {
+            let mut items = cursor.enter()?;
+            while cursor.element(&mut items)? {
+                collect(cursor, key, role, out)?;
+            }
+            Ok(())
+        }
+        kind => cursor.scalar(kind),
+    }
+}
+
+impl<'a> Cursor<'a> {
+    /// Adds every string value that is not a base64 blob, and every key that may be text.
+    pub(super) fn every_string(&mut self, out: &mut Vec<TextSpan<'a>>) -> Result<(), JsonError> {
+        match self.peek()? {
+            Kind::String => {
+                let span = self.span(Role::Other)?;
+                if !is_data_url(&span.text) && !is_blob(&span.text) {
+                    out.push(span);
+                }
+                Ok(())
+            }
+            Kind::Object => {
+                let mut items = self.enter()?;
+                while let Some(literal) = self.key(&mut items)? {
+                    let name = literal.text(self.raw());
+                    if !is_plain_key(&name) {
+                        out.push(TextSpan {
+                            range: literal.range(),
+                            text: name,
+                            role: Role::Other,
+                        });
+                    }
+                    self.every_string(out)?;
+                }
+                Ok(())
+            }
+            Kind::Array => {
+                let mut items = self.enter()?;
+                while self.element(&mut items)? {
+                    self.every_string(out)?;
+                }
+                Ok(())
+            }
+            kind => self.scalar(kind),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Chunks of a streamed answer.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use event::Usage;
+
+use super::Endpoint;
+pub use super::assemble::{Assembled, Assembler};
+use super::error::Error;
+pub use super::frames::{finish_frame, text_frame};
+pub use super::pieces::{Piece, ToolCall};
+use super::top::Top;
+use crate::json::{JsonError, TextSpan};
+use crate::usage::Reported;
+
+/// What one chunk says. The ranges are those of the frame's data.
+#[derive(Clone, Debug)]
+pub struct ChunkView<'a> {
+    /// `id`
+    pub id: Option<Cow<'a, str>>,
+    /// `model`: the one that answers.
+    pub model: Option<Cow<'a, str>>,
+    /// `service_tier`, on which the price may depend.
+    pub service_tier: Option<Cow<'a, str>>,
+    /// Parts of the choices' texts.
+    pub pieces: Vec<Piece<'a>>,
+    /// Choices that end here, with the reason.
+    pub finishes: Vec<(u32, String)>,
+    /// Tool calls named here.
+    pub tools: Vec<ToolCall<'a>>,
+    /// Tokens in disjoint buckets, where the chunk has them. The last of a stream counts.
+    pub usage: Option<Usage>,
+    /// The usage object as it came.
+    pub reported: Option<Reported>,
+    /// Where the usage object stands.
+    pub usage_range: Option<Range<usize>>,
+    /// Usage and no choices: the chunk that `include_usage` brings.
+    pub usage_only: bool,
+    /// Where `logprobs` objects stand, by choice: they spell out the text once more, so whoever
+    /// edits or holds back a choice's text replaces them by `null`.
+    pub logprobs: Vec<(u32, Range<usize>)>,
+    /// Texts outside of the choices, such as citations or an error's message.
+    pub others: Vec<TextSpan<'a>>,
+    /// An error in the middle of the stream.
+    pub error: Option<Error>,
+    /// The chunk has fields that this view does not tell of.
+    pub(super) extra: bool,
+}
+
+/// Reads the data of a chat or completion chunk (not `[DONE]`: see
+/// [`Frame::is_done`](crate::sse::Frame::is_done)).
+///
+/// # Errors
+/// If `data` is not JSON or nests too deep.
+pub fn parse(data: &str) -> Result<ChunkView<'_>, JsonError> {
+    let top = Top::read(Endpoint::ChatCompletions, data)?;
+    Ok(ChunkView {
+        id: top.id,
+        model: top.model,
+        service_tier: top.service_tier,
+        usage: top.reported.map(|reported| reported.usage()),
+        reported: top.reported,
+        usage_range: top.usage_range,
+        usage_only: top.choices.count == Some(0) && top.reported.is_some() && top.choices.pieces.is_empty(),
+        extra: top.extra || top.choices.extra,
+        pieces: top.choices.pieces,
+        finishes: top.choices.finishes,
+        tools: top.choices.tools,
+        logprobs: top.choices.logprobs,
+        others: top.others,
+        error: top.error,
+    })
+}
+
+#[cfg(test)]
+mod tests;

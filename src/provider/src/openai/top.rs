@@ -1,0 +1,190 @@
+//! The outermost object of an answer or of a stream's chunk.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::error::Error;
+use super::pieces::Choices;
+use super::{Channel, Endpoint};
+use crate::json::{Cursor, JsonError, Kind, Role, TextSpan, collect, is_opaque};
+use crate::usage::{self, Reported};
+
+#[derive(Debug, Default)]
+pub(super) struct Top<'a> {
+    pub(super) id: Option<Cow<'a, str>>,
+    pub(super) model: Option<Cow<'a, str>>,
+    pub(super) service_tier: Option<Cow<'a, str>>,
+    pub(super) choices: Choices<'a>,
+    pub(super) reported: Option<Reported>,
+    /// Where the last usage object stands.
+    pub(super) usage_range: Option<Range<usize>>,
+    pub(super) error: Option<Error>,
+    pub(super) status: Option<String>,
+    /// Texts outside of the choices.
+    pub(super) others: Vec<TextSpan<'a>>,
+    /// A field was seen that a chunk does not usually have.
+    pub(super) extra: bool,
+    object: Option<Cow<'a, str>>,
+    message: Option<Cow<'a, str>>,
+    kind: Option<Cow<'a, str>>,
+    code: Option<String>,
+}
+
+impl<'a> Top<'a> {
+    pub(super) fn read(endpoint: Endpoint, raw: &'a str) -> Result<Top<'a>, JsonError> {
+        let mut top = Top::default();
+        let mut cursor = Cursor::new(raw);
+        if cursor.peek()? == Kind::Object {
+            let mut items = cursor.enter()?;
+            while let Some(key) = cursor.key(&mut items)? {
+                top.member(endpoint, &mut cursor, &key.text(raw))?;
+            }
+        } else {
+            collect(&mut cursor, "", Role::Other, &mut top.others)?;
+        }
+        cursor.end()?;
+        // vLLM and others: the error is the object itself.
+        if top.error.is_none() && top.object.as_deref() == Some("error") {
+            let message = top.message.take().unwrap_or_default().into_owned();
+            top.error = Some(Error {
+                message,
+                kind: top.kind.take().map(Cow::into_owned),
+                code: top.code.take(),
+                param: None,
+            });
+        }
+        Ok(top)
+    }
+
+    fn member(&mut self, endpoint: Endpoint, cursor: &mut Cursor<'a>, key: &str) -> Result<(), JsonError> {
+        match key {
+            "choices" => self.choices.read(cursor)?,
+            "id" => self.id = self.text(cursor, key)?,
+            "model" => self.model = self.text(cursor, key)?,
+            "object" => self.object = self.text(cursor, key)?,
+            "service_tier" => self.service_tier = self.text(cursor, key)?,
+            "usage" => self.usage(cursor)?,
+            "x_groq" => self.groq(cursor)?,
+            "error" => {
+                if let Some(error) = self.error_object(cursor)? {
+                    self.error = Some(error);
+                }
+            }
+            "message" => self.message = self.text(cursor, key)?,
+            "type" => self.kind = self.text(cursor, key)?,
+            "code" => self.code = self.code(cursor)?,
+            "status" if endpoint == Endpoint::Responses => {
+                self.status = self.text(cursor, key)?.map(Cow::into_owned);
+            }
+            "output" if endpoint == Endpoint::Responses && cursor.peek()? == Kind::Array => self.output(cursor)?,
+            "created" | "system_fingerprint" => collect(cursor, key, Role::Other, &mut self.others)?,
+            _ => {
+                self.extra |= key != "obfuscation";
+                collect(cursor, key, Role::Other, &mut self.others)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, cursor: &mut Cursor<'a>, key: &str) -> Result<Option<Cow<'a, str>>, JsonError> {
+        if cursor.peek()? != Kind::String {
+            return collect(cursor, key, Role::Other, &mut self.others).map(|()| None);
+        }
+        let span = cursor.span(Role::Other)?;
+        let text = span.text.clone();
+        if !is_opaque(key, &text) {
+            self.others.push(span);
+        }
+        Ok(Some(text))
+    }
+
+    fn code(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<String>, JsonError> {
+        if cursor.peek()? == Kind::Number {
+            return Ok(Some(cursor.number()?.to_owned()));
+        }
+        Ok(self.text(cursor, "id")?.map(Cow::into_owned))
+    }
+
+    fn usage(&mut self, cursor: &mut Cursor<'a>) -> Result<(), JsonError> {
+        let start = cursor.value_start();
+        if let Some(reported) = usage::read(cursor)? {
+            self.reported = Some(reported);
+            self.usage_range = Some(start..cursor.offset());
+        }
+        Ok(())
+    }
+
+    /// Groq's own envelope: usage and errors of streams.
+    fn groq(&mut self, cursor: &mut Cursor<'a>) -> Result<(), JsonError> {
+        if cursor.peek()? != Kind::Object {
+            return cursor.skip();
+        }
+        let mut items = cursor.enter()?;
+        while let Some(key) = cursor.key(&mut items)? {
+            match &*key.text(cursor.raw()) {
+                "usage" if self.reported.is_none() => self.usage(cursor)?,
+                "error" => {
+                    let error = self.error_object(cursor)?;
+                    self.error = self.error.take().or(error);
+                }
+                key => collect(cursor, key, Role::Other, &mut self.others)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn error_object(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<Error>, JsonError> {
+        match cursor.peek()? {
+            Kind::Null => cursor.skip().map(|()| None),
+            Kind::Object => {
+                let mut error = Error::default();
+                let mut items = cursor.enter()?;
+                while let Some(key) = cursor.key(&mut items)? {
+                    match &*key.text(cursor.raw()) {
+                        "message" => error.message = self.text(cursor, "message")?.unwrap_or_default().into_owned(),
+                        "type" => error.kind = self.text(cursor, "type")?.map(Cow::into_owned),
+                        "param" => error.param = self.text(cursor, "name")?.map(Cow::into_owned),
+                        "code" => error.code = self.code(cursor)?,
+                        key => collect(cursor, key, Role::Other, &mut self.others)?,
+                    }
+                }
+                Ok(Some(error))
+            }
+            _ => {
+                let message = self.text(cursor, "error")?.unwrap_or_default().into_owned();
+                Ok(Some(Error {
+                    message,
+                    ..Error::default()
+                }))
+            }
+        }
+    }
+
+    /// Output items of the Responses API: each item is a choice of its own.
+    fn output(&mut self, cursor: &mut Cursor<'a>) -> Result<(), JsonError> {
+        let mut items = cursor.enter()?;
+        let mut choice = 0;
+        while cursor.element(&mut items)? {
+            let start = self.others.len();
+            collect(cursor, "output", Role::Assistant, &mut self.others)?;
+            let raw = cursor.raw();
+            for span in self.others.split_off(start) {
+                // `arguments` and `input` of a call are guarded as such; which it is, the key
+                // before the literal says.
+                let before = raw[..span.range.start].trim_end_matches([' ', '\t', '\r', '\n', ':']);
+                let call = before.ends_with("\"arguments\"") || before.ends_with("\"input\"");
+                let channel = if call {
+                    Channel::ToolArguments(0)
+                } else {
+                    Channel::Content
+                };
+                self.choices.push(channel, span);
+                if let Some(piece) = self.choices.pieces.last_mut() {
+                    piece.choice = choice;
+                }
+            }
+            choice += 1;
+        }
+        Ok(())
+    }
+}
