@@ -1,0 +1,195 @@
+//! The open batch: what was read and has not landed.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use event::JournalId;
+
+use crate::LakeError;
+use crate::encode::{CallsBuilder, EventsBuilder};
+use crate::fold::Fold;
+use crate::scan::{WINDOW, window};
+use crate::source::Item;
+use crate::store::Snapshot;
+
+/// How far a journal has come: what must come next, and which of its calls are open.
+#[derive(Debug)]
+pub(crate) struct JournalState {
+    /// The offset that must come next.
+    pub(crate) next: i64,
+    /// Its open calls at `next`.
+    pub(crate) fold: Fold,
+    /// Time of its last readable record.
+    pub(crate) last_time: i64,
+}
+
+/// What a batch holds of one journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// The first offset in the batch.
+    pub(crate) first: i64,
+    /// The offset after the last.
+    pub(crate) next: i64,
+    /// Where a reader must begin to rebuild the open calls at `next`.
+    pub(crate) low: i64,
+}
+
+/// Rows that were read and not landed, and where they came from.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// Source position of the first record.
+    pub(crate) from: i64,
+    /// Source position after the last.
+    pub(crate) next: i64,
+    /// The journals' parts.
+    pub(crate) spans: BTreeMap<JournalId, Span>,
+    /// `events` rows.
+    pub(crate) events: Vec<RecordBatch>,
+    /// `calls` rows.
+    pub(crate) calls: Vec<RecordBatch>,
+    /// Roughly the bytes of the records.
+    pub(crate) bytes: usize,
+    /// When the first record came.
+    pub(crate) since: Option<Instant>,
+}
+
+impl Batch {
+    /// An empty batch at a source position.
+    pub(crate) fn at(position: i64) -> Batch {
+        Batch {
+            from: position,
+            next: position,
+            ..Batch::default()
+        }
+    }
+
+    /// Whether there is nothing to land.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.calls.is_empty()
+    }
+
+    /// Adds a journal whose calls may have to catch up with its events.
+    pub(crate) fn join(&mut self, journal: JournalId, state: &JournalState, calls: Option<RecordBatch>) {
+        self.spans.entry(journal).or_insert(Span {
+            first: state.next,
+            next: state.next,
+            low: state.fold.low(state.next),
+        });
+        if let Some(calls) = calls {
+            self.calls.push(calls);
+            self.since.get_or_insert_with(Instant::now);
+        }
+    }
+}
+
+/// Names of the transactions that remember how far landing has come.
+pub(crate) mod txn {
+    use event::JournalId;
+
+    /// In `events`: the next position of a source.
+    pub(crate) fn source(name: &str, partition: &str) -> String {
+        format!("weir:{name}:{partition}")
+    }
+
+    /// In `events`: the next offset of a journal, whichever source brings it.
+    pub(crate) fn offset(journal: JournalId) -> String {
+        format!("weir:offset:{journal}")
+    }
+
+    /// In `calls`: the offset up to which every end has its row.
+    pub(crate) fn calls(journal: JournalId) -> String {
+        format!("weir:calls:{journal}")
+    }
+
+    /// In `calls`: where a reader must begin to rebuild the open calls at that offset.
+    pub(crate) fn low(journal: JournalId) -> String {
+        format!("weir:low:{journal}")
+    }
+}
+
+impl JournalState {
+    /// Rebuilds the state from the tables. Rows of calls whose end is in `events` and whose row is not
+    /// in `calls` come with it: a crash between the two commits left them out.
+    pub(crate) async fn load(
+        journal: JournalId,
+        events: &Snapshot,
+        calls: &Snapshot,
+    ) -> Result<(JournalState, Option<RecordBatch>), LakeError> {
+        let next = events.txn(&txn::offset(journal)).await?.unwrap_or(0);
+        let emitted = calls.txn(&txn::calls(journal)).await?.unwrap_or(0);
+        let low = calls.txn(&txn::low(journal)).await?.unwrap_or(0);
+        if emitted > next {
+            return Err(LakeError::Assertion {
+                what: "calls may not be ahead of events",
+                expected: next,
+                found: emitted,
+            });
+        }
+        let mut state = JournalState {
+            next,
+            fold: Fold::default(),
+            last_time: now_nanos(),
+        };
+        let mut rows = CallsBuilder::new();
+        let mut at = low.min(emitted);
+        while at < next {
+            let to = (at + WINDOW).min(next);
+            let items = window(events, journal, at, to).await?;
+            for item in &items {
+                if let Item::Record(record) = item {
+                    state.last_time = record.envelope.time_unix_nano;
+                }
+            }
+            state.fold.apply_all(&items, emitted, &mut rows);
+            at = to;
+        }
+        let rows = if rows.len() == 0 { None } else { Some(rows.finish()?) };
+        Ok((state, rows))
+    }
+
+    /// Drops what came before, refuses what comes too late: `true` for the record that is due.
+    pub(crate) fn admit(&mut self, item: &Item) -> Result<bool, LakeError> {
+        let found = item.offset();
+        if found < self.next {
+            return Ok(false);
+        }
+        if found > self.next {
+            return Err(LakeError::Gap {
+                journal: item.journal_id(),
+                expected: self.next,
+                found,
+            });
+        }
+        self.next += 1;
+        Ok(true)
+    }
+}
+
+/// Turns admitted records into rows, folding calls on the way. CPU-bound.
+pub(crate) fn encode(
+    items: &[Item],
+    states: &mut BTreeMap<JournalId, JournalState>,
+) -> Result<(RecordBatch, Option<RecordBatch>), LakeError> {
+    let last_time = (items.first())
+        .and_then(|item| states.get(&item.journal_id()))
+        .map_or(0, |state| state.last_time);
+    let mut events = EventsBuilder::new(last_time);
+    let mut calls = CallsBuilder::new();
+    for item in items {
+        events.append(item);
+        if let Some(state) = states.get_mut(&item.journal_id()) {
+            state.last_time = events.last_time();
+            state.fold.apply(item, &mut |call| calls.append(call));
+        }
+    }
+    let calls = if calls.len() == 0 { None } else { Some(calls.finish()?) };
+    Ok((events.finish()?, calls))
+}
+
+pub(crate) fn now_nanos() -> i64 {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}

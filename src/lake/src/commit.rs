@@ -1,0 +1,120 @@
+//! One commit against one snapshot: it lands as a whole, once, or not at all.
+
+use std::collections::HashMap;
+
+use deltalake::DeltaTableError;
+use deltalake::kernel::transaction::{CommitBuilder, TableReference, TransactionError};
+use deltalake::kernel::{Action, Add, Remove, Transaction, Version};
+use deltalake::protocol::{DeltaOperation, SaveMode};
+
+use crate::LakeError;
+use crate::files::{Place, make_version_durable};
+use crate::schema::DAY;
+use crate::store::{Snapshot, Table};
+
+/// Names the commit in its `commitInfo`, so that it is known again if its outcome was not told.
+const COMMIT_KEY: &str = "weirCommit";
+
+/// What one commit does.
+#[derive(Debug, Default)]
+pub(crate) struct Commit {
+    pub(crate) adds: Vec<Add>,
+    pub(crate) removes: Vec<Remove>,
+    /// Transactions it moves on: two commits that share one cannot both come of the same snapshot.
+    pub(crate) txns: Vec<(String, i64)>,
+    /// Whether it only lays the same rows out anew.
+    pub(crate) rearranges: bool,
+}
+
+impl Commit {
+    /// Commits against `snapshot` and makes the log entry durable. A [`LakeError::Conflict`] means
+    /// that nothing was written; any other error that the outcome was looked up and nothing of this
+    /// commit was found. Either way the caller reloads and decides anew: nothing is retried blindly.
+    pub(crate) async fn run(self, table: &Table, snapshot: &Snapshot) -> Result<Snapshot, LakeError> {
+        let place = &table.place;
+        let id = uuid::Uuid::now_v7().to_string();
+        let operation = if self.rearranges {
+            DeltaOperation::Optimize {
+                predicate: None,
+                target_size: crate::compact::TARGET_BYTES,
+            }
+        } else {
+            let mode = if self.removes.is_empty() {
+                SaveMode::Append
+            } else {
+                SaveMode::Overwrite
+            };
+            DeltaOperation::Write {
+                mode,
+                partition_by: Some(vec![DAY.to_owned()]),
+                predicate: None,
+            }
+        };
+        let mut actions: Vec<Action> = Vec::with_capacity(self.adds.len() + self.removes.len() + self.txns.len());
+        actions.extend(self.removes.into_iter().map(Action::Remove));
+        actions.extend(self.adds.into_iter().map(Action::Add));
+        let now = now_millis();
+        actions.extend(
+            (self.txns.into_iter())
+                .map(|(app, version)| Action::Txn(Transaction::new_with_last_update(app, version, Some(now)))),
+        );
+        // No post-commit hook: checkpoints and log clean-up are the maintenance task's, not landing's.
+        let result = CommitBuilder::default()
+            .with_actions(actions)
+            .with_app_metadata(HashMap::from([(COMMIT_KEY.to_owned(), id.clone().into())]))
+            .build(
+                Some(&snapshot.state as &dyn TableReference),
+                place.log_store.clone(),
+                operation,
+            )
+            .await;
+        let committed = match result {
+            Ok(done) => Snapshot::new(done.snapshot, place.log_store.clone()),
+            Err(error) => after_error(table, snapshot, &id, error).await?,
+        };
+        make_version_durable(place, committed.version()).await?;
+        Ok(committed)
+    }
+}
+
+async fn after_error(
+    table: &Table,
+    before: &Snapshot,
+    id: &str,
+    error: DeltaTableError,
+) -> Result<Snapshot, LakeError> {
+    let conflict = matches!(
+        error,
+        DeltaTableError::Transaction {
+            source: TransactionError::CommitConflict(_) | TransactionError::MaxCommitAttempts(_)
+        } | DeltaTableError::VersionAlreadyExists(_)
+    );
+    if conflict {
+        return Err(LakeError::Conflict {
+            table: table.kind().name(),
+            source: error,
+        });
+    }
+    // The answer may have been lost on the way: look whether the commit is there.
+    let now = table.load().await?;
+    for version in before.version() + 1..=now.version() {
+        if holds(&table.place, version, id).await? {
+            tracing::warn!(table = table.kind().name(), version, %error, "a commit succeeded though its answer was an error");
+            return Ok(now);
+        }
+    }
+    Err(error.into())
+}
+
+async fn holds(place: &Place, version: Version, id: &str) -> Result<bool, LakeError> {
+    let entry = place.log_store.read_commit_entry(version).await?;
+    let needle = format!("\"{COMMIT_KEY}\":\"{id}\"");
+    Ok(entry.is_some_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle.as_bytes())))
+}
+
+pub(crate) fn now_millis() -> i64 {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}

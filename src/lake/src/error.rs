@@ -1,0 +1,120 @@
+//! What can go wrong in the lake, and what to do about it.
+
+use event::JournalId;
+
+use crate::source::SourceError;
+
+/// Why landing, reading or tending the lake failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    /// No lake at this place.
+    #[error("no lake at {0}: it is created when events first land, by `weir up`")]
+    NotFound(String),
+    /// The table's columns are not those this version writes.
+    #[error("table {table} at {location} has no column {column}: it was written by another version of Weir")]
+    Schema {
+        /// The table.
+        table: &'static str,
+        /// Where it lies.
+        location: String,
+        /// The column that is missing.
+        column: String,
+    },
+    /// Records are missing between what landed and what came next. Nothing lands until this is
+    /// resolved: history would have a hole that nobody sees.
+    #[error("journal {journal}: offset {expected} should come next but {found} came: {} records are missing", .found - .expected)]
+    Gap {
+        /// The journal.
+        journal: JournalId,
+        /// The offset that was due.
+        expected: i64,
+        /// The offset that came.
+        found: i64,
+    },
+    /// The protocol's own assertion failed: nothing was committed.
+    #[error("landing refused, {what}: expected {expected}, found {found}")]
+    Assertion {
+        /// What was checked.
+        what: &'static str,
+        /// What had to be.
+        expected: i64,
+        /// What was.
+        found: i64,
+    },
+    /// Another lander, or another run of the same work, committed first. Nothing of this commit is
+    /// in the table: reload and redo.
+    #[error("table {table}: another writer committed first, nothing was written: {source}")]
+    Conflict {
+        /// The table.
+        table: &'static str,
+        /// Delta's own words.
+        source: deltalake::DeltaTableError,
+    },
+    /// A row of `events` does not rebuild its event.
+    #[error("events row {journal}/{offset} is damaged: {what}")]
+    Row {
+        /// The journal.
+        journal: String,
+        /// The offset.
+        offset: i64,
+        /// What is wrong.
+        what: String,
+    },
+    /// The source of events failed.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Delta's own error.
+    #[error("delta table: {0}")]
+    Delta(#[from] deltalake::DeltaTableError),
+    /// Arrow's own error.
+    #[error("arrow: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// Parquet's own error.
+    #[error("parquet: {0}")]
+    Parquet(#[from] parquet::errors::ParquetError),
+    /// DataFusion's own error.
+    #[error("reading the lake: {0}")]
+    Read(#[from] datafusion::error::DataFusionError),
+    /// The object store's own error.
+    #[error("object store: {0}")]
+    Store(#[from] object_store::Error),
+    /// A file could not be written or made durable.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A background task died.
+    #[error("a background task failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    /// The lander has stopped.
+    #[error("the lander has stopped: {0}")]
+    Stopped(String),
+    /// Something that should not be.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl LakeError {
+    /// Whether trying again cannot help: somebody must look.
+    #[must_use]
+    pub fn is_alarm(&self) -> bool {
+        matches!(
+            self,
+            LakeError::Gap { .. }
+                | LakeError::Assertion { .. }
+                | LakeError::Schema { .. }
+                | LakeError::Row { .. }
+                | LakeError::Source(SourceError::Cut { .. } | SourceError::Damaged { .. })
+        )
+    }
+
+    pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> LakeError {
+        LakeError::Io {
+            path: path.display().to_string(),
+            source,
+        }
+    }
+}

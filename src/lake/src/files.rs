@@ -1,0 +1,447 @@
+//! Parquet files: how rows are written, made durable, and described to Delta.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path as FsPath, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{SortOptions, concat_batches, filter_record_batch, kernels::aggregate, sort_to_indices, take};
+use arrow::datatypes::{Date32Type, Int64Type, TimestampMicrosecondType};
+use deltalake::kernel::Add;
+use deltalake::logstore::LogStoreRef;
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use serde_json::{Map, Value, json};
+
+use crate::LakeError;
+use crate::schema::{DAY, Kind, TableKind};
+
+/// Rows in a row group.
+const ROW_GROUP_ROWS: usize = 131_072;
+/// Rows in a page.
+const PAGE_ROWS: usize = 8_192;
+/// A longer smallest or largest text is not worth its place in the log.
+const MAX_STAT_TEXT: usize = 64;
+
+/// Who writes: it decides how hard to compress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Landing: fast.
+    Land,
+    /// Compaction and rebuilding: small.
+    Compact,
+}
+
+/// How rows of this table are stored.
+pub(crate) fn writer_properties(kind: TableKind, purpose: Purpose) -> Result<WriterProperties, LakeError> {
+    let level = match purpose {
+        Purpose::Land => 1,
+        Purpose::Compact => 3,
+    };
+    let mut props = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_created_by(format!("weir {}", env!("CARGO_PKG_VERSION")));
+    for column in kind.columns() {
+        let path = ColumnPath::from(column.name);
+        match column.kind {
+            Kind::Id | Kind::Key => {
+                props = props.set_column_dictionary_enabled(path.clone(), false);
+                if column.kind == Kind::Key {
+                    props = props.set_column_bloom_filter_enabled(path, true);
+                }
+            }
+            Kind::Text | Kind::Bytes => {
+                props = props
+                    .set_column_dictionary_enabled(path.clone(), false)
+                    .set_column_statistics_enabled(path, EnabledStatistics::None);
+            }
+            Kind::Int | Kind::Time => {
+                props = props
+                    .set_column_dictionary_enabled(path.clone(), false)
+                    .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+            }
+            Kind::Float => props = props.set_column_dictionary_enabled(path, false),
+            Kind::Word | Kind::Bool | Kind::Day | Kind::Words => {}
+        }
+    }
+    Ok(props.build())
+}
+
+/// Rows of one day, in the order in which they are stored.
+pub(crate) struct DayRows {
+    day: i32,
+    rows: Vec<RecordBatch>,
+}
+
+/// Splits rows by their day, and sorts those of `calls` by their start.
+pub(crate) fn by_day(kind: TableKind, batches: &[RecordBatch]) -> Result<Vec<DayRows>, LakeError> {
+    let mut days: BTreeMap<i32, Vec<RecordBatch>> = BTreeMap::new();
+    for batch in batches {
+        let column = (batch.column_by_name(DAY))
+            .ok_or_else(|| LakeError::Internal("rows without a day".to_owned()))?
+            .as_primitive::<Date32Type>();
+        let (Some(first), Some(last)) = (aggregate::min(column), aggregate::max(column)) else {
+            continue;
+        };
+        if first == last {
+            days.entry(first).or_default().push(batch.clone());
+            continue;
+        }
+        let mut distinct: Vec<i32> = column.values().to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        for day in distinct {
+            let mask: BooleanArray = column.values().iter().map(|value| Some(*value == day)).collect();
+            let rows = filter_record_batch(batch, &mask)?;
+            days.entry(day).or_default().push(rows);
+        }
+    }
+    let mut out = Vec::with_capacity(days.len());
+    for (day, rows) in days {
+        let rows = match kind {
+            TableKind::Events => rows,
+            TableKind::Calls => vec![sorted(&rows, "started_at")?],
+        };
+        out.push(DayRows { day, rows });
+    }
+    Ok(out)
+}
+
+fn sorted(batches: &[RecordBatch], by: &str) -> Result<RecordBatch, LakeError> {
+    let Some(first) = batches.first() else {
+        return Err(LakeError::Internal("no rows to sort".to_owned()));
+    };
+    let all = concat_batches(&first.schema(), batches)?;
+    let Some(key) = all.column_by_name(by) else {
+        return Ok(all);
+    };
+    let order: UInt32Array = sort_to_indices(key, Some(SortOptions::default()), None)?;
+    let columns = (all.columns().iter())
+        .map(|column| take(column, &order, None))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(all.schema(), columns)?)
+}
+
+/// Where a table's files go: a local directory, which we make durable ourselves, or an object store.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) kind: TableKind,
+    pub(crate) log_store: LogStoreRef,
+    /// The table's directory if it is local.
+    pub(crate) local: Option<PathBuf>,
+}
+
+/// A file that was written: its action for the log, and its place on disk if it is local.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) add: Add,
+    path: Option<PathBuf>,
+}
+
+/// A Parquet file being written, one day's rows of one table.
+pub(crate) struct FileWriter {
+    place: Place,
+    name: String,
+    day: String,
+    writer: ArrowWriter<Sink>,
+    path: Option<PathBuf>,
+    stats: Stats,
+}
+
+enum Sink {
+    Disk(BufWriter<File>, u64),
+    Memory(Vec<u8>),
+}
+
+impl Write for Sink {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Sink::Disk(file, size) => {
+                let n = file.write(buf)?;
+                *size += n as u64;
+                Ok(n)
+            }
+            Sink::Memory(bytes) => bytes.write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Sink::Disk(file, _) => file.flush(),
+            Sink::Memory(_) => Ok(()),
+        }
+    }
+}
+
+impl FileWriter {
+    /// Begins a file for rows of `day` (days since 1970). Blocking.
+    pub(crate) fn create(place: &Place, day: i32, purpose: Purpose) -> Result<FileWriter, LakeError> {
+        let day = day_text(day);
+        let name = format!("{DAY}={day}/{}.zstd.parquet", uuid::Uuid::now_v7());
+        let path = place.local.as_ref().map(|dir| dir.join(&name));
+        let sink = match &path {
+            Some(path) => {
+                if let Some(dir) = path.parent() {
+                    std::fs::create_dir_all(dir).map_err(|e| LakeError::io(dir, e))?;
+                }
+                let file = File::create_new(path).map_err(|e| LakeError::io(path, e))?;
+                Sink::Disk(BufWriter::with_capacity(1 << 20, file), 0)
+            }
+            None => Sink::Memory(Vec::new()),
+        };
+        let props = writer_properties(place.kind, purpose)?;
+        Ok(FileWriter {
+            place: place.clone(),
+            name,
+            day,
+            writer: ArrowWriter::try_new(sink, place.kind.file_schema(), Some(props))?,
+            path,
+            stats: Stats::new(place.kind),
+        })
+    }
+
+    /// Adds rows; the day column, if they have it, is left out. Blocking.
+    pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<(), LakeError> {
+        let schema = self.place.kind.file_schema();
+        let columns = (schema.fields().iter())
+            .map(|field| {
+                rows.column_by_name(field.name())
+                    .cloned()
+                    .ok_or_else(|| LakeError::Internal(format!("rows without column {}", field.name())))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let rows = RecordBatch::try_new(schema, columns)?;
+        self.stats.add(&rows);
+        self.writer.write(&rows)?;
+        Ok(())
+    }
+
+    /// Bytes written so far, the open row group's estimate included.
+    pub(crate) fn size(&self) -> usize {
+        self.writer.bytes_written() + self.writer.in_progress_size()
+    }
+
+    /// Ends the file. It is not durable yet. Blocking.
+    pub(crate) fn finish(self, data_change: bool) -> Result<(Written, Option<Vec<u8>>), LakeError> {
+        let mut sink = self.writer.into_inner()?;
+        let (size, bytes) = match &mut sink {
+            Sink::Disk(file, size) => {
+                file.flush()
+                    .map_err(|e| LakeError::io(self.path.as_deref().unwrap_or(FsPath::new("")), e))?;
+                (*size, None)
+            }
+            Sink::Memory(bytes) => (bytes.len() as u64, Some(std::mem::take(bytes))),
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let add = Add {
+            path: self.name,
+            partition_values: HashMap::from([(DAY.to_owned(), Some(self.day))]),
+            size: i64::try_from(size).unwrap_or(i64::MAX),
+            modification_time: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
+            data_change,
+            stats: Some(self.stats.finish().to_string()),
+            tags: None,
+            deletion_vector: None,
+            base_row_id: None,
+            default_row_commit_version: None,
+            clustering_provider: None,
+        };
+        Ok((Written { add, path: self.path }, bytes))
+    }
+}
+
+/// Writes rows, one file a day. Local files are not durable yet.
+pub(crate) async fn write_days(place: &Place, batches: Vec<RecordBatch>) -> Result<Vec<Written>, LakeError> {
+    let task_place = place.clone();
+    let files = tokio::task::spawn_blocking(move || {
+        let mut files = Vec::new();
+        for rows in by_day(task_place.kind, &batches)? {
+            let mut file = FileWriter::create(&task_place, rows.day, Purpose::Land)?;
+            for batch in &rows.rows {
+                file.write(batch)?;
+            }
+            files.push(file.finish(true)?);
+        }
+        Ok::<_, LakeError>(files)
+    })
+    .await??;
+    let mut written = Vec::with_capacity(files.len());
+    for (file, bytes) in files {
+        upload(place, &file, bytes).await?;
+        written.push(file);
+    }
+    Ok(written)
+}
+
+/// Sends a file that was built in memory to its object store.
+pub(crate) async fn upload(place: &Place, file: &Written, bytes: Option<Vec<u8>>) -> Result<(), LakeError> {
+    if let Some(bytes) = bytes {
+        let store = place.log_store.object_store(None);
+        store.put(&Path::from(file.add.path.as_str()), bytes.into()).await?;
+    }
+    Ok(())
+}
+
+/// Makes local files durable: their bytes, and their names in their directories. An object store
+/// has done so when it acknowledged them; `object_store` does not do it for local files.
+pub(crate) async fn make_durable(place: &Place, files: &[Written]) -> Result<(), LakeError> {
+    let Some(table) = place.local.clone() else {
+        return Ok(());
+    };
+    let paths: Vec<PathBuf> = files.iter().filter_map(|file| file.path.clone()).collect();
+    tokio::task::spawn_blocking(move || {
+        let mut dirs: Vec<PathBuf> = vec![table];
+        for path in &paths {
+            sync(path)?;
+            if let Some(dir) = path.parent() {
+                dirs.push(dir.to_owned());
+            }
+        }
+        dirs.sort();
+        dirs.dedup();
+        // Children before parents.
+        dirs.iter().rev().try_for_each(|dir| sync(dir))
+    })
+    .await?
+}
+
+/// Makes the log entry of a version durable. Until this returned, nothing may be forgotten on the
+/// strength of that version.
+pub(crate) async fn make_version_durable(place: &Place, version: u64) -> Result<(), LakeError> {
+    let Some(table) = place.local.clone() else {
+        return Ok(());
+    };
+    tokio::task::spawn_blocking(move || {
+        let log = table.join("_delta_log");
+        sync(&log.join(format!("{version:020}.json")))?;
+        sync(&log)?;
+        sync(&table)
+    })
+    .await?
+}
+
+fn sync(path: &FsPath) -> Result<(), LakeError> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|e| LakeError::io(path, e))
+}
+
+/// `2026-01-31`, as Delta writes a partition value.
+pub(crate) fn day_text(day: i32) -> String {
+    Date32Type::to_naive_date_opt(day)
+        .map(|date| date.to_string())
+        .unwrap_or_default()
+}
+
+/// What the Delta log says of a file, so that readers can skip it.
+struct Stats {
+    kind: TableKind,
+    rows: usize,
+    columns: HashMap<&'static str, Range>,
+}
+
+#[derive(Default)]
+struct Range {
+    nulls: usize,
+    int: Option<(i64, i64)>,
+    text: Option<(String, String)>,
+    too_long: bool,
+}
+
+impl Stats {
+    fn new(kind: TableKind) -> Stats {
+        Stats {
+            kind,
+            rows: 0,
+            columns: HashMap::new(),
+        }
+    }
+
+    fn add(&mut self, rows: &RecordBatch) {
+        self.rows += rows.num_rows();
+        for column in self.kind.columns().iter().filter(|column| column.stats) {
+            let Some(array) = rows.column_by_name(column.name) else {
+                continue;
+            };
+            let range = self.columns.entry(column.name).or_default();
+            range.nulls += array.null_count();
+            let int = match column.kind {
+                Kind::Int => {
+                    let array = array.as_primitive::<Int64Type>();
+                    aggregate::min(array).zip(aggregate::max(array))
+                }
+                Kind::Time => {
+                    let array = array.as_primitive::<TimestampMicrosecondType>();
+                    aggregate::min(array).zip(aggregate::max(array))
+                }
+                _ => {
+                    range.text(array.as_string_view());
+                    None
+                }
+            };
+            if let Some((min, max)) = int {
+                range.int = Some(match range.int {
+                    Some((low, high)) => (low.min(min), high.max(max)),
+                    None => (min, max),
+                });
+            }
+        }
+    }
+
+    fn finish(&self) -> Value {
+        let (mut min, mut max, mut nulls) = (Map::new(), Map::new(), Map::new());
+        for column in self.kind.columns().iter().filter(|column| column.stats) {
+            let Some(range) = self.columns.get(column.name) else {
+                continue;
+            };
+            nulls.insert(column.name.to_owned(), json!(range.nulls));
+            let ends = match (column.kind, range.int, &range.text) {
+                (Kind::Time, Some((low, high)), _) => {
+                    time_text(low).zip(time_text(high)).map(|(a, b)| (json!(a), json!(b)))
+                }
+                (_, Some((low, high)), _) => Some((json!(low), json!(high))),
+                (_, None, Some((low, high))) if !range.too_long => Some((json!(low), json!(high))),
+                _ => None,
+            };
+            if let Some((low, high)) = ends {
+                min.insert(column.name.to_owned(), low);
+                max.insert(column.name.to_owned(), high);
+            }
+        }
+        json!({ "numRecords": self.rows, "minValues": min, "maxValues": max, "nullCount": nulls })
+    }
+}
+
+impl Range {
+    fn text(&mut self, array: &arrow::array::StringViewArray) {
+        let (Some(low), Some(high)) = (aggregate::min_string_view(array), aggregate::max_string_view(array)) else {
+            return;
+        };
+        if low.len() > MAX_STAT_TEXT || high.len() > MAX_STAT_TEXT {
+            self.too_long = true;
+        }
+        if self.too_long {
+            return;
+        }
+        self.text = Some(match self.text.take() {
+            Some((a, b)) => (
+                if low < a.as_str() { low.to_owned() } else { a },
+                if high > b.as_str() { high.to_owned() } else { b },
+            ),
+            None => (low.to_owned(), high.to_owned()),
+        });
+    }
+}
+
+fn time_text(micros: i64) -> Option<String> {
+    arrow::temporal_conversions::timestamp_us_to_datetime(micros)
+        .map(|time| format!("{}Z", time.format("%Y-%m-%dT%H:%M:%S%.6f")))
+}

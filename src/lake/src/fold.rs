@@ -1,0 +1,109 @@
+//! Open calls, folded across batches, and the rows of those that ended.
+
+use std::collections::HashMap;
+
+use event::body::{CallEnded, CallInterrupted};
+use event::{Applied, Body, Call, CallId, Event, EventType, Record};
+
+use crate::encode::CallsBuilder;
+use crate::source::Item;
+
+/// What the fold came across that is no part of an orderly history. Counted, never hidden.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FoldCounts {
+    /// Events of a call that had ended already, or whose beginning was never seen.
+    pub late: u64,
+    /// Bodies that do not fit their type.
+    pub bad_bodies: u64,
+}
+
+/// The calls that are open at some point of the journal.
+///
+/// A call begins with its event of `seq` 0 and is let go at its terminal event; whatever comes for
+/// it later (a score, a second end) changes `events` alone. So each call gives one row at most,
+/// wherever the fold is stopped and begun again.
+#[derive(Debug, Default)]
+pub(crate) struct Fold {
+    open: HashMap<CallId, Call>,
+    counts: FoldCounts,
+}
+
+impl Fold {
+    /// Takes in the next record; a call that it ends is handed to `ended`.
+    pub(crate) fn apply(&mut self, item: &Item, ended: &mut dyn FnMut(&Call)) {
+        let Item::Record(record) = item else { return };
+        let Some(call_id) = record.envelope.call_id else { return };
+        if record.envelope.seq == 0 {
+            self.open.entry(call_id).or_default();
+        }
+        let Some(call) = self.open.get_mut(&call_id) else {
+            self.counts.late += 1;
+            return;
+        };
+        let (event, fits) = decode(record);
+        if !fits {
+            self.counts.bad_bodies += 1;
+        }
+        if call.apply(&event) == Applied::Duplicate {
+            self.counts.late += 1;
+        }
+        if call.is_ended() {
+            ended(call);
+            self.open.remove(&call_id);
+        }
+    }
+
+    /// Takes in records; rows of calls that end at `from` or after are added to `rows`.
+    pub(crate) fn apply_all(&mut self, items: &[Item], from: i64, rows: &mut CallsBuilder) {
+        for item in items {
+            let emit = item.offset() >= from;
+            self.apply(item, &mut |call| {
+                if emit {
+                    rows.append(call);
+                }
+            });
+        }
+    }
+
+    /// Where a reader must begin to rebuild this fold at `next`.
+    pub(crate) fn low(&self, next: i64) -> i64 {
+        (self.open.values())
+            .filter_map(|call| call.first_offset)
+            .fold(next, i64::min)
+    }
+
+    /// How many calls are open.
+    pub(crate) fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// What was odd.
+    pub(crate) fn counts(&self) -> FoldCounts {
+        self.counts
+    }
+}
+
+/// The event of a record. One whose body does not fit its type, or comes from a newer version, still
+/// counts as what its envelope says it is, with nothing else known of it: a call that ended, ended.
+fn decode(record: &Record) -> (Event, bool) {
+    let envelope = record.envelope.clone();
+    if envelope.v <= event::VERSION
+        && let Ok(body) = Body::parse(&envelope.event_type, &record.body)
+    {
+        return (Event { envelope, body }, true);
+    }
+    let ended = Box::<CallEnded>::default();
+    let body = match EventType::from(envelope.event_type.as_str()) {
+        EventType::CallStarted => Body::CallStarted(Box::default()),
+        EventType::CallCompleted => Body::CallCompleted(ended),
+        EventType::CallFailed => Body::CallFailed(ended),
+        EventType::CallBlocked => Body::CallBlocked(ended),
+        EventType::CallCancelled => Body::CallCancelled(ended),
+        EventType::CallInterrupted => Body::CallInterrupted(Box::<CallInterrupted>::default()),
+        _ => Body::Unknown {
+            event_type: envelope.event_type.clone(),
+            body: record.body.clone(),
+        },
+    };
+    (Event { envelope, body }, false)
+}

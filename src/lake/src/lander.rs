@@ -1,0 +1,473 @@
+//! The lander: one task that brings a source's records into the lake, exactly once, and shows those
+//! that have not landed yet.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event::JournalId;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, sleep_until};
+
+use crate::batch::{Batch, JournalState, Span, encode, txn};
+use crate::failpoint;
+use crate::landing::{Landed, land};
+use crate::source::Source;
+use crate::store::{Lake, Snapshot};
+use crate::tail::{TableView, Tail, View};
+use crate::{LakeError, TableKind};
+
+/// How much lands at once, and how soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LandOptions {
+    /// Land when about so many bytes of records wait. The lander holds at most twice as much: a batch
+    /// that lands, and one that fills.
+    pub max_bytes: usize,
+    /// Land when the oldest waiting record has waited so long.
+    pub max_age: Duration,
+    /// Bytes read from the source at once.
+    pub fetch_bytes: usize,
+    /// Pause between two reads of a source that has little to give, so that the tail is not many
+    /// tiny pieces. With it ends the time until a record is visible.
+    pub pause: Duration,
+    /// Without anything to land, look for other writers' commits (compaction) so often.
+    pub refresh: Duration,
+}
+
+impl Default for LandOptions {
+    fn default() -> LandOptions {
+        LandOptions {
+            max_bytes: 64 << 20,
+            max_age: Duration::from_secs(10),
+            fetch_bytes: 4 << 20,
+            pause: Duration::from_millis(100),
+            refresh: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How the lander stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct LanderStatus {
+    /// Source position up to which all has landed.
+    pub landed: i64,
+    /// Source position up to which SQL sees all.
+    pub visible: i64,
+    /// Records that wait.
+    pub waiting: i64,
+    /// Calls that are open.
+    pub open_calls: u64,
+    /// Landings since the start.
+    pub landings: u64,
+    /// Redelivered records that were dropped since the start.
+    pub duplicates: u64,
+    /// Records kept as `unreadable` since the start.
+    pub unreadable: u64,
+    /// Failed landings since the last good one.
+    pub failures: u64,
+    /// The last failure, until a landing succeeds.
+    pub error: Option<String>,
+}
+
+enum Command {
+    Flush(oneshot::Sender<Result<i64, String>>),
+    Stop,
+}
+
+/// Controls a [`Lander`]. When every handle is gone the lander lands what it has and ends.
+#[derive(Clone, Debug)]
+pub struct LanderHandle {
+    tail: Tail,
+    commands: mpsc::Sender<Command>,
+    status: watch::Receiver<LanderStatus>,
+}
+
+impl LanderHandle {
+    /// What SQL sees.
+    #[must_use]
+    pub fn tail(&self) -> Tail {
+        self.tail.clone()
+    }
+
+    /// How the lander stands now.
+    #[must_use]
+    pub fn status(&self) -> LanderStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Lands all that the source has by now; returns the source position up to which all has landed.
+    pub async fn flush(&self) -> Result<i64, LakeError> {
+        let (tx, rx) = oneshot::channel();
+        let gone = || LakeError::Stopped("it ended before it could land".to_owned());
+        self.commands.send(Command::Flush(tx)).await.map_err(|_| gone())?;
+        rx.await.map_err(|_| gone())?.map_err(LakeError::Stopped)
+    }
+
+    /// Asks the lander to land what there is and to end.
+    pub async fn stop(&self) {
+        // An error means that it has ended already.
+        let _ = self.commands.send(Command::Stop).await;
+    }
+}
+
+/// Brings one source into the lake. Run it once, on a task of its own.
+pub struct Lander<S> {
+    lake: Lake,
+    source: S,
+    options: LandOptions,
+    app: String,
+    at: Landed,
+    states: BTreeMap<JournalId, JournalState>,
+    open: Batch,
+    landing: Option<Landing>,
+    /// Source position up to which readers have seen records: the view never goes back behind it.
+    shown: i64,
+    tail: Tail,
+    commands: mpsc::Receiver<Command>,
+    status: watch::Sender<LanderStatus>,
+}
+
+struct Landing {
+    batch: Arc<Batch>,
+    task: JoinHandle<Result<Landed, LakeError>>,
+}
+
+impl<S: Source> Lander<S> {
+    /// Reads from the lake where this source stands. Nothing lands before [`Lander::run`].
+    pub async fn open(lake: Lake, source: S, options: LandOptions) -> Result<(Lander<S>, LanderHandle), LakeError> {
+        let app = txn::source(source.name(), source.partition());
+        let at = load(&lake).await?;
+        let tail = Tail::new(view(&at, None, &Batch::default()));
+        let (commands_tx, commands) = mpsc::channel(16);
+        let (status, status_rx) = watch::channel(LanderStatus::default());
+        let mut lander = Lander {
+            lake,
+            source,
+            options,
+            app,
+            at,
+            states: BTreeMap::new(),
+            open: Batch::default(),
+            landing: None,
+            shown: 0,
+            tail: tail.clone(),
+            commands,
+            status,
+        };
+        lander.recover().await?;
+        let handle = LanderHandle {
+            tail,
+            commands: commands_tx,
+            status: status_rx,
+        };
+        Ok((lander, handle))
+    }
+
+    /// Lands until told to stop. Faults that may pass are retried from the table's own state, with
+    /// growing pauses; an alarm ([`LakeError::is_alarm`]) ends it.
+    pub async fn run(mut self) -> Result<(), LakeError> {
+        let mut failures = 0u32;
+        loop {
+            let error = match self.step().await {
+                Ok(true) => {
+                    failures = 0;
+                    continue;
+                }
+                Ok(false) => return Ok(()),
+                Err(error) => error,
+            };
+            failures += 1;
+            self.status.send_modify(|status| {
+                status.failures = u64::from(failures);
+                status.error = Some(error.to_string());
+            });
+            if error.is_alarm() {
+                tracing::error!(%error, app = self.app, "landing stopped: somebody must look");
+                return Err(error);
+            }
+            tracing::warn!(%error, app = self.app, failures, "landing failed, beginning again from what has landed");
+            sleep(Duration::from_millis(100 << failures.min(7))).await;
+            // Whatever was under way: what the tables say now decides what comes next.
+            if let Err(error) = self.recover().await {
+                if error.is_alarm() {
+                    return Err(error);
+                }
+                tracing::warn!(%error, app = self.app, "the lake cannot be read");
+            }
+        }
+    }
+
+    /// One turn: whatever happens first. `false`: it is time to end.
+    async fn step(&mut self) -> Result<bool, LakeError> {
+        enum Event {
+            Landed(Result<(Landed, Arc<Batch>), LakeError>),
+            Command(Option<Command>),
+            Readable,
+            Due,
+            Idle,
+        }
+        if self.landing.is_none() && self.open.bytes >= self.options.max_bytes {
+            self.begin_landing();
+        }
+        let full = self.open.bytes >= self.options.max_bytes;
+        let due = (self.open.since).map(|since| since + self.options.max_age);
+        let can_land = self.landing.is_none() && !self.open.is_empty();
+        let next = self.open.next;
+        let event = tokio::select! {
+            landed = joined(&mut self.landing) => Event::Landed(landed),
+            command = self.commands.recv() => Event::Command(command),
+            () = self.source.wait(next), if !full => Event::Readable,
+            () = sleep_until(due.unwrap_or_else(Instant::now).into()), if can_land => Event::Due,
+            () = sleep(self.options.refresh), if self.landing.is_none() => Event::Idle,
+        };
+        match event {
+            Event::Landed(landed) => self.landed(landed?).await?,
+            Event::Command(Some(Command::Flush(reply))) => {
+                let result = self.flush().await;
+                let answer = result.as_ref().map_err(ToString::to_string).copied();
+                // Nobody waits for the answer any more: nothing is lost.
+                let _ = reply.send(answer);
+                result?;
+            }
+            Event::Command(Some(Command::Stop) | None) => {
+                self.flush().await?;
+                return Ok(false);
+            }
+            Event::Readable => {
+                let bytes = self.read().await?;
+                self.show();
+                if bytes < self.options.fetch_bytes / 2 {
+                    self.pause().await?;
+                }
+            }
+            Event::Due => self.begin_landing(),
+            Event::Idle => self.refresh().await?,
+        }
+        Ok(true)
+    }
+
+    /// Lets a slow source gather a little, unless something else wants doing.
+    async fn pause(&mut self) -> Result<(), LakeError> {
+        tokio::select! {
+            landed = joined(&mut self.landing) => self.landed(landed?).await,
+            () = sleep(self.options.pause) => Ok(()),
+        }
+    }
+
+    /// Step (b): reads on, and turns what came into rows. Returns the bytes of new records.
+    async fn read(&mut self) -> Result<usize, LakeError> {
+        let fetched = (self.source).fetch(self.open.next, self.options.fetch_bytes).await?;
+        let mut items = Vec::with_capacity(fetched.items.len());
+        let mut bytes = 0;
+        let (mut duplicates, mut unreadable) = (0, 0);
+        for item in fetched.items {
+            let journal = item.journal_id();
+            if !self.states.contains_key(&journal) {
+                self.meet(journal).await?;
+            }
+            let Some(state) = self.states.get_mut(&journal) else {
+                continue;
+            };
+            if !state.admit(&item)? {
+                duplicates += 1;
+                continue;
+            }
+            unreadable += u64::from(matches!(item, crate::source::Item::Unreadable { .. }));
+            bytes += item.size();
+            items.push(item);
+        }
+        if !items.is_empty() {
+            let mut states = std::mem::take(&mut self.states);
+            let spans = spans_of(&items);
+            let (states, rows) = tokio::task::spawn_blocking(move || {
+                let rows = encode(&items, &mut states);
+                (states, rows)
+            })
+            .await?;
+            self.states = states;
+            let (events, calls) = rows?;
+            self.open.events.push(events);
+            self.open.calls.extend(calls);
+            self.open.bytes += bytes;
+            self.open.since.get_or_insert_with(Instant::now);
+            for (journal, (first, next)) in spans {
+                let low = self.states.get(&journal).map_or(next, |state| state.fold.low(next));
+                let span = self.open.spans.entry(journal).or_insert(Span { first, next, low });
+                (span.next, span.low) = (next, low);
+            }
+        }
+        self.open.next = self.open.next.max(fetched.next);
+        failpoint::hit("b");
+        let (landed, next, open) = (self.landed_position(), self.open.next, self.open_calls());
+        self.status.send_modify(|status| {
+            status.duplicates += duplicates;
+            status.unreadable += unreadable;
+            status.waiting = next - landed;
+            status.open_calls = open;
+        });
+        Ok(bytes)
+    }
+
+    /// A journal's first record in this run: what the tables know of it.
+    async fn meet(&mut self, journal: JournalId) -> Result<(), LakeError> {
+        let (state, calls) = JournalState::load(journal, &self.at.events, &self.at.calls).await?;
+        self.open.join(journal, &state, calls);
+        self.states.insert(journal, state);
+        Ok(())
+    }
+
+    /// Steps (c) to (f) begin, on a task of their own; reading goes on meanwhile.
+    fn begin_landing(&mut self) {
+        let next = Batch::at(self.open.next);
+        let batch = Arc::new(std::mem::replace(&mut self.open, next));
+        let (lake, app, at, job) = (self.lake.clone(), self.app.clone(), self.at.clone(), batch.clone());
+        let task = tokio::spawn(async move { land(&lake, &app, &at, &job).await });
+        self.landing = Some(Landing { batch, task });
+    }
+
+    async fn landed(&mut self, (at, batch): (Landed, Arc<Batch>)) -> Result<(), LakeError> {
+        self.at = at;
+        self.show();
+        let waiting = self.open.next - batch.next;
+        self.status.send_modify(|status| {
+            status.landed = batch.next;
+            status.waiting = waiting;
+            status.landings += 1;
+            status.failures = 0;
+            status.error = None;
+        });
+        // Step (g): only now may the source forget.
+        self.source.landed(batch.next).await?;
+        failpoint::hit("g");
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<i64, LakeError> {
+        loop {
+            let bytes = self.read().await?;
+            self.show();
+            if self.open.bytes >= self.options.max_bytes {
+                self.finish_landing().await?;
+                self.begin_landing();
+            }
+            if bytes < self.options.fetch_bytes / 2 {
+                break;
+            }
+        }
+        self.finish_landing().await?;
+        if !self.open.is_empty() {
+            self.begin_landing();
+            self.finish_landing().await?;
+        }
+        Ok(self.landed_position())
+    }
+
+    async fn finish_landing(&mut self) -> Result<(), LakeError> {
+        if self.landing.is_some() {
+            let landed = joined(&mut self.landing).await?;
+            self.landed(landed).await?;
+        }
+        Ok(())
+    }
+
+    /// Step (a), at the start and after every fault: the tables alone say where things stand.
+    async fn recover(&mut self) -> Result<(), LakeError> {
+        if let Some(landing) = self.landing.take() {
+            // Its outcome is in the tables, or will be refused there; but let it not write beside us.
+            let _ = landing.task.await;
+        }
+        self.at = load(&self.lake).await?;
+        let next = self.at.events.txn(&self.app).await?.unwrap_or(0);
+        failpoint::hit("a");
+        self.states.clear();
+        self.open = Batch::at(next);
+        for journal in self.source.journals() {
+            self.meet(journal).await?;
+        }
+        let open = self.open_calls();
+        self.status.send_modify(|status| {
+            status.landed = next;
+            status.waiting = 0;
+            status.open_calls = open;
+        });
+        self.show();
+        Ok(())
+    }
+
+    /// Takes over other writers' versions (compaction) while nothing lands.
+    async fn refresh(&mut self) -> Result<(), LakeError> {
+        let at = load(&self.lake).await?;
+        let landed = at.events.txn(&self.app).await?.unwrap_or(0);
+        if landed != self.open.from {
+            return Err(LakeError::Assertion {
+                what: "nobody else lands this source",
+                expected: self.open.from,
+                found: landed,
+            });
+        }
+        self.at = at;
+        self.show();
+        Ok(())
+    }
+
+    fn show(&mut self) {
+        // After a fault the same records are read again: until then the old view is the better one.
+        if self.open.next < self.shown {
+            return;
+        }
+        self.shown = self.open.next;
+        let landing = self.landing.as_ref().map(|landing| landing.batch.as_ref());
+        self.tail.set(view(&self.at, landing, &self.open));
+        let visible = self.shown;
+        self.status.send_modify(|status| status.visible = visible);
+    }
+
+    fn landed_position(&self) -> i64 {
+        self.landing
+            .as_ref()
+            .map_or(self.open.from, |landing| landing.batch.from)
+    }
+
+    fn open_calls(&self) -> u64 {
+        self.states.values().map(|state| state.fold.open() as u64).sum()
+    }
+}
+
+fn spans_of(items: &[crate::source::Item]) -> BTreeMap<JournalId, (i64, i64)> {
+    let mut spans = BTreeMap::new();
+    for item in items {
+        let span = spans.entry(item.journal_id()).or_insert((item.offset(), item.offset()));
+        span.1 = item.offset() + 1;
+    }
+    spans
+}
+
+/// Waits for the landing under way, and takes it out once it is done; without one, for ever.
+async fn joined(landing: &mut Option<Landing>) -> Result<(Landed, Arc<Batch>), LakeError> {
+    let Some(running) = landing else {
+        return std::future::pending().await;
+    };
+    let result = (&mut running.task).await;
+    let batch = running.batch.clone();
+    *landing = None;
+    Ok((result??, batch))
+}
+
+async fn load(lake: &Lake) -> Result<Landed, LakeError> {
+    // Calls first: a landing in between then shows as calls behind events, which is allowed.
+    let calls = Arc::new(lake.table(TableKind::Calls).load().await?);
+    let events = Arc::new(lake.table(TableKind::Events).load().await?);
+    Ok(Landed { events, calls })
+}
+
+fn view(at: &Landed, landing: Option<&Batch>, open: &Batch) -> View {
+    let table = |snapshot: &Arc<Snapshot>, rows: fn(&Batch) -> &Vec<arrow::array::RecordBatch>| TableView {
+        snapshot: snapshot.clone(),
+        tail: landing.into_iter().chain([open]).flat_map(rows).cloned().collect(),
+    };
+    View {
+        events: table(&at.events, |batch| &batch.events),
+        calls: table(&at.calls, |batch| &batch.calls),
+    }
+}

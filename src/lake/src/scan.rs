@@ -1,0 +1,139 @@
+//! Reading `events` back: records in the order of their journal, within bounded memory.
+
+use datafusion::prelude::{Expr, SessionConfig, SessionContext, col, lit};
+use event::JournalId;
+use futures::TryStreamExt as _;
+
+use arrow::array::{Array as _, RecordBatch};
+
+use crate::LakeError;
+use crate::decode::{EventRows, RECORD_COLUMNS, int, text};
+use crate::schema::TableKind;
+use crate::source::Item;
+use crate::store::Snapshot;
+
+/// Offsets that are read and put in order at once.
+pub(crate) const WINDOW: i64 = 16_384;
+
+/// A session for reading the lake internally: predicates go into the files.
+pub(crate) fn session() -> SessionContext {
+    let mut config = SessionConfig::new().with_target_partitions(1);
+    let parquet = &mut config.options_mut().execution.parquet;
+    parquet.pushdown_filters = true;
+    parquet.reorder_filters = true;
+    SessionContext::new_with_config(config)
+}
+
+/// Rows of a snapshot that meet `filter`, in no order, some columns only.
+pub(crate) async fn read(
+    snapshot: &Snapshot,
+    kind: TableKind,
+    columns: &[&str],
+    filter: Option<Expr>,
+) -> Result<datafusion::execution::SendableRecordBatchStream, LakeError> {
+    let context = session();
+    snapshot.register_store(&context.state())?;
+    let mut frame = context.read_table(snapshot.provider(kind)?)?;
+    if let Some(filter) = filter {
+        frame = frame.filter(filter)?;
+    }
+    let frame = frame.select(
+        columns
+            .iter()
+            .map(|name| col(format!("\"{name}\"")))
+            .collect::<Vec<_>>(),
+    )?;
+    Ok(frame.execute_stream().await?)
+}
+
+/// `journal_id = … AND offset >= from AND offset < to`.
+pub(crate) fn range(journal: JournalId, from: i64, to: i64) -> Expr {
+    (col("journal_id").eq(lit(journal.to_string())))
+        .and(col("\"offset\"").gt_eq(lit(from)))
+        .and(col("\"offset\"").lt(lit(to)))
+}
+
+/// The records of one journal from `from` up to `to` (exclusive, at most [`WINDOW`] of them wanted),
+/// in order.
+pub(crate) async fn window(
+    snapshot: &Snapshot,
+    journal: JournalId,
+    from: i64,
+    to: i64,
+) -> Result<Vec<Item>, LakeError> {
+    let filter = range(journal, from, to);
+    let mut rows = read(snapshot, TableKind::Events, RECORD_COLUMNS, Some(filter)).await?;
+    let mut items = Vec::new();
+    while let Some(batch) = rows.try_next().await? {
+        let decoded = EventRows::of(&batch)?;
+        for row in 0..batch.num_rows() {
+            items.push(decoded.item(row)?);
+        }
+    }
+    items.sort_by_key(Item::offset);
+    Ok(items)
+}
+
+/// A journal's landed offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) journal: JournalId,
+    pub(crate) min: i64,
+    pub(crate) max: i64,
+    pub(crate) rows: u64,
+}
+
+/// The journals in a snapshot of `events`, or in rows of it.
+pub(crate) async fn extents(snapshot: &Snapshot, tail: &[RecordBatch]) -> Result<Vec<Extent>, LakeError> {
+    let mut found: std::collections::BTreeMap<String, (i64, i64, u64)> = std::collections::BTreeMap::new();
+    let mut add = |batch: &RecordBatch| -> Result<(), LakeError> {
+        let (journals, offsets) = (text(batch, "journal_id")?, int(batch, "offset")?);
+        let mut last: Option<(&str, (i64, i64, u64))> = None;
+        for row in 0..journals.len() {
+            let (journal, offset) = (journals.value(row), offsets.value(row));
+            match &mut last {
+                Some((name, (min, max, rows))) if *name == journal => {
+                    *min = offset.min(*min);
+                    *max = offset.max(*max);
+                    *rows += 1;
+                }
+                _ => {
+                    if let Some((name, extent)) = last.take() {
+                        merge(&mut found, name, extent);
+                    }
+                    last = Some((journal, (offset, offset, 1)));
+                }
+            }
+        }
+        if let Some((name, extent)) = last {
+            merge(&mut found, name, extent);
+        }
+        Ok(())
+    };
+    let mut rows = read(snapshot, TableKind::Events, &["journal_id", "offset"], None).await?;
+    while let Some(batch) = rows.try_next().await? {
+        add(&batch)?;
+    }
+    tail.iter().try_for_each(&mut add)?;
+    (found.into_iter())
+        .map(|(name, (min, max, rows))| {
+            let journal = (name.parse()).map_err(|_| LakeError::Internal(format!("journal id {name} is no UUID")))?;
+            Ok(Extent {
+                journal,
+                min,
+                max,
+                rows,
+            })
+        })
+        .collect()
+}
+
+fn merge(found: &mut std::collections::BTreeMap<String, (i64, i64, u64)>, name: &str, extent: (i64, i64, u64)) {
+    let (min, max, rows) = extent;
+    match found.get_mut(name) {
+        Some(all) => *all = (all.0.min(min), all.1.max(max), all.2 + rows),
+        None => {
+            found.insert(name.to_owned(), extent);
+        }
+    }
+}
