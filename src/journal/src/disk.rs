@@ -1,0 +1,122 @@
+//! The file layer, behind a seam so that tests can make it fail.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+/// One segment file.
+pub(crate) trait DiskFile: Send + Sync {
+    /// Writes some of `bytes` at byte `at`; may write fewer.
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize>;
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
+    fn len(&self) -> io::Result<u64>;
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// `fdatasync`.
+    fn sync(&self) -> io::Result<()>;
+    /// The first byte at or after `at` that is not in a hole; `None` if all the rest is.
+    fn next_data(&self, at: u64) -> io::Result<Option<u64>>;
+}
+
+/// The folder's operations.
+pub(crate) trait Disk: Send + Sync {
+    /// A new file of `bytes` zeros, with its blocks reserved where the file system can.
+    fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>>;
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// Writes all of `bytes`, however short the single writes are.
+pub(crate) fn write_all(file: &dyn DiskFile, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write_at(bytes, at) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => {
+                bytes = &bytes[n..];
+                at += n as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// The operating system's files.
+pub(crate) struct Os;
+
+pub(crate) struct OsFile(pub File);
+
+impl OsFile {
+    /// Opens an existing file for reading only.
+    pub fn open(path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(OsFile(File::open(path)?)))
+    }
+}
+
+impl Disk for Os {
+    fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)?;
+        match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+            Ok(()) => {}
+            // No preallocation on this file system: a sparse file does, only a full disk shows later.
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => file.set_len(bytes)?,
+            Err(e) => {
+                drop(file);
+                let _ = std::fs::remove_file(path);
+                return Err(e.into());
+            }
+        }
+        Ok(Arc::new(OsFile(file)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+}
+
+impl DiskFile for OsFile {
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        self.0.write_at(bytes, at)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, at)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        rustix::fs::fdatasync(&self.0).map_err(Into::into)
+    }
+
+    fn next_data(&self, at: u64) -> io::Result<Option<u64>> {
+        match rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Data(at)) {
+            Ok(data) => Ok(Some(data)),
+            Err(rustix::io::Errno::NXIO) => Ok(None),
+            // A file system without holes to report: everything is data.
+            Err(_) => Ok(Some(at)),
+        }
+    }
+}
