@@ -1,0 +1,31 @@
+//! The guardrail engine: text in, verdicts and edits out, whole or in a stream.
+//!
+//! ```text
+//!  packs (TOML) ─┐
+//!                ├─▶ Policy ──scan(text)─────▶ Outcome: verdicts, redacted(), at_rest()
+//!  PolicySpec ───┘      └─────scanner().push()▶ Release: text that may leave now, verdicts
+//! ```
+//!
+//! The promise is that of `docs/specs/streaming-guardrails.md`: what a stream releases, and every
+//! verdict on it, equals what the whole text would have given, wherever it was cut; and text waits
+//! only while some rule can still match from inside it. The crate does no I/O.
+
+mod engine;
+mod normalize;
+mod outcome;
+mod pack;
+mod pattern;
+mod policy;
+mod scanner;
+mod starts;
+mod template;
+mod trie;
+mod types;
+mod validate;
+
+pub use outcome::{Outcome, Release};
+pub use pack::{ExampleFailure, Pack, PackError, Rule};
+pub use policy::{OnError, Policy, PolicyError, PolicySpec, RuleOverride};
+pub use scanner::Scanner;
+pub use types::{Action, GUARD_ERROR, Kind, Phase, Phases, Verdict};
+pub use validate::Validator;

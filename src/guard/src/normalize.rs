@@ -1,0 +1,243 @@
+//! The view that rules see: the text without invisible characters, with wide and typographic forms
+//! of ASCII folded, and the map from that view back to the original.
+//!
+//! Every character is mapped by itself, so the view of a stream does not depend on how it was cut.
+//! The view serves matching only; what is released is always the original text, joiners included.
+
+/// What one character becomes in the view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fold {
+    Keep,
+    Remove,
+    Ascii(u8),
+}
+
+/// Lead bytes of the characters that [`fold`] does not keep; all others are copied without a look.
+const SUSPECT: [bool; 256] = {
+    let mut table = [false; 256];
+    let leads = [0xC2, 0xC5, 0xCD, 0xD8, 0xE1, 0xE2, 0xE3, 0xEF, 0xF0, 0xF3];
+    let mut i = 0;
+    while i < leads.len() {
+        table[leads[i]] = true;
+        i += 1;
+    }
+    table
+};
+
+/// Unicode's Default_Ignorable_Code_Point, plus interlinear annotation; spaces, dashes and quotes
+/// folded to ASCII; full-width forms to ASCII; and the two letters that case-fold *into* ASCII, so
+/// that an ASCII prefilter never misses what a case-insensitive rule would have matched.
+fn fold(c: char) -> Fold {
+    match c {
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' => Fold::Remove,
+        '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' => Fold::Remove,
+        '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' => Fold::Remove,
+        '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' => Fold::Remove,
+        '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}' => Fold::Remove,
+        '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => Fold::Ascii(b' '),
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{FE58}' | '\u{FE63}' => Fold::Ascii(b'-'),
+        '\u{2018}'..='\u{201B}' => Fold::Ascii(b'\''),
+        '\u{201C}'..='\u{201F}' => Fold::Ascii(b'"'),
+        '\u{17F}' => Fold::Ascii(b's'),
+        '\u{212A}' => Fold::Ascii(b'K'),
+        '\u{FF01}'..='\u{FF5E}' => u8::try_from(c as u32 - 0xFF01 + 0x21).map_or(Fold::Keep, Fold::Ascii),
+        _ => Fold::Keep,
+    }
+}
+
+/// Whether `text` is its own view.
+pub(crate) fn is_plain(text: &str) -> bool {
+    if text.is_ascii() {
+        return true;
+    }
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(skip) = bytes
+        .get(at..)
+        .and_then(|rest| rest.iter().position(|&b| SUSPECT[usize::from(b)]))
+    {
+        at += skip;
+        match char_at(text, at) {
+            Some(c) if fold(c) == Fold::Keep => at += c.len_utf8(),
+            Some(_) => return false,
+            None => return true,
+        }
+    }
+    true
+}
+
+fn char_at(text: &str, at: usize) -> Option<char> {
+    text.get(at..)?.chars().next()
+}
+
+/// A place where the view and the original drift apart.
+#[derive(Clone, Copy, Debug)]
+struct Drift {
+    /// Offset in the view from which `shift` holds.
+    at: usize,
+    /// Original offset minus view offset, from here on.
+    shift: usize,
+    /// The drift comes from a character that *ends* here (a folded one); a removed character only
+    /// lies here, and does not belong to a match that ends here.
+    ends: bool,
+}
+
+/// Maps offsets of the view to offsets of the original text. Both count from the start of the stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OffsetMap {
+    /// The shift before the first drift that is still known.
+    base: usize,
+    drifts: Vec<Drift>,
+}
+
+impl OffsetMap {
+    fn shift(&self) -> usize {
+        self.drifts.last().map_or(self.base, |d| d.shift)
+    }
+
+    fn shift_before(&self, known: usize) -> usize {
+        match known.checked_sub(1) {
+            None => self.base,
+            Some(last) => self.drifts.get(last).map_or(self.base, |d| d.shift),
+        }
+    }
+
+    /// Where a span that starts at `view` starts in the original: after what is invisible before it.
+    pub(crate) fn start(&self, view: usize) -> usize {
+        view + self.shift_before(self.drifts.partition_point(|d| d.at <= view))
+    }
+
+    /// Where a span that ends at `view` ends in the original: before what is invisible after it.
+    pub(crate) fn end(&self, view: usize) -> usize {
+        view + self.shift_before(self.drifts.partition_point(|d| d.at < view || (d.at == view && d.ends)))
+    }
+
+    /// Forgets what only offsets before `view` need.
+    pub(crate) fn forget_before(&mut self, view: usize) {
+        let known = self.drifts.partition_point(|d| d.at < view);
+        if known >= 64 {
+            self.base = self.shift_before(known);
+            self.drifts.drain(..known);
+        }
+    }
+}
+
+/// Appends the view of `chunk` to `view`, which starts at offset `view_base` of the stream's view.
+pub(crate) fn append_view(chunk: &str, view: &mut Vec<u8>, view_base: usize, map: &mut OffsetMap) {
+    let bytes = chunk.as_bytes();
+    if chunk.is_ascii() {
+        view.extend_from_slice(bytes);
+        return;
+    }
+    let (mut copied, mut at) = (0, 0);
+    while at < bytes.len() {
+        if !SUSPECT[usize::from(bytes[at])] {
+            at += 1;
+            continue;
+        }
+        let Some(c) = char_at(chunk, at) else { break };
+        let next = at + c.len_utf8();
+        match fold(c) {
+            Fold::Keep => {}
+            Fold::Remove => {
+                view.extend_from_slice(&bytes[copied..at]);
+                let shift = map.shift() + (next - at);
+                map.drifts.push(Drift {
+                    at: view_base + view.len(),
+                    shift,
+                    ends: false,
+                });
+                copied = next;
+            }
+            Fold::Ascii(byte) => {
+                view.extend_from_slice(&bytes[copied..at]);
+                view.push(byte);
+                let shift = map.shift() + (next - at - 1);
+                map.drifts.push(Drift {
+                    at: view_base + view.len(),
+                    shift,
+                    ends: true,
+                });
+                copied = next;
+            }
+        }
+        at = next;
+    }
+    view.extend_from_slice(&bytes[copied..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(text: &str) -> (String, OffsetMap) {
+        let (mut view, mut map) = (Vec::new(), OffsetMap::default());
+        append_view(text, &mut view, 0, &mut map);
+        (String::from_utf8(view).unwrap(), map)
+    }
+
+    #[test]
+    fn ignorable_characters_leave_no_trace() {
+        for c in [
+            '\u{200B}',
+            '\u{200D}',
+            '\u{202E}',
+            '\u{2066}',
+            '\u{FEFF}',
+            '\u{E0041}',
+            '\u{AD}',
+            '\u{FE0F}',
+        ] {
+            assert_eq!(view(&format!("ig{c}nore")).0, "ignore", "{c:?}");
+            assert!(!is_plain(&format!("ig{c}nore")));
+        }
+    }
+
+    #[test]
+    fn every_folded_character_has_a_suspect_lead_byte() {
+        for c in '\0'..=char::MAX {
+            if fold(c) != Fold::Keep {
+                let mut buffer = [0; 4];
+                assert!(SUSPECT[usize::from(c.encode_utf8(&mut buffer).as_bytes()[0])], "{c:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn wide_and_typographic_forms_become_ascii() {
+        assert_eq!(view("４１１１\u{3000}ａｂＣ\u{2011}“x”\u{212A}").0, "4111 abC-\"x\"K");
+    }
+
+    #[test]
+    fn other_scripts_pass_unchanged() {
+        for text in ["naïve Straße", "日本語。カタカナ、", "한국어", "🏴 🎉", "नमस्ते"] {
+            assert_eq!(view(text).0, text);
+            assert!(is_plain(text));
+        }
+    }
+
+    #[test]
+    fn spans_map_back_tightly() {
+        let text = "\u{200B}a\u{200B}\u{200B}ｂc\u{200B}d";
+        let (seen, map) = view(text);
+        assert_eq!(seen, "abcd");
+        let original = |start: usize, end: usize| &text[map.start(start)..map.end(end)];
+        assert_eq!(original(0, 1), "a");
+        assert_eq!(original(0, 2), "a\u{200B}\u{200B}ｂ");
+        assert_eq!(original(1, 2), "ｂ");
+        assert_eq!(original(2, 3), "c");
+        assert_eq!(original(2, 4), "c\u{200B}d");
+    }
+
+    #[test]
+    fn forgetting_the_past_changes_no_later_offset() {
+        let text = "a\u{200B}ｂ".repeat(200);
+        let (seen, map) = view(&text);
+        let mut short = map.clone();
+        short.forget_before(300);
+        assert!(short.drifts.len() < map.drifts.len());
+        for at in 300..=seen.len() {
+            assert_eq!((map.start(at), map.end(at)), (short.start(at), short.end(at)), "{at}");
+        }
+    }
+}

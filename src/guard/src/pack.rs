@@ -1,0 +1,573 @@
+//! Packs: the TOML files that hold rules, and the rules themselves.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::pattern::{Pattern, PatternError};
+use crate::template;
+use crate::types::{Action, Kind, Phase, Phases};
+use crate::validate::{Validator, entropy};
+
+/// Why a pack was refused: where, which rule, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct PackError {
+    /// Name of the file as it was given.
+    pub file: String,
+    /// Line in that file, from 1.
+    pub line: usize,
+    /// The rule's id, if the fault lies in a rule that has one.
+    pub rule: Option<String>,
+    /// What is wrong, and the way out.
+    pub reason: String,
+}
+
+impl fmt::Display for PackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: ", self.file, self.line)?;
+        if let Some(rule) = &self.rule {
+            write!(f, "rule `{rule}`: ")?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+/// An example of a pack that did not behave as the pack says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExampleFailure {
+    /// Full id of the rule.
+    pub rule: String,
+    /// Whether the rule should have matched.
+    pub expected_match: bool,
+    /// The example as the pack writes it.
+    pub example: String,
+}
+
+/// A parsed pack. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Pack {
+    pub(crate) name: Arc<str>,
+    pub(crate) version: Arc<str>,
+    pub(crate) description: String,
+    pub(crate) digest: [u8; 32],
+    pub(crate) rules: Vec<Arc<Rule>>,
+}
+
+/// One rule of a pack, compiled.
+#[derive(Debug)]
+pub struct Rule {
+    pub(crate) id: Arc<str>,
+    pub(crate) description: String,
+    pub(crate) kind: Kind,
+    pub(crate) entity: Arc<str>,
+    pub(crate) actions: BTreeMap<Phase, Action>,
+    pub(crate) pattern: Pattern,
+    pub(crate) validators: Vec<Validator>,
+    pub(crate) entropy: Option<f32>,
+    pub(crate) stop: Vec<String>,
+    /// ASCII characters that, right before a match, show that it is part of something else ...
+    pub(crate) not_before: String,
+    /// ... or right after it.
+    pub(crate) not_after: String,
+    pub(crate) score: Option<f32>,
+    pub(crate) context: Option<Context>,
+    pub(crate) positive: Vec<String>,
+    pub(crate) negative: Vec<String>,
+}
+
+/// Words near a match that make it more likely.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Context {
+    /// Whole words or phrases, any case.
+    pub(crate) words: Vec<String>,
+    /// How far before the match a word may start, bytes of the view.
+    #[serde(default = "default_before")]
+    pub(crate) before: usize,
+    /// How far after the match a word may end. The match is held until that much is seen.
+    #[serde(default)]
+    pub(crate) after: usize,
+    /// Added to the score.
+    #[serde(default)]
+    pub(crate) boost: f32,
+    /// Without a word there is no match.
+    #[serde(default)]
+    pub(crate) required: bool,
+}
+
+fn default_before() -> usize {
+    64
+}
+
+/// The widest context window, bytes.
+const MAX_WINDOW: usize = 512;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPack {
+    name: Spanned<String>,
+    version: String,
+    #[serde(default)]
+    description: String,
+    kind: Option<Kind>,
+    action: Option<RawAction>,
+    phase: Option<Phases>,
+    #[serde(default)]
+    rule: Vec<Spanned<RawRule>>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum RawAction {
+    Same(Action),
+    ByPhase(BTreeMap<Phase, Action>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRule {
+    id: Spanned<String>,
+    #[serde(default)]
+    description: String,
+    entity: Spanned<String>,
+    kind: Option<Kind>,
+    action: Option<RawAction>,
+    phase: Option<Phases>,
+    regex: Option<Spanned<String>>,
+    literals: Option<Spanned<Vec<String>>>,
+    phrases: Option<Spanned<Vec<String>>>,
+    #[serde(default)]
+    ignore_case: bool,
+    max_len: Option<usize>,
+    #[serde(default)]
+    validators: Vec<Validator>,
+    entropy: Option<f32>,
+    #[serde(default)]
+    stop: Vec<String>,
+    #[serde(default)]
+    not_before: String,
+    #[serde(default)]
+    not_after: String,
+    score: Option<f32>,
+    context: Option<Spanned<Context>>,
+    #[serde(default)]
+    examples: RawExamples,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawExamples {
+    #[serde(default)]
+    positive: Vec<String>,
+    #[serde(default)]
+    negative: Vec<String>,
+}
+
+/// A fault at a byte of the file.
+struct Fault {
+    at: usize,
+    reason: String,
+}
+
+impl Pack {
+    /// Parses and compiles a pack. `file_name` is used in errors only.
+    pub fn parse(file_name: &str, toml: &str) -> Result<Pack, PackError> {
+        let fail = |rule: Option<&str>, fault: Fault| PackError {
+            file: file_name.to_owned(),
+            line: 1 + toml.bytes().take(fault.at).filter(|b| *b == b'\n').count(),
+            rule: rule.map(str::to_owned),
+            reason: fault.reason,
+        };
+        let raw: RawPack = toml::from_str(toml).map_err(|e| {
+            let at = e.span().map_or(0, |s| s.start);
+            fail(
+                enclosing_rule(toml, at),
+                Fault {
+                    at,
+                    reason: e.message().trim().to_owned(),
+                },
+            )
+        })?;
+        if !is_name(raw.name.get_ref()) {
+            let reason = format!(
+                "`{}` is no pack name: use small letters, digits, `_` and `-`",
+                raw.name.get_ref()
+            );
+            return Err(fail(
+                None,
+                Fault {
+                    at: raw.name.span().start,
+                    reason,
+                },
+            ));
+        }
+        let mut rules: Vec<Arc<Rule>> = Vec::with_capacity(raw.rule.len());
+        for rule in &raw.rule {
+            let id = rule.get_ref().id.get_ref();
+            let compiled = compile(&raw, rule).map_err(|fault| fail(Some(id), fault))?;
+            if rules.iter().any(|r| r.id == compiled.id) {
+                let fault = Fault {
+                    at: rule.get_ref().id.span().start,
+                    reason: "the id is used twice".to_owned(),
+                };
+                return Err(fail(Some(id), fault));
+            }
+            rules.push(Arc::new(compiled));
+        }
+        Ok(Pack {
+            name: raw.name.into_inner().into(),
+            version: raw.version.into(),
+            description: raw.description,
+            digest: *blake3::hash(toml.as_bytes()).as_bytes(),
+            rules,
+        })
+    }
+
+    /// The packs that Weir ships: `pii`, `secrets` and `injection`.
+    pub fn builtin() -> Vec<Pack> {
+        static PACKS: OnceLock<Vec<Pack>> = OnceLock::new();
+        let shipped = [
+            ("packs/pii.toml", include_str!("../packs/pii.toml")),
+            ("packs/secrets.toml", include_str!("../packs/secrets.toml")),
+            ("packs/injection.toml", include_str!("../packs/injection.toml")),
+        ];
+        // A test parses each of them, so that none is ever missing here.
+        PACKS
+            .get_or_init(|| {
+                shipped
+                    .iter()
+                    .filter_map(|(file, text)| Pack::parse(file, text).ok())
+                    .collect()
+            })
+            .clone()
+    }
+
+    /// The pack's name, the first part of its rules' ids.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The pack's version, as it says itself.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// What the pack is for.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// The rules, in the order of the file.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = &Rule> {
+        self.rules.iter().map(AsRef::as_ref)
+    }
+
+    /// Runs every rule on its own examples. Empty if all behave.
+    pub fn test(&self) -> Vec<ExampleFailure> {
+        self.rules.iter().flat_map(|rule| rule.test(self)).collect()
+    }
+}
+
+impl Rule {
+    /// Full id, `pack.rule`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What the rule finds, for people.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// The family of the rule.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What stands in the placeholder.
+    pub fn entity(&self) -> &str {
+        &self.entity
+    }
+
+    /// What the pack wants done in `phase`; `None` if the rule is not active there.
+    pub fn action(&self, phase: Phase) -> Option<Action> {
+        self.actions.get(&phase).copied()
+    }
+
+    /// The longest match, bytes of the normalised text. It bounds what a stream may hold.
+    pub fn max_len(&self) -> usize {
+        self.pattern.max_len
+    }
+
+    /// Memory of the rule's automaton, bytes.
+    pub fn memory(&self) -> usize {
+        self.pattern.memory()
+    }
+
+    /// The rule's examples, placeholders expanded: those it must match, those it must not.
+    pub fn examples(&self) -> (Vec<String>, Vec<String>) {
+        let expand = |texts: &[String]| {
+            texts
+                .iter()
+                .filter_map(|t| template::expand(t, &self.id).ok())
+                .collect()
+        };
+        (expand(&self.positive), expand(&self.negative))
+    }
+
+    /// The accepted prefix of a matched text, bytes.
+    pub(crate) fn accept(&self, text: &str) -> Option<usize> {
+        let mut end = text.len();
+        for validator in &self.validators {
+            end = validator.accept(&text[..end])?;
+        }
+        let text = &text[..end];
+        if self.entropy.is_some_and(|least| entropy(text) < least) {
+            return None;
+        }
+        if !self.stop.is_empty() {
+            let lower = text.to_ascii_lowercase();
+            if self.stop.iter().any(|word| lower.contains(word.as_str())) {
+                return None;
+            }
+        }
+        Some(end)
+    }
+}
+
+/// The id of the rule in which byte `at` of a file lies, read off the text: it may not have parsed.
+fn enclosing_rule(toml: &str, at: usize) -> Option<&str> {
+    let start = toml
+        .get(..at.min(toml.len()))?
+        .rfind("[[rule]]")
+        .or_else(|| toml.get(at..)?.starts_with("[[rule]]").then_some(at))?;
+    let rule = &toml[start..];
+    let rule = &rule[..rule[1..].find("\n[[").map_or(rule.len(), |end| end + 1)];
+    rule.lines().find_map(|l| {
+        l.trim()
+            .strip_prefix("id")?
+            .trim_start()
+            .strip_prefix('=')?
+            .trim()
+            .strip_prefix('"')?
+            .split('"')
+            .next()
+    })
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+}
+
+/// What may stand for a space of a phrase: white space, and what Markdown or a quote puts there.
+const GAP: &str = r#"[\s_*"'`~-]"#;
+/// The bytes that a gap counts for in the longest match.
+const GAP_LEN: usize = 8;
+
+/// A phrase as a regex: any case, loose spaces, whole words at its ASCII ends.
+fn phrase(text: &str, gap: &str) -> String {
+    let edge = |c: Option<char>| {
+        if c.is_some_and(|c| c.is_ascii_alphanumeric()) {
+            r"\b"
+        } else {
+            ""
+        }
+    };
+    let text = text.trim();
+    let first = text.chars().find(|c| !"(?:[".contains(*c));
+    let last = text.chars().rev().find(|c| !")?+*]}".contains(*c));
+    format!("{}(?:{}){}", edge(first), text.replace(' ', gap), edge(last))
+}
+
+fn compile(pack: &RawPack, spanned: &Spanned<RawRule>) -> Result<Rule, Fault> {
+    let rule = spanned.get_ref();
+    let fault = |at: usize, reason: String| Fault { at, reason };
+    let id_at = rule.id.span().start;
+    let id = rule.id.get_ref();
+    if !is_name(id) {
+        return Err(fault(
+            id_at,
+            format!("`{id}` is no rule id: use small letters, digits, `_` and `-`"),
+        ));
+    }
+    let entity = rule.entity.get_ref();
+    if entity.is_empty()
+        || !entity
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    {
+        return Err(fault(
+            rule.entity.span().start,
+            format!("`{entity}` is no entity: use capitals, digits and `_`"),
+        ));
+    }
+    let kind = rule
+        .kind
+        .or(pack.kind)
+        .ok_or_else(|| fault(id_at, "no `kind`, neither here nor for the pack".to_owned()))?;
+
+    let (at, regex, lengths, ignore_case) = source(rule).map_err(|reason| fault(id_at, reason))?;
+    let pattern = Pattern::new(&regex, &lengths, ignore_case, rule.max_len)
+        .map_err(|e: PatternError| fault(at, e.to_string()))?;
+
+    let context = rule.context.as_ref().map(|c| (c.span().start, c.get_ref()));
+    if let Some((at, context)) = context {
+        if context.words.is_empty() || context.words.iter().any(|w| w.trim().is_empty()) {
+            return Err(fault(at, "`context.words` must hold words".to_owned()));
+        }
+        if context.before > MAX_WINDOW || context.after > MAX_WINDOW {
+            return Err(fault(
+                at,
+                format!("a context window may span {MAX_WINDOW} bytes at most"),
+            ));
+        }
+        if !(0.0..=1.0).contains(&context.boost) {
+            return Err(fault(at, "`context.boost` must be 0 to 1".to_owned()));
+        }
+        if !context.required && (context.boost == 0.0 || rule.score.is_none()) {
+            let reason = "the context has no effect: set `required`, or a `score` and a `boost`";
+            return Err(fault(at, reason.to_owned()));
+        }
+    }
+    if rule.score.is_some_and(|s| !(0.0..=1.0).contains(&s)) {
+        return Err(fault(id_at, "`score` must be 0 to 1".to_owned()));
+    }
+    if !rule.not_before.is_ascii() || !rule.not_after.is_ascii() {
+        return Err(fault(
+            id_at,
+            "`not_before` and `not_after` hold ASCII characters only".to_owned(),
+        ));
+    }
+    for example in rule.examples.positive.iter().chain(&rule.examples.negative) {
+        template::expand(example, id).map_err(|reason| fault(id_at, reason))?;
+    }
+
+    let actions = match (rule.action.as_ref().or(pack.action.as_ref()), rule.phase) {
+        (Some(RawAction::ByPhase(_)), Some(_)) if rule.action.is_some() => {
+            return Err(fault(
+                id_at,
+                "give either a `phase` or an action for each phase".to_owned(),
+            ));
+        }
+        (Some(RawAction::ByPhase(by_phase)), None) => by_phase.clone(),
+        (Some(RawAction::ByPhase(by_phase)), Some(phases)) => by_phase
+            .iter()
+            .filter(|(p, _)| phases.contains(**p))
+            .map(|(p, a)| (*p, *a))
+            .collect(),
+        (same, phases) => {
+            let action = if let Some(RawAction::Same(action)) = same {
+                *action
+            } else {
+                Action::Flag
+            };
+            let phases = phases.or(pack.phase).unwrap_or(Phases::All);
+            Phase::ALL
+                .into_iter()
+                .filter(|p| phases.contains(*p))
+                .map(|p| (p, action))
+                .collect()
+        }
+    };
+    Ok(Rule {
+        id: format!("{}.{id}", pack.name.get_ref()).into(),
+        description: rule.description.clone(),
+        kind,
+        entity: entity.as_str().into(),
+        actions,
+        pattern,
+        validators: rule.validators.clone(),
+        entropy: rule.entropy,
+        stop: rule.stop.iter().map(|s| s.to_ascii_lowercase()).collect(),
+        not_before: rule.not_before.clone(),
+        not_after: rule.not_after.clone(),
+        score: rule.score,
+        context: context.map(|(_, c)| c.clone()),
+        positive: rule.examples.positive.clone(),
+        negative: rule.examples.negative.clone(),
+    })
+}
+
+/// The regex of a rule, the regex that tells its longest match, and whether case is ignored.
+fn source(rule: &RawRule) -> Result<(usize, String, String, bool), String> {
+    match (&rule.regex, &rule.literals, &rule.phrases) {
+        (Some(regex), None, None) => {
+            let text = regex.get_ref().clone();
+            Ok((regex.span().start, text.clone(), text, rule.ignore_case))
+        }
+        (None, Some(literals), None) if !literals.get_ref().is_empty() => {
+            let escaped: Vec<String> = literals.get_ref().iter().map(|l| regex_syntax::escape(l)).collect();
+            let text = escaped.join("|");
+            Ok((literals.span().start, text.clone(), text, rule.ignore_case))
+        }
+        (None, None, Some(phrases)) if !phrases.get_ref().is_empty() => {
+            let all = |gap: &str| {
+                phrases
+                    .get_ref()
+                    .iter()
+                    .map(|p| phrase(p, gap))
+                    .collect::<Vec<_>>()
+                    .join("|")
+            };
+            Ok((
+                phrases.span().start,
+                all(&format!("(?:{GAP}+)")),
+                all(&format!("(?:{GAP}{{1,{GAP_LEN}}})")),
+                true,
+            ))
+        }
+        _ => Err("give exactly one of `regex`, `literals` and `phrases`, not empty".to_owned()),
+    }
+}
+
+impl Rule {
+    /// Runs the rule alone on its examples. A rule with a context is given the same policy as always:
+    /// the examples must hold the words.
+    fn test(&self, pack: &Pack) -> Vec<ExampleFailure> {
+        let alone = Pack {
+            rules: pack.rules.iter().filter(|r| r.id == self.id).cloned().collect(),
+            ..pack.clone()
+        };
+        let phases = Some(crate::Phases::All);
+        let spec = crate::PolicySpec {
+            packs: vec![pack.name.to_string()],
+            rules: [(
+                self.id.to_string(),
+                crate::RuleOverride {
+                    phase: phases,
+                    ..Default::default()
+                },
+            )]
+            .into(),
+            ..Default::default()
+        };
+        let failure = |expected_match: bool, example: &str| ExampleFailure {
+            rule: self.id.to_string(),
+            expected_match,
+            example: example.to_owned(),
+        };
+        let Ok(policy) = crate::Policy::compile(&spec, &[alone]) else {
+            return vec![failure(true, "(the rule does not compile alone)")];
+        };
+        let examples = self
+            .positive
+            .iter()
+            .map(|e| (true, e))
+            .chain(self.negative.iter().map(|e| (false, e)));
+        let wrong = |(expected, example): &(bool, &String)| {
+            let matched = template::expand(example, &self.id)
+                .is_ok_and(|text| !policy.scan(Phase::Input, &text).verdicts.is_empty());
+            matched != *expected
+        };
+        examples
+            .filter(wrong)
+            .map(|(expected, example)| failure(expected, example))
+            .collect()
+    }
+}

@@ -1,0 +1,411 @@
+//! Policies: what an operator writes, and the compiled form that scans text.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{ActiveContext, ActiveRule, Engine, Fuel, Settled};
+use crate::outcome::Outcome;
+use crate::pack::Pack;
+use crate::scanner::{self, Scanner};
+use crate::types::{Action, GUARD_ERROR, Kind, Phase, Phases, Verdict};
+
+/// What happens when the engine reaches its step budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    /// The text is blocked where the engine gave up.
+    #[default]
+    Block,
+    /// The candidates at that point are dropped, the text passes, the error is counted.
+    Pass,
+}
+
+/// A change to one rule.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RuleOverride {
+    /// What is done about a match, in every phase in which the rule is active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
+    /// `false` switches the rule off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Where the rule is active, in place of what its pack says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phases>,
+    /// The least score that counts, 0 to 1. Has no effect on rules without a score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f32>,
+}
+
+/// A guardrail policy as it is written in the configuration. The default is the shipped policy: the
+/// three built-in packs with the actions that they recommend.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicySpec {
+    /// The packs in use, by name.
+    pub packs: Vec<String>,
+    /// What happens when the engine reaches its step budget.
+    pub on_error: OnError,
+    /// The least score that counts for rules that grade their matches, 0 to 1.
+    pub threshold: f32,
+    /// The step budget: automaton steps that each byte of text may cost on average, 1 to 4096.
+    pub max_steps_per_byte: u32,
+    /// One action for all rules of a kind, in place of what their packs say.
+    pub actions: BTreeMap<Kind, Action>,
+    /// Changes to single rules, by full id (`pii.email`). They go before everything else.
+    pub rules: BTreeMap<String, RuleOverride>,
+}
+
+impl Default for PolicySpec {
+    fn default() -> Self {
+        PolicySpec {
+            packs: ["pii", "secrets", "injection"].map(str::to_owned).to_vec(),
+            on_error: OnError::Block,
+            threshold: 0.5,
+            max_steps_per_byte: 64,
+            actions: BTreeMap::new(),
+            rules: BTreeMap::new(),
+        }
+    }
+}
+
+/// Why a policy was refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PolicyError {
+    /// `packs` names one that is not there.
+    #[error("no pack is called `{name}`; there are: {known}")]
+    UnknownPack {
+        /// The name as written.
+        name: String,
+        /// The names that exist, comma separated.
+        known: String,
+    },
+    /// Two packs have one name.
+    #[error("two packs are called `{0}`: rename one of them")]
+    DuplicatePack(String),
+    /// `rules` names one that no pack in use holds.
+    #[error("no rule is called `{id}` in the packs of this policy{}", hint(.nearest))]
+    UnknownRule {
+        /// The id as written.
+        id: String,
+        /// The most similar id.
+        nearest: Option<String>,
+    },
+    /// A number is out of its range.
+    #[error("`{key}` must be {range}, not {value}")]
+    Range {
+        /// The key.
+        key: String,
+        /// What is allowed.
+        range: &'static str,
+        /// What was written.
+        value: String,
+    },
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest
+        .as_ref()
+        .map(|n| format!("; did you mean `{n}`?"))
+        .unwrap_or_default()
+}
+
+/// A compiled policy: immutable, shared by all streams.
+#[derive(Debug)]
+pub struct Policy {
+    engines: [Option<Arc<Engine>>; 3],
+    packs: Vec<(Arc<str>, Arc<str>)>,
+    version: String,
+    error: ErrorNames,
+}
+
+#[derive(Debug)]
+struct ErrorNames {
+    rule: Arc<str>,
+    pack: Arc<str>,
+    version: Arc<str>,
+    entity: Arc<str>,
+}
+
+impl Policy {
+    /// Compiles `spec` over `packs` (those it does not name are ignored).
+    pub fn compile(spec: &PolicySpec, packs: &[Pack]) -> Result<Policy, PolicyError> {
+        let used = select(spec, packs)?;
+        check(spec, &used)?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(canonical(spec).as_bytes());
+        used.iter().for_each(|p| {
+            hasher.update(&p.digest);
+        });
+        let mut version = String::with_capacity(12);
+        for byte in &hasher.finalize().as_bytes()[..6] {
+            let _ = write!(version, "{byte:02x}");
+        }
+        Ok(Policy {
+            engines: Phase::ALL.map(|phase| engine(spec, &used, phase).map(Arc::new)),
+            packs: used.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
+            version,
+            error: ErrorNames::new(),
+        })
+    }
+
+    /// A policy without rules: everything passes at no cost.
+    pub fn off() -> Policy {
+        Policy {
+            engines: [None, None, None],
+            packs: Vec::new(),
+            version: "off".to_owned(),
+            error: ErrorNames::new(),
+        }
+    }
+
+    /// Whether any rule looks at `phase`.
+    pub fn is_active(&self, phase: Phase) -> bool {
+        self.engine(phase).is_some()
+    }
+
+    /// Twelve hexadecimal digits that change with the spec or with a pack; `off` for no policy.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Looks at a whole text.
+    pub fn scan(&self, phase: Phase, text: &str) -> Outcome {
+        let mut outcome = Outcome::default();
+        if let Some(engine) = self.engine(phase) {
+            outcome.errors = scanner::scan(self, engine, text, |verdict| outcome.verdicts.push(verdict));
+        }
+        outcome
+    }
+
+    /// A guard for one stream of text.
+    pub fn scanner(self: &Arc<Self>, phase: Phase) -> Scanner {
+        Scanner::new(Arc::clone(self), phase)
+    }
+
+    /// Memory of the compiled tables and automata, bytes (automata that phases share count once).
+    pub fn memory(&self) -> usize {
+        let mut seen = std::collections::BTreeSet::new();
+        let engines = self.engines.iter().flatten();
+        engines
+            .map(|e| {
+                let fresh = e.rules.iter().filter(|r| seen.insert(r.rule.id.clone()));
+                e.memory() + fresh.map(|r| r.rule.memory()).sum::<usize>()
+            })
+            .sum()
+    }
+
+    /// Number of rules that look at `phase`.
+    pub fn rule_count(&self, phase: Phase) -> usize {
+        self.engine(phase).map_or(0, |e| e.rules.len())
+    }
+
+    pub(crate) fn engine(&self, phase: Phase) -> Option<&Arc<Engine>> {
+        self.engines[phase.index()].as_ref()
+    }
+
+    pub(crate) fn verdict(&self, engine: &Engine, settled: &Settled, start: usize, end: usize) -> Verdict {
+        let Settled { action, score, .. } = *settled;
+        match settled.rule.map(|r| &engine.rules[r as usize]) {
+            Some(active) => {
+                let (pack, pack_version) = self.packs[active.pack].clone();
+                let rule = &active.rule;
+                let (id, kind, entity) = (rule.id.clone(), rule.kind, rule.entity.clone());
+                Verdict {
+                    rule: id,
+                    pack,
+                    pack_version,
+                    kind,
+                    entity,
+                    action,
+                    start,
+                    end,
+                    score,
+                }
+            }
+            None => Verdict {
+                rule: self.error.rule.clone(),
+                pack: self.error.pack.clone(),
+                pack_version: self.error.version.clone(),
+                kind: Kind::Format,
+                entity: self.error.entity.clone(),
+                action,
+                start,
+                end,
+                score,
+            },
+        }
+    }
+}
+
+impl ErrorNames {
+    fn new() -> ErrorNames {
+        ErrorNames {
+            rule: GUARD_ERROR.into(),
+            pack: "weir".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            entity: "GUARD_ERROR".into(),
+        }
+    }
+}
+
+fn select<'p>(spec: &PolicySpec, packs: &'p [Pack]) -> Result<Vec<&'p Pack>, PolicyError> {
+    for (i, pack) in packs.iter().enumerate() {
+        if packs[..i].iter().any(|p| p.name == pack.name) {
+            return Err(PolicyError::DuplicatePack(pack.name.to_string()));
+        }
+    }
+    let mut used: Vec<&Pack> = Vec::new();
+    for name in &spec.packs {
+        let Some(pack) = packs.iter().find(|p| *p.name == **name) else {
+            let known = packs.iter().map(|p| &*p.name).collect::<Vec<_>>().join(", ");
+            return Err(PolicyError::UnknownPack {
+                name: name.clone(),
+                known,
+            });
+        };
+        if !used.iter().any(|p| p.name == pack.name) {
+            used.push(pack);
+        }
+    }
+    Ok(used)
+}
+
+fn check(spec: &PolicySpec, packs: &[&Pack]) -> Result<(), PolicyError> {
+    let ids: Vec<&str> = packs.iter().flat_map(|p| &p.rules).map(|r| &*r.id).collect();
+    for (id, change) in &spec.rules {
+        if !ids.contains(&id.as_str()) {
+            let similar = |other: &&&str| strsim::normalized_damerau_levenshtein(other, id);
+            let nearest = ids
+                .iter()
+                .filter(|other| similar(other) > 0.5)
+                .max_by(|a, b| similar(a).total_cmp(&similar(b)))
+                .map(|s| (*s).to_owned());
+            return Err(PolicyError::UnknownRule {
+                id: id.clone(),
+                nearest,
+            });
+        }
+        if let Some(threshold) = change.threshold {
+            in_unit(&format!("rules.\"{id}\".threshold"), threshold)?;
+        }
+    }
+    in_unit("threshold", spec.threshold)?;
+    if !(1..=4096).contains(&spec.max_steps_per_byte) {
+        let value = spec.max_steps_per_byte.to_string();
+        return Err(PolicyError::Range {
+            key: "max_steps_per_byte".to_owned(),
+            range: "1 to 4096",
+            value,
+        });
+    }
+    Ok(())
+}
+
+fn in_unit(key: &str, value: f32) -> Result<(), PolicyError> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(PolicyError::Range {
+        key: key.to_owned(),
+        range: "0 to 1",
+        value: value.to_string(),
+    })
+}
+
+/// The spec as text that depends on nothing but its values.
+fn canonical(spec: &PolicySpec) -> String {
+    let mut out = format!(
+        "{} {} {:?} {} {}",
+        env!("CARGO_PKG_VERSION"),
+        spec.packs.join(","),
+        spec.on_error,
+        spec.threshold,
+        spec.max_steps_per_byte
+    );
+    for (kind, action) in &spec.actions {
+        let _ = write!(out, " {kind}={action}");
+    }
+    for (id, change) in &spec.rules {
+        let RuleOverride {
+            action,
+            enabled,
+            phase,
+            threshold,
+        } = change;
+        let _ = write!(out, " {id}={action:?},{enabled:?},{phase:?},{threshold:?}");
+    }
+    out
+}
+
+fn engine(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Engine> {
+    let mut rules = Vec::new();
+    let mut groups: Vec<&[String]> = Vec::new();
+    for (pack_index, rule) in packs
+        .iter()
+        .enumerate()
+        .flat_map(|(i, p)| p.rules.iter().map(move |r| (i, r)))
+    {
+        let change = spec.rules.get(&*rule.id).cloned().unwrap_or_default();
+        let active = match change.phase {
+            Some(phases) => phases.contains(phase),
+            None => rule.actions.contains_key(&phase),
+        };
+        if !active || change.enabled == Some(false) {
+            continue;
+        }
+        let own = rule.actions.get(&phase).or_else(|| rule.actions.values().min());
+        let action = change
+            .action
+            .or_else(|| spec.actions.get(&rule.kind).copied())
+            .or(own.copied());
+        let threshold = change.threshold.unwrap_or(spec.threshold);
+        let context = rule.context.as_ref().map(|context| {
+            let words = context.words.as_slice();
+            let group = groups.iter().position(|g| *g == words).unwrap_or_else(|| {
+                groups.push(words);
+                groups.len() - 1
+            });
+            let needed = context.required || rule.score.is_some_and(|s| s < threshold);
+            ActiveContext {
+                group: group as u32,
+                before: context.before,
+                after: if needed { context.after } else { 0 },
+                boost: context.boost,
+                required: context.required,
+            }
+        });
+        let action = action.unwrap_or(Action::Flag);
+        rules.push(ActiveRule {
+            rule: Arc::clone(rule),
+            pack: pack_index,
+            action,
+            threshold,
+            context,
+        });
+    }
+    if rules.is_empty() {
+        return None;
+    }
+    let words: Vec<(Vec<u8>, u32)> = groups
+        .iter()
+        .enumerate()
+        .flat_map(|(group, words)| {
+            words
+                .iter()
+                .map(move |w| (w.to_ascii_lowercase().into_bytes(), group as u32))
+        })
+        .collect();
+    let per_byte = i64::from(spec.max_steps_per_byte);
+    let fuel = Fuel {
+        per_byte,
+        cap: per_byte * 1024,
+        block: spec.on_error == OnError::Block,
+    };
+    Some(Engine::new(rules, &words, fuel))
+}
