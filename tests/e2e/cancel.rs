@@ -1,0 +1,87 @@
+//! When the app goes, the upstream's work ends, and what came is recorded.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{PATIENCE, Place, Upstream, Weir, eventually};
+use crate::raw;
+use crate::sdk::BOTH;
+
+#[test]
+fn sdks_that_leave_midway() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start(&place, &upstream);
+    for (index, sdk) in BOTH.into_iter().enumerate() {
+        let report = sdk.run("cancel", &weir.base_url(), &Value::Null);
+        let expected = index as u64 + 1;
+        eventually("the upstream sees the cancellation", Duration::from_secs(3), || {
+            (upstream.count("cancelled") == expected).then_some(())
+        });
+        let row = place.call(report.call("cancelled"));
+        assert_eq!(row["status"], "cancelled", "{sdk:?}: {row}");
+        let seen = report.facts["text"].as_str().unwrap();
+        let kept = row["response_text"].as_str().unwrap();
+        assert!(kept.starts_with(seen), "{sdk:?}: {seen:?} was seen, {kept:?} kept");
+        assert!(kept.len() < 120, "{sdk:?}: not the partial answer but {kept:?}");
+        assert_eq!(row["usage_source"], "estimated", "{sdk:?}: {row}");
+        assert!(row["output_tokens"].as_i64().unwrap() >= 3, "{sdk:?}: {row}");
+        assert!(row["input_tokens"].as_i64().unwrap() >= 4, "{sdk:?}: {row}");
+        assert!(row["cost_nano_usd"].as_i64().unwrap() > 0, "{sdk:?}: {row}");
+    }
+    weir.stop();
+    place.verify();
+}
+
+/// Before the answer's head too: the upstream thinks, the app goes.
+#[test]
+fn leaving_before_the_answer() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start(&place, &upstream);
+    let body = json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}).to_string();
+    let stream = std::net::TcpStream::connect(&weir.addr).unwrap();
+    {
+        use std::io::Write;
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: weir\r\nx-demo: hang=1\r\nx-weir-session: gone\r\n\
+            content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        (&stream).write_all(head.as_bytes()).unwrap();
+    }
+    eventually("the upstream has the call", PATIENCE, || {
+        (upstream.count("in_flight") == 1).then_some(())
+    });
+    drop(stream);
+    eventually("the upstream sees the cancellation", Duration::from_secs(3), || {
+        (upstream.count("cancelled") == 1).then_some(())
+    });
+    let rows = eventually("the call has ended", PATIENCE, || {
+        Some(place.sql("select * from calls where session_id = 'gone'")).filter(|rows| !rows.is_empty())
+    });
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["status"], "cancelled", "{rows:?}");
+    weir.stop();
+    place.verify();
+}
+
+/// A connection that a client keeps open is no reason to keep the upstream busy.
+#[test]
+fn a_hanging_stream_is_cancelled_with_its_app() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start(&place, &upstream);
+    let body = json!({"model": "gpt-4o-mini", "stream": true, "messages": [{"role": "user", "content": "Why is the sky blue?"}]});
+    let mut open = raw::open(
+        &weir.addr,
+        "/v1/chat/completions",
+        &[("x-demo", "hang_after=5")],
+        body.to_string().as_bytes(),
+    );
+    let call_id = open.answer.call_id();
+    assert!(open.next().is_some());
+    drop(open);
+    eventually("the upstream sees the cancellation", Duration::from_secs(3), || {
+        (upstream.count("cancelled") == 1).then_some(())
+    });
+    assert_eq!(place.call(&call_id)["status"], "cancelled");
+}

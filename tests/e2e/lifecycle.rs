@@ -1,0 +1,206 @@
+//! Start, stop, reload.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{PATIENCE, Place, Upstream, Weir, config, eventually, weir as weir_command};
+use crate::raw::{self, post, streamed_text};
+
+fn chat(stream: bool) -> Vec<u8> {
+    json!({"model": "gpt-4o-mini", "stream": stream, "messages": [{"role": "user", "content": "Why is the sky blue?"}]})
+        .to_string()
+        .into_bytes()
+}
+
+#[test]
+fn sigterm_finishes_calls_and_leaves_with_0() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let mut weir = Weir::start(&place, &upstream);
+    let mut open = raw::open(
+        &weir.addr,
+        "/v1/chat/completions",
+        &[("x-demo", "delay_ms=30")],
+        &chat(true),
+    );
+    assert!(open.next().is_some());
+    weir.signal("TERM");
+    std::thread::sleep(Duration::from_millis(200));
+    // No new calls: no connection, or an answer that says why.
+    if let Ok(answer) = raw::try_send(&weir.addr, "POST", "/v1/chat/completions", &[], &chat(false)) {
+        assert_eq!(answer.answer.status, 503);
+    }
+    let call_id = open.answer.call_id();
+    let answer = open.read_all().unwrap();
+    assert!(
+        answer.complete && answer.text().contains("[DONE]"),
+        "the call in flight was cut: {}",
+        answer.text()
+    );
+    assert!(streamed_text(&answer.body).contains("blue"));
+    assert!(weir.wait().success(), "weir up left with an error");
+    assert_eq!(place.call(&call_id)["status"], "completed");
+    assert_eq!(
+        place.sql_number("select count(*) as n from events where type = 'sidecar.stopped'"),
+        1
+    );
+    place.verify();
+}
+
+#[test]
+fn sigterm_waits_only_so_long() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let mut weir = Weir::start_config(&place, &config(&upstream, "[server]\nshutdown_seconds = 1\n"));
+    let mut open = raw::open(
+        &weir.addr,
+        "/v1/chat/completions",
+        &[("x-demo", "hang_after=5")],
+        &chat(true),
+    );
+    assert!(open.next().is_some());
+    let call_id = open.answer.call_id();
+    weir.signal("TERM");
+    assert!(weir.wait().success());
+    let row = place.call(&call_id);
+    assert!(row["status"] != "completed" && row["status"].is_string(), "{row}");
+    place.verify();
+}
+
+/// What tells the configurations apart: whether a card is blocked.
+fn is_blocked(weir: &Weir<'_>) -> bool {
+    let card = format!("{} {}", "4242 4242", "4242 4242");
+    let body = json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": format!("Is {card} mine?")}]});
+    let answer = post(&weir.addr, "/v1/chat/completions", &[], body.to_string().as_bytes());
+    assert!(matches!(answer.status, 200 | 400), "{}", answer.text());
+    answer.status == 400
+}
+
+const BLOCKS: &str = "[guard.policy.rules.\"pii.credit-card\"]\naction = \"block\"\n";
+
+#[test]
+fn reload_keeps_the_last_good_configuration() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start_config(&place, &config(&upstream, ""));
+    let is = |blocked: bool, when: &str| eventually(when, PATIENCE, || (is_blocked(&weir) == blocked).then_some(()));
+    assert!(!is_blocked(&weir));
+    place.write_config(&config(&upstream, BLOCKS));
+    is(true, "the changed file counts");
+    place.write_config(&config(&upstream, ""));
+    weir.signal("HUP");
+    is(false, "SIGHUP reads the file again");
+
+    // A broken one changes nothing, and is told.
+    place.write_config(&config(&upstream, BLOCKS));
+    is(true, "the changed file counts again");
+    let refused = |n: i64| {
+        eventually("the refusal is an event", PATIENCE, || {
+            let query =
+                "select count(*) as n from events where type = 'config.changed' and strpos(body, 'refused') > 0";
+            (place.sql_number(query) >= n).then_some(())
+        });
+    };
+    for broken in [
+        "[guard.policy]\npakcs = []\n",
+        "this is no TOML",
+        "[guard.policy.rules.\"pii.credit-crad\"]\naction = \"block\"\n",
+    ] {
+        place.write_config(&config(&upstream, broken));
+        weir.signal("HUP");
+        eventually("the log names the fault", PATIENCE, || {
+            weir.log().contains("weir.toml").then_some(())
+        });
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(is_blocked(&weir), "a broken configuration took effect: {broken}");
+    }
+    refused(1);
+    weir.stop();
+    place.verify();
+}
+
+#[test]
+fn a_configuration_is_checked_before_it_counts() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let check = |text: &str| {
+        place.write_config(text);
+        let output = weir_command()
+            .args(["config", "check", "--config"])
+            .arg(place.config())
+            .output()
+            .unwrap();
+        (
+            output.status.success(),
+            format!(
+                "{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            ),
+        )
+    };
+    let (good, said) = check(&config(&upstream, BLOCKS));
+    assert!(good, "{said}");
+    for (text, hint) in [
+        (
+            "[server]\nlisten = \"127.0.0.1:0\"\n[recordng]\nrecord = \"full\"\n",
+            "recording",
+        ),
+        ("[server]\nmax_request_byte = 1\n", "max_request_bytes"),
+        ("[server]\nlisten = \"0.0.0.0:1\"\n", "client_key"),
+    ] {
+        let (good, said) = check(text);
+        assert!(!good, "accepted: {text}");
+        assert!(said.contains(hint), "{hint} is not named in: {said}");
+    }
+    let (_, said) = check("[server]\nlisten = \"127.0.0.1:0\"\n[recordng]\nrecord = \"full\"\n");
+    assert!(
+        said.contains("weir.toml") && said.contains('3'),
+        "neither file nor line: {said}"
+    );
+}
+
+#[test]
+fn only_one_process_has_a_data_folder() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start(&place, &upstream);
+    let output = weir_command()
+        .args(["up", "--listen", "127.0.0.1:0", "--upstream", &upstream.url(), "--data"])
+        .arg(place.data())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("data"), "not said what is wrong: {said}");
+    // The first one goes on.
+    assert_eq!(post(&weir.addr, "/v1/chat/completions", &[], &chat(false)).status, 200);
+}
+
+#[test]
+fn the_world_needs_keys() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let output = weir_command()
+        .args(["up", "--listen", "0.0.0.0:0", "--upstream", &upstream.url(), "--data"])
+        .arg(place.data())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("client_key"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn health_and_metrics() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start(&place, &upstream);
+    assert_eq!(raw::get(&weir.addr, "/healthz").status, 200);
+    post(&weir.addr, "/v1/chat/completions", &[], &chat(true));
+    let metrics = raw::get(&weir.addr, "/metrics");
+    assert_eq!(metrics.status, 200);
+    let text = metrics.text();
+    assert!(
+        text.contains("gen_ai_client_operation_duration") && text.contains("gpt-4o-mini"),
+        "{text}"
+    );
+    let row = place.sql("select count(*) as n from calls where endpoint like '%healthz%'");
+    assert_eq!(row[0]["n"], Value::from(0), "health checks are no calls");
+}

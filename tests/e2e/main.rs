@@ -1,0 +1,29 @@
+//! End to end: the real binary, a real upstream process, real clients.
+//!
+//! ```text
+//!  OpenAI SDKs, raw HTTP ──▶ weir up ──▶ weir demo --upstream-only
+//!                              │
+//!                weir sql · weir tail · weir lake verify
+//! ```
+//!
+//! Each test has its own data folder and ports. Scripts for the SDKs are in `tests/sdk/`; what they
+//! need, `tests/setup.sh` installs.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod bytes;
+mod cancel;
+mod errors;
+mod guardrails;
+mod harness;
+mod history;
+mod kill;
+mod lifecycle;
+mod raw;
+mod sdk;
+mod surface;
