@@ -1,0 +1,26 @@
+"""Three calls to a real model through Weir: one whole, one streamed, one with personal data."""
+
+import os
+
+from openai import OpenAI
+
+client = OpenAI(base_url=os.environ["WEIR_URL"], api_key="unused", default_headers={"x-weir-app": "real-model"})
+
+
+def ask(prompt, **options):
+    print(f"> {prompt}")
+    return client.chat.completions.create(
+        model="smollm2-135m", messages=[{"role": "user", "content": prompt}], max_tokens=60, temperature=0, **options
+    )
+
+
+print(ask("What is the capital of France?", user="ana").choices[0].message.content)
+
+for chunk in ask("Name three colours of the rainbow.", user="ben", stream=True):
+    if chunk.choices:
+        print(chunk.choices[0].delta.content or "", end="", flush=True)
+print()
+
+card = " ".join(["4242"] * 4)
+prompt = f"Repeat this sentence word by word: My address is ana.keller@example.com and my card is {card}."
+print(ask(prompt, user="ana").choices[0].message.content)
