@@ -149,7 +149,10 @@ fn row(model: &Model) -> Result<Option<String>, Box<dyn Error>> {
         if service == "batches" {
             continue;
         }
-        sections.push(format!("{service} {}", rates(usd, |kind| kind.1)?));
+        let standing = rates(usd, |kind| kind.1)?;
+        if !standing.is_empty() {
+            sections.push(format!("{service} {standing}"));
+        }
         if let Some(tiers) = usd.get("tiers") {
             let tiers: BTreeMap<u64, BTreeMap<String, Box<RawValue>>> = serde_json::from_str(tiers.get())?;
             for (above, usd) in &tiers {

@@ -46,7 +46,7 @@ static KNOWN: &[Known] = &[
     entry("fireworks", "Fireworks AI", "https://api.fireworks.ai/inference/v1", &["FIREWORKS_API_KEY"], Some("fireworks_ai")),
     entry("cerebras", "Cerebras", "https://api.cerebras.ai/v1", &["CEREBRAS_API_KEY"], Some("cerebras")),
     entry("perplexity", "Perplexity", "https://api.perplexity.ai", &["PERPLEXITY_API_KEY"], Some("perplexity")),
-    entry("nvidia", "Nvidia", "https://integrate.api.nvidia.com/v1", &["NVIDIA_API_KEY"], Some("nvidia_nim")),
+    entry("nvidia", "Nvidia", "https://integrate.api.nvidia.com/v1", &["NVIDIA_API_KEY"], None),
     entry("gemini", "Google Gemini API (OpenAI-compatible path)", "https://generativelanguage.googleapis.com/v1beta/openai", &["GEMINI_API_KEY", "GOOGLE_API_KEY"], Some("gemini")),
     entry("deepinfra", "Deep Infra", "https://api.deepinfra.com/v1/openai", &["DEEPINFRA_API_KEY"], Some("deepinfra")),
     entry("sambanova", "sambanova", "https://api.sambanova.ai/v1", &["SAMBANOVA_API_KEY"], Some("sambanova")),
@@ -73,7 +73,7 @@ static KNOWN: &[Known] = &[
     entry("chutes", "Chutes", "https://llm.chutes.ai/v1", &["CHUTES_API_KEY"], None),
     entry("venice", "Venice AI", "https://api.venice.ai/api/v1", &["VENICE_API_KEY"], None),
     entry("requesty", "Requesty", "https://router.requesty.ai/v1", &["REQUESTY_API_KEY"], None),
-    entry("featherless", "featherless_ai", "https://api.featherless.ai/v1", &["FEATHERLESS_AI_API_KEY"], Some("featherless_ai")),
+    entry("featherless", "featherless_ai", "https://api.featherless.ai/v1", &["FEATHERLESS_AI_API_KEY"], None),
     entry("parasail", "parasail", "https://api.parasail.io/v1", &["PARASAIL_API_KEY"], None),
     entry("poe", "Poe", "https://api.poe.com/v1", &["POE_API_KEY"], None),
 ];

@@ -30,6 +30,11 @@ pub fn count(model: &str, text: &str) -> u64 {
     tokenizer.count(text) as u64
 }
 
+/// Loads the table that most models use: for a thread that may wait, before one that may not.
+pub fn preload() {
+    let _ = count("", "a");
+}
+
 /// Tokens of a request: its texts, and what the chat format and images add.
 #[must_use]
 pub fn estimate_chat(model: &str, view: &View<'_>) -> u64 {

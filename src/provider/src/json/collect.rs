@@ -12,15 +12,23 @@ const BLOB_MIN: usize = 256;
 /// Whether a value is an identifier, URL or blob rather than text.
 pub(crate) fn is_opaque(key: &str, text: &str) -> bool {
     match key {
-        "model"
-        | "type"
-        | "role"
-        | "id"
-        | "object"
-        | "finish_reason"
+        "id"
         | "tool_call_id"
         | "call_id"
         | "item_id"
+        | "file_id"
+        | "previous_response_id"
+        | "response_id"
+        | "system_fingerprint"
+        | "obfuscation"
+        | "$schema"
+        | "$ref" => is_identifier(text),
+        "model"
+        | "type"
+        | "role"
+        | "object"
+        | "finish_reason"
+        | "native_finish_reason"
         | "detail"
         | "format"
         | "status"
@@ -34,23 +42,15 @@ pub(crate) fn is_opaque(key: &str, text: &str) -> bool {
         | "modalities"
         | "include"
         | "truncation"
-        | "file_id"
-        | "previous_response_id"
-        | "response_id"
-        | "system_fingerprint"
         | "required"
-        | "$schema"
-        | "$ref"
         | "name"
-        | "obfuscation"
+        | "severity"
         | "syntax"
-        | "native_finish_reason"
         | "provider"
-        | "prompt_cache_retention" => is_identifier(text),
+        | "prompt_cache_retention" => is_label(text),
         "url" | "image_url" | "file_url" => is_data_url(text) || is_web_url(text),
-        "data" | "file_data" | "b64_json" | "embedding" | "encrypted_content" | "image" | "signature" => {
-            is_data_url(text) || is_blob(text)
-        }
+        "data" | "file_data" | "b64_json" | "embedding" | "encrypted_content" | "image" | "signature"
+        | "thought_signature" => is_data_url(text) || is_blob(text),
         _ => false,
     }
 }
@@ -60,6 +60,17 @@ fn is_identifier(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"_-./:+#$".contains(&byte))
+}
+
+/// An identifier that is a word: card, phone and account numbers are no names of anything.
+fn is_label(text: &str) -> bool {
+    const DIGITS_MAX: usize = 8;
+    let long = || {
+        text.as_bytes()
+            .windows(DIGITS_MAX + 1)
+            .any(|run| run.iter().all(u8::is_ascii_digit))
+    };
+    is_identifier(text) && (text.is_empty() || text.bytes().any(|byte| byte.is_ascii_alphabetic())) && !long()
 }
 
 fn is_web_url(text: &str) -> bool {

@@ -109,7 +109,7 @@ pub fn strings(raw: &str) -> Result<Vec<TextSpan<'_>>, JsonError> {
 /// start together, the one given first) and the other left out, so that no edit can undo part of
 /// another. Ranges beyond the end are cut to it.
 #[must_use]
-pub fn splice(raw: &[u8], edits: &mut Vec<Edit>) -> Vec<u8> {
+pub fn splice(raw: &[u8], edits: &mut [Edit]) -> Vec<u8> {
     edits.sort_by_key(|(range, _)| range.start);
     let added: usize = edits.iter().map(|(_, new)| new.len()).sum();
     let mut out = Vec::with_capacity(raw.len() + added);

@@ -175,7 +175,14 @@ impl Assembler {
                 moved.push((call.choice, call.number(), number));
             }
         }
+        let merging = (view.extra || !self.headed) && self.room(data.len());
         for piece in &view.pieces {
+            if piece.channel == Channel::Content && !merging && !self.truncated {
+                self.choices
+                    .entry(piece.choice)
+                    .or_default()
+                    .continue_parts(&piece.span.text);
+            }
             let number = |index: u32| {
                 let to = moved
                     .iter()
@@ -189,7 +196,7 @@ impl Assembler {
             };
             self.text(data, piece.choice, channel, &piece.span);
         }
-        if (view.extra || !self.headed) && self.room(data.len()) {
+        if merging {
             // What is not JSON for serde_json (a lone surrogate) has no fields to merge.
             if let Ok(Value::Object(chunk)) = serde_json::from_str(data) {
                 self.merge(chunk);
@@ -273,7 +280,9 @@ impl Assembler {
                         self.top.insert(key, value);
                     }
                 }
-                _ => merge_into(&mut self.top, key, value),
+                // Outside of the choices each chunk says all there is, as with citations.
+                _ if value.is_null() => {}
+                _ => drop(self.top.insert(key, value)),
             }
         }
     }
@@ -340,7 +349,9 @@ impl Choice {
                     }
                 }
                 ("delta" | "message", _) => {}
-                (_, value) => merge_into(&mut self.extra, key, value),
+                ("logprobs", value) => merge_into(&mut self.extra, key, value),
+                (_, Value::Null) => {}
+                (_, value) => drop(self.extra.insert(key, value)),
             }
         }
     }
@@ -348,9 +359,7 @@ impl Choice {
     fn field(&mut self, key: String, value: Value) {
         match (key.as_str(), value) {
             ("content", Value::Array(parts)) => merge_list(&mut self.parts, parts),
-            ("content", Value::String(text)) if !self.parts.is_empty() && !text.is_empty() => {
-                merge_list(&mut self.parts, vec![json!({"type": "text", "text": text})]);
-            }
+            ("content", Value::String(text)) => self.continue_parts(&text),
             ("content" | "refusal" | "reasoning" | "reasoning_content", Value::String(_) | Value::Null) => {}
             ("tool_calls", Value::Array(calls)) => {
                 for (position, call) in calls.into_iter().enumerate() {
@@ -372,6 +381,13 @@ impl Choice {
                 }
             }
             (_, value) => merge_into(&mut self.message, key, value),
+        }
+    }
+
+    /// A text after content in parts is a part of it.
+    fn continue_parts(&mut self, text: &str) {
+        if !self.parts.is_empty() && !text.is_empty() {
+            merge_list(&mut self.parts, vec![json!({"type": "text", "text": text})]);
         }
     }
 

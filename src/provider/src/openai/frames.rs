@@ -124,7 +124,11 @@ impl<'a> Shape<'a> {
             cursor.skip()?;
             let value = &template[start..cursor.offset()];
             match &*name {
-                "choices" => choices = true,
+                "choices" => {
+                    choices = true;
+                    // A completion without an `object` is known by what its choices have.
+                    self.completion |= value.contains("\"text\":") && !value.contains("\"delta\"");
+                }
                 // What is true of every chunk; counts, padding and errors belong to one.
                 "id" | "object" | "created" | "model" | "service_tier" | "system_fingerprint" | "provider" => {
                     self.completion |= name == "object" && value == "\"text_completion\"";

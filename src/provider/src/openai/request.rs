@@ -69,7 +69,7 @@ pub struct View<'a> {
 struct Places {
     /// After the opening brace of the body.
     open: usize,
-    /// Every literal under `model`: a parser that takes the first must read the same.
+    /// Every value under `model`: a parser that takes the first must read the same.
     models: Vec<Range<usize>>,
     /// The last `stream_options`.
     options: Option<Options>,
@@ -218,9 +218,7 @@ impl<'a> View<'a> {
     fn model(&mut self, cursor: &mut Cursor<'a>) -> Result<(), JsonError> {
         let start = cursor.value_start();
         self.model = self.text(cursor, "model")?;
-        if self.model.is_some() {
-            self.places.models.push(start..cursor.offset());
-        }
+        self.places.models.push(start..cursor.offset());
         Ok(())
     }
 

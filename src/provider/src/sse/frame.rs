@@ -103,7 +103,7 @@ impl Frame {
     pub fn with_data(&self, data: &str) -> Bytes {
         match &self.data_range {
             Some(range) if !data.contains(['\n', '\r']) => {
-                splice(&self.raw, &mut vec![(range.clone(), data.as_bytes().to_vec())]).into()
+                splice(&self.raw, &mut [(range.clone(), data.as_bytes().to_vec())]).into()
             }
             _ => encode(self.event(), data),
         }
@@ -111,7 +111,7 @@ impl Frame {
 
     /// The frame with `edits` made to its data (ranges are those of [`Frame::data`]).
     #[must_use]
-    pub fn splice_data(&self, edits: &mut Vec<Edit>) -> Bytes {
+    pub fn splice_data(&self, edits: &mut [Edit]) -> Bytes {
         match (&self.joined, &self.data_range) {
             (None, Some(range)) => {
                 for (edit, _) in edits.iter_mut() {

@@ -1,1 +1,101 @@
 use super::*;
+use crate::openai::Channel;
+
+#[test]
+fn a_chat_answer() {
+    let raw = r#"{"id":"chatcmpl-1","object":"chat.completion","model":"gpt-4o-2024-08-06","service_tier":"default",
+        "choices":[
+        {"message":{"role":"assistant","content":"hello","refusal":null,"reasoning_content":"hm"},"logprobs":{"content":[{"token":"hello"}]},
+            "finish_reason":"stop","index":0},
+        {"index":1,"message":{"role":"assistant","content":null,"tool_calls":[
+            {"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}},
+            {"id":"b","type":"function","function":{"name":"not a name","arguments":"{}"}}]},"finish_reason":"tool_calls"}],
+        "usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11},"citations":["see this"]}"#;
+    let view = parse(Endpoint::ChatCompletions, raw).unwrap();
+    assert_eq!(
+        (view.id.as_deref(), view.model.as_deref()),
+        (Some("chatcmpl-1"), Some("gpt-4o-2024-08-06"))
+    );
+    assert_eq!(
+        (view.service_tier.as_deref(), view.finish_reasons.as_slice()),
+        (Some("default"), &["stop".into(), "tool_calls".into()][..])
+    );
+    assert_eq!((view.usage.input, view.usage.output), (Some(9), Some(2)));
+    let texts: Vec<_> = view
+        .texts
+        .iter()
+        .map(|p| (p.choice, p.channel.clone(), p.span.text.as_ref()))
+        .collect();
+    let expected = [
+        (0, Channel::Content, "hello"),
+        (0, Channel::ReasoningContent, "hm"),
+        (1, Channel::ToolArguments(0), r#"{"x":1}"#),
+        (1, Channel::ToolName(1), "not a name"),
+        (1, Channel::ToolArguments(1), "{}"),
+    ];
+    assert_eq!(texts, expected);
+    assert_eq!(view.others[0].text, "see this");
+    assert_eq!(view.logprobs.len(), 1);
+    assert!(raw[view.logprobs[0].1.clone()].starts_with("{\"content\""));
+}
+
+#[test]
+fn other_answers() {
+    let completion = r#"{"object":"text_completion","choices":[{"text":"abc","index":0,"finish_reason":"length"}]}"#;
+    let view = parse(Endpoint::Completions, completion).unwrap();
+    assert_eq!(
+        (view.texts[0].span.text.as_ref(), view.finish_reasons[0].as_str()),
+        ("abc", "length")
+    );
+    assert!(view.usage.is_unknown());
+
+    let blob = "AAAA".repeat(99);
+    let embeddings = format!(
+        r#"{{"object":"list","data":[{{"embedding":"{blob}"}},{{"embedding":[0.1,-2e-3]}}],"usage":{{"prompt_tokens":3}}}}"#
+    );
+    let view = parse(Endpoint::Embeddings, &embeddings).unwrap();
+    assert_eq!((view.usage.input, view.others.len()), (Some(3), 0));
+
+    let responses = r#"{"id":"resp_1","status":"completed","output":[{"type":"reasoning","summary":[{"type":"summary_text","text":"s"}]},
+        {"type":"message","content":[{"type":"output_text","text":"hello there"}]},
+        {"type":"function_call","name":"f","arguments":"{\"a\":1}","call_id":"c"}],
+        "usage":{"input_tokens":1,"output_tokens":2}}"#;
+    let view = parse(Endpoint::Responses, responses).unwrap();
+    let texts: Vec<_> = view
+        .texts
+        .iter()
+        .map(|p| (p.choice, p.channel.clone(), p.span.text.as_ref()))
+        .collect();
+    let expected = [
+        (0, Channel::Content, "s"),
+        (1, Channel::Content, "hello there"),
+        (2, Channel::ToolArguments(0), "{\"a\":1}"),
+    ];
+    assert_eq!(texts, expected);
+    assert_eq!(
+        (view.finish_reasons.as_slice(), view.usage.output),
+        (&["completed".into()][..], Some(2))
+    );
+}
+
+#[test]
+fn errors_in_their_shapes() {
+    let read = |raw| parse(Endpoint::ChatCompletions, raw).unwrap().error.unwrap();
+    let openai = read(
+        r#"{"error":{"message":"no such model","type":"invalid_request_error","param":null,"code":"model_not_found"}}"#,
+    );
+    assert_eq!(
+        (openai.message.as_str(), openai.code.as_deref()),
+        ("no such model", Some("model_not_found"))
+    );
+    let vllm = read(r#"{"object":"error","message":"bad","type":"BadRequestError","param":null,"code":400}"#);
+    assert_eq!(
+        (vllm.message.as_str(), vllm.kind.as_deref(), vllm.code.as_deref()),
+        ("bad", Some("BadRequestError"), Some("400"))
+    );
+    assert_eq!(read(r#"{"error":"just words"}"#).message, "just words");
+    assert_eq!(
+        parse(Endpoint::ChatCompletions, r#"{"error":null}"#).unwrap().error,
+        None
+    );
+}
