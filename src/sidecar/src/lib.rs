@@ -1,1 +1,34 @@
-//! sidecar
+//! The proxy: one call's life from socket to socket, and routing, recording and metrics around it.
+//!
+//! ```text
+//!  server ─▶ service ─▶ call ─▶ upstream
+//!                        │ every step is an event
+//!                        ▼
+//!                     journal
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod body;
+mod call;
+mod clock;
+pub mod config;
+mod encoding;
+mod error;
+mod headers;
+pub mod metrics;
+mod open_calls;
+mod route;
+mod server;
+mod service;
+mod shared;
+mod snapshot;
+mod upstream;
+
+pub use error::{CallError, Fault, StartError};
+pub use open_calls::{POSITION as OPEN_CALLS_POSITION, recover};
+pub use route::{Route, Routes};
+pub use server::{Running, start};
+pub use shared::{RecordError, Shared};
+pub use snapshot::{Limits, Owner, Parts, Snapshot, hash_key};
+pub use upstream::Target;

@@ -1,1 +1,61 @@
-fn main(){}
+//! The command line, configuration and wiring.
+
+mod args;
+mod commands;
+mod config;
+#[cfg(feature = "analytics")]
+mod control;
+mod demo;
+mod discover;
+mod error;
+mod out;
+mod runtime;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use error::Failure;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    log(args.log.as_deref());
+    match run(args.command) {
+        Ok(code) => code,
+        Err(Failure::BrokenPipe) => ExitCode::SUCCESS,
+        Err(failure) => {
+            out::complain(&failure.to_string());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Up(args) => commands::up::run(args, true),
+        Command::Sidecar(args) => commands::up::run(args, false),
+        Command::Demo(args) => commands::demo::run(args),
+        #[cfg(feature = "analytics")]
+        Command::Sql(args) => commands::sql::run(args),
+        Command::Tail(args) => commands::tail::run(&args),
+        #[cfg(feature = "analytics")]
+        Command::Lake(args) => commands::lake::run(args),
+        Command::Journal(args) => commands::journal::run(args),
+        Command::Guard(args) => commands::guard::run(args),
+        Command::Config(args) => commands::config::run(args),
+        Command::Models(args) => commands::models::run(&args),
+    }
+}
+
+/// Logs go to standard error: standard output is for what a command is asked for.
+fn log(filter: Option<&str>) {
+    let filter = filter.map_or_else(
+        || tracing_subscriber::EnvFilter::new("warn"),
+        |filter| tracing_subscriber::EnvFilter::new(filter),
+    );
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

@@ -57,6 +57,12 @@ pub struct CallEnded {
     /// Version of the price table that gave the cost.
     #[serde(rename = "weir.cost.price_version", skip_serializing_if = "Option::is_none")]
     pub price_version: Option<String>,
+    /// Size in bytes of a request body that was passed through unread; known only at the end.
+    #[serde(rename = "http.request.body.size", skip_serializing_if = "Option::is_none")]
+    pub request_size: Option<u64>,
+    /// BLAKE3 of that body, 64 hex digits.
+    #[serde(rename = "weir.request.blake3", skip_serializing_if = "Option::is_none")]
+    pub request_blake3: Option<String>,
     /// Size of the answer in bytes, as the app got it.
     #[serde(rename = "http.response.body.size", skip_serializing_if = "Option::is_none")]
     pub response_size: Option<u64>,

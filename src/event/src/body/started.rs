@@ -71,9 +71,6 @@ pub struct CallStarted {
     /// The request's content type.
     #[serde(rename = "weir.request.content_type", skip_serializing_if = "Option::is_none")]
     pub request_content_type: Option<String>,
-    /// BLAKE3 of a request body that is not kept as text (binary), 64 hex digits.
-    #[serde(rename = "weir.request.blake3", skip_serializing_if = "Option::is_none")]
-    pub request_blake3: Option<String>,
     /// The request body after redaction; absent where the configuration keeps metadata only, and
     /// for bodies that are not JSON.
     #[serde(rename = "weir.request.body", skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,362 @@
+//! One request to one provider, and what becomes of its answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use event::Body;
+use event::body::{AttemptFailed, AttemptStarted};
+use guard::Phase;
+use http::header::{self, HeaderValue};
+use http::uri::{PathAndQuery, Scheme, Uri};
+use http::{Request, Response, Version, request, response};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use provider::openai::request as wire;
+use tokio::time::{Instant as Deadline, timeout_at};
+
+use super::read::Sent;
+use super::record::CallRecord;
+use super::upload::{Tally, Upload};
+use super::{Worker, pass, stream, unary};
+use crate::body::AnswerBody;
+use crate::error::CallError;
+use crate::headers::{strip_hop_by_hop, strip_own};
+use crate::metrics::AttemptLabels;
+use crate::route::Route;
+use crate::snapshot::Snapshot;
+use crate::upstream::{PooledConn, RequestBody, Target};
+
+/// An answer whose head has arrived.
+pub struct Answer {
+    /// Its head.
+    pub head: response::Parts,
+    /// Its body.
+    pub body: Incoming,
+    /// The connection it comes on.
+    pub conn: PooledConn,
+    /// Who answers.
+    pub target: Arc<Target>,
+    /// When the call must be over.
+    pub deadline: Deadline,
+    /// Whether the app must not see the usage chunk.
+    pub hide_usage: bool,
+    /// What the app sent in a body that was passed through unread.
+    pub uploaded: Option<Tally>,
+}
+
+/// Asks the provider of `route`; records the attempt before a byte is sent.
+pub async fn send(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    record: &mut CallRecord,
+    route: Route,
+    parts: request::Parts,
+    sent: Sent,
+    stream: bool,
+) -> Result<Answer, CallError> {
+    let target = route.target;
+    record.target = Some(Arc::clone(&target));
+    record.draft.attempts = 1;
+    let model = route.model.as_deref().or(record.model.as_deref());
+    let credential = target.credential_id.clone();
+    let app_key = || {
+        parts
+            .headers
+            .contains_key(header::AUTHORIZATION)
+            .then(|| "app".to_owned())
+    };
+    record.add(&Body::AttemptStarted(Box::new(AttemptStarted {
+        index: 0,
+        provider: target.name.to_string(),
+        model: model.map(str::to_owned),
+        server_address: target.host.to_string(),
+        server_port: target.port,
+        credential_id: credential.or_else(app_key),
+        reason: route.reason.to_owned(),
+    })))?;
+    record.write()?;
+
+    let hide_usage = matches!(sent, Sent::Whole { hide_usage: true, .. });
+    let (body, uploaded) = request_body(record, sent, route.model.as_deref());
+    let guarded_stream = stream && snapshot.policy.is_active(Phase::Output);
+    let deadline = Deadline::from_std(record.time.arrived() + snapshot.limits.total);
+    let began = Instant::now();
+    let result = exchange(worker, snapshot, record, &target, parts, body, guarded_stream, deadline).await;
+    match result {
+        Ok((conn, response)) => {
+            let (head, body) = response.into_parts();
+            Ok(Answer {
+                head,
+                body,
+                conn,
+                target,
+                deadline,
+                hide_usage,
+                uploaded,
+            })
+        }
+        Err(error) => {
+            attempt_failed(record, &target, &error, None, began.elapsed())?;
+            Err(error)
+        }
+    }
+}
+
+/// Adds `attempt.failed`; it is written with the event that ends the call.
+pub fn attempt_failed(
+    record: &mut CallRecord,
+    target: &Target,
+    error: &CallError,
+    http_status: Option<u16>,
+    took: Duration,
+) -> Result<(), CallError> {
+    let (class, retryable) = error.attempt_class();
+    add_failure(
+        record,
+        target,
+        class.to_owned(),
+        Some(error.to_string()),
+        http_status,
+        retryable,
+        took,
+    )
+}
+
+fn add_failure(
+    record: &mut CallRecord,
+    target: &Target,
+    error_type: String,
+    message: Option<String>,
+    http_status: Option<u16>,
+    retryable: bool,
+    took: Duration,
+) -> Result<(), CallError> {
+    let labels = AttemptLabels {
+        gen_ai_provider_name: target.name.to_string(),
+        error_type: error_type.clone(),
+    };
+    record.shared().metrics.attempt_failures.get_or_create(&labels).inc();
+    record.add(&Body::AttemptFailed(Box::new(AttemptFailed {
+        index: 0,
+        provider: target.name.to_string(),
+        error_type,
+        message,
+        http_status,
+        retryable,
+        duration_ns: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+    })))
+}
+
+/// Turns an answer into what the app gets.
+pub async fn respond(
+    snapshot: &Arc<Snapshot>,
+    record: &mut CallRecord,
+    mut answer: Answer,
+) -> Result<Response<AnswerBody>, CallError> {
+    strip_hop_by_hop(&mut answer.head.headers);
+    let status = answer.head.status;
+    if status.is_client_error() || status.is_server_error() {
+        let class = format!("http_{}", status.as_u16());
+        let retryable = status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 425 | 429);
+        let target = Arc::clone(&answer.target);
+        add_failure(
+            record,
+            &target,
+            class,
+            None,
+            Some(status.as_u16()),
+            retryable,
+            record.time.arrived().elapsed(),
+        )?;
+    }
+    let content_type = answer
+        .head
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or("");
+    if content_type.starts_with("text/event-stream") {
+        return stream::respond(snapshot, record, answer);
+    }
+    if unary::is_readable(content_type) {
+        return unary::respond(snapshot, record, answer).await;
+    }
+    pass::respond(snapshot, record, answer)
+}
+
+fn request_body(record: &mut CallRecord, sent: Sent, model: Option<&str>) -> (RequestBody, Option<Tally>) {
+    match sent {
+        Sent::Whole { body, json, .. } => {
+            let body = match model {
+                None => body,
+                Some(model) => renamed(record, &body, json, model),
+            };
+            record.sent = Some(body.clone());
+            (Either::Left(Full::new(body)), None)
+        }
+        Sent::Upload { body, tally } => (Either::Right(Upload::new(body, tally.clone())), Some(tally)),
+    }
+}
+
+/// The body with another model in it: `groq/llama` asks groq for `llama`.
+fn renamed(record: &CallRecord, body: &Bytes, json: Option<String>, model: &str) -> Bytes {
+    let text = match json {
+        Some(json) => json,
+        None => match std::str::from_utf8(body) {
+            Ok(text) => text.to_owned(),
+            Err(_) => return body.clone(),
+        },
+    };
+    match wire::parse(record.endpoint, &text) {
+        Ok(view) => {
+            let mut edits = wire::set_model(&text, &view, model);
+            provider::json::splice(text.as_bytes(), &mut edits).into()
+        }
+        Err(_) => body.clone(),
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one step of one call; a struct would only rename them"
+)]
+async fn exchange(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    record: &mut CallRecord,
+    target: &Arc<Target>,
+    mut parts: request::Parts,
+    body: RequestBody,
+    guarded_stream: bool,
+    deadline: Deadline,
+) -> Result<(PooledConn, Response<Incoming>), CallError> {
+    prepare_headers(&mut parts, target, matches!(body, Either::Left(_)), guarded_stream);
+    let path = target.path(parts.uri.path(), parts.uri.query());
+    let mut body = Some((parts, body));
+    loop {
+        let mut conn = connect(worker, snapshot, record, target, deadline).await?;
+        let Some((parts, payload)) = body.take() else {
+            return Err(CallError::Reset {
+                upstream: target.name.to_string(),
+                reason: "not sent".to_owned(),
+            });
+        };
+        let request = build(parts, payload, target, &path, conn.is_http2())?;
+        let began = Instant::now();
+        let limit = deadline.min(Deadline::now() + snapshot.limits.first_byte);
+        let sent = timeout_at(limit, conn.send(request)).await;
+        record.time.add_upstream(began.elapsed());
+        match sent {
+            Ok(Ok(response)) => return Ok((conn, response)),
+            Ok(Err(failure)) => match failure.unsent {
+                // Nothing of it left on a connection that the provider had closed: safe to repeat.
+                Some(unsent) if conn.reused => body = Some(unsent.into_parts()),
+                _ => {
+                    let reason = describe(&failure.error);
+                    return Err(CallError::Reset {
+                        upstream: target.name.to_string(),
+                        reason,
+                    });
+                }
+            },
+            Err(_) => {
+                let phase = if limit == deadline { "total" } else { "first_byte" };
+                return Err(CallError::Timeout {
+                    upstream: target.name.to_string(),
+                    phase,
+                });
+            }
+        }
+    }
+}
+
+async fn connect(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    record: &mut CallRecord,
+    target: &Target,
+    deadline: Deadline,
+) -> Result<PooledConn, CallError> {
+    let began = Instant::now();
+    let limit = deadline.min(Deadline::now() + snapshot.limits.connect);
+    let conn = timeout_at(limit, worker.pool.get(target)).await;
+    record.time.add_queue(began.elapsed());
+    match conn {
+        Ok(Ok(conn)) => Ok(conn),
+        Ok(Err(error)) => Err(CallError::Connect {
+            upstream: target.name.to_string(),
+            reason: format!("{error} ({})", target.host),
+        }),
+        Err(_) => Err(CallError::Timeout {
+            upstream: target.name.to_string(),
+            phase: "connect",
+        }),
+    }
+}
+
+/// The app's headers as the provider gets them.
+fn prepare_headers(parts: &mut request::Parts, target: &Target, whole: bool, guarded_stream: bool) {
+    let headers = &mut parts.headers;
+    strip_hop_by_hop(headers);
+    strip_own(headers);
+    headers.insert(header::HOST, target.authority.clone());
+    if whole {
+        // hyper states the length of what is sent, which may not be what came.
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    headers.remove(header::EXPECT);
+    if let Some(authorization) = &target.authorization {
+        headers.insert(header::AUTHORIZATION, authorization.clone());
+    }
+    for (name, value) in &target.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    if guarded_stream {
+        // A compressed stream cannot be released piece by piece as it came; do not ask for one.
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+}
+
+fn build(
+    mut parts: request::Parts,
+    body: RequestBody,
+    target: &Target,
+    path: &str,
+    http2: bool,
+) -> Result<Request<RequestBody>, CallError> {
+    let wrong = |reason: String| CallError::Reset {
+        upstream: target.name.to_string(),
+        reason,
+    };
+    let path: PathAndQuery = path.parse().map_err(|e: http::uri::InvalidUri| wrong(e.to_string()))?;
+    let mut uri = http::uri::Parts::default();
+    uri.path_and_query = Some(path);
+    parts.version = Version::HTTP_11;
+    if http2 {
+        uri.scheme = Some(if target.tls { Scheme::HTTPS } else { Scheme::HTTP });
+        uri.authority = Some(
+            target
+                .authority
+                .as_bytes()
+                .try_into()
+                .map_err(|_| wrong("bad authority".to_owned()))?,
+        );
+        parts.headers.remove(header::HOST);
+        parts.version = Version::HTTP_2;
+    }
+    parts.uri = Uri::from_parts(uri).map_err(|e| wrong(e.to_string()))?;
+    Ok(Request::from_parts(parts, body))
+}
+
+/// An error with its causes, which is where hyper says what happened.
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,198 @@
+//! What the guardrails find in a whole body, and the edits that follow.
+
+use std::time::{Duration, Instant};
+
+use event::body::{GuardrailEvaluated, GuardrailVerdict};
+use guard::{Action, Phase, Policy, Verdict};
+use provider::TextSpan;
+use provider::json::{self, Edit};
+
+use crate::error::CallError;
+use crate::metrics::{GuardLabels, Metrics};
+
+/// Verdicts listed in one event; beyond that they are counted.
+const MAX_LISTED: usize = 200;
+
+/// The verdicts of one phase.
+#[derive(Debug)]
+pub struct PhaseFindings {
+    phase: Phase,
+    listed: Vec<GuardrailVerdict>,
+    omitted: u64,
+    action: Option<Action>,
+}
+
+/// What the guardrails found in the texts of one body.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// Redactions, for what travels on.
+    pub edits: Vec<Edit>,
+    /// Redactions and masks, for what is kept.
+    pub rest_edits: Vec<Edit>,
+    /// The first verdict that blocks.
+    pub blocked: Option<CallError>,
+    phases: Vec<PhaseFindings>,
+    errors: u64,
+    time: Duration,
+}
+
+/// A text to look at, and whose rules apply to it.
+pub struct Subject<'t, 'a> {
+    /// The phase.
+    pub phase: Phase,
+    /// The text and where it lies in the body.
+    pub span: &'t TextSpan<'a>,
+}
+
+impl Findings {
+    /// Scans `subjects`, the texts of the JSON body `raw`. `keep_flagged`: whether what is only
+    /// flagged may be kept.
+    pub fn of_texts<'t, 'a: 't>(
+        policy: &Policy,
+        raw: &str,
+        subjects: impl Iterator<Item = Subject<'t, 'a>>,
+        keep_flagged: bool,
+    ) -> Findings {
+        let mut findings = Findings::default();
+        let began = Instant::now();
+        for Subject { phase, span } in subjects {
+            if !policy.is_active(phase) {
+                continue;
+            }
+            let outcome = policy.scan(phase, &span.text);
+            findings.errors += u64::from(outcome.errors);
+            if outcome.verdicts.is_empty() {
+                continue;
+            }
+            let location = span.path(raw);
+            let redacted = outcome.redacted(&span.text);
+            if redacted != span.text {
+                findings
+                    .edits
+                    .push((span.range.clone(), json::quote(&redacted).into_bytes()));
+            }
+            let at_rest = outcome.at_rest(&span.text, keep_flagged);
+            if at_rest != span.text {
+                findings
+                    .rest_edits
+                    .push((span.range.clone(), json::quote(&at_rest).into_bytes()));
+            }
+            findings.add(phase, &location, &outcome.verdicts);
+        }
+        findings.time += began.elapsed();
+        findings
+    }
+
+    /// Scans a body that is plain text.
+    pub fn of_text(policy: &Policy, phase: Phase, text: &str, keep_flagged: bool) -> Findings {
+        let mut findings = Findings::default();
+        if !policy.is_active(phase) {
+            return findings;
+        }
+        let began = Instant::now();
+        let outcome = policy.scan(phase, text);
+        findings.errors = u64::from(outcome.errors);
+        let redacted = outcome.redacted(text);
+        if redacted != text {
+            findings.edits.push((0..text.len(), redacted.into_owned().into_bytes()));
+        }
+        let at_rest = outcome.at_rest(text, keep_flagged);
+        if at_rest != text {
+            findings
+                .rest_edits
+                .push((0..text.len(), at_rest.into_owned().into_bytes()));
+        }
+        findings.add(phase, "body", &outcome.verdicts);
+        findings.time = began.elapsed();
+        findings
+    }
+
+    /// Takes in verdicts of `phase` on the text at `location`.
+    pub fn add(&mut self, phase: Phase, location: &str, verdicts: &[Verdict]) {
+        if verdicts.is_empty() {
+            return;
+        }
+        let at = match self.phases.iter().position(|p| p.phase == phase) {
+            Some(at) => at,
+            None => {
+                self.phases.push(PhaseFindings {
+                    phase,
+                    listed: Vec::new(),
+                    omitted: 0,
+                    action: None,
+                });
+                self.phases.len() - 1
+            }
+        };
+        let found = &mut self.phases[at];
+        for verdict in verdicts {
+            found.action = found.action.max(Some(verdict.action));
+            if verdict.action == Action::Block && self.blocked.is_none() {
+                self.blocked = Some(CallError::Blocked {
+                    rule: verdict.rule.to_string(),
+                    entity: verdict.entity.to_string(),
+                    phase: phase_name(phase),
+                });
+            }
+            if found.listed.len() == MAX_LISTED {
+                found.omitted += 1;
+                continue;
+            }
+            found.listed.push(GuardrailVerdict {
+                rule: verdict.rule.to_string(),
+                pack: format!("{}@{}", verdict.pack, verdict.pack_version),
+                kind: verdict.kind.to_string(),
+                entity: verdict.entity.to_string(),
+                action: verdict.action.to_string(),
+                location: location.to_owned(),
+                start: verdict.start as u64,
+                end: verdict.end as u64,
+                score: verdict.score.map(f64::from),
+            });
+        }
+    }
+
+    /// Adds errors that the policy let pass, and time spent.
+    pub fn spend(&mut self, errors: u32, time: Duration) {
+        self.errors += u64::from(errors);
+        self.time += time;
+    }
+
+    /// Time spent looking.
+    pub fn time(&self) -> Duration {
+        self.time
+    }
+
+    /// One event for each phase in which something matched; the matches are counted.
+    pub fn events(&self, policy: &Policy, metrics: &Metrics) -> Vec<GuardrailEvaluated> {
+        metrics.guardrail_fail_open.inc_by(self.errors);
+        let events = self.phases.iter().map(|found| {
+            for verdict in &found.listed {
+                let labels = GuardLabels {
+                    rule: verdict.rule.clone(),
+                    action: verdict.action.clone(),
+                    phase: phase_name(found.phase),
+                };
+                metrics.guardrail_matches.get_or_create(&labels).inc();
+            }
+            GuardrailEvaluated {
+                phase: phase_name(found.phase).to_owned(),
+                action: found.action.map(|action| action.to_string()),
+                verdicts: found.listed.clone(),
+                verdicts_omitted: found.omitted,
+                policy_version: policy.version().to_owned(),
+                errors: self.errors,
+                duration_ns: u64::try_from(self.time.as_nanos()).unwrap_or(u64::MAX),
+            }
+        });
+        events.collect()
+    }
+}
+
+fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Input => "input",
+        Phase::Output => "output",
+        Phase::Tool => "tool",
+    }
+}

@@ -1,0 +1,225 @@
+//! One call's life, from socket to socket.
+//!
+//! ```text
+//!  request ─▶ read ─▶ guard input ─▶ route ─▶ record ─▶ attempt ─▶ whole    ─▶ guard ─▶ record ─▶ app
+//!              │          │            │         │                 ─▶ streamed ─▶ guard each frame ─▶ app
+//!              └── 4xx    └── blocked  └── 404   └── 503           ─▶ pass through, counted ─▶ app
+//! ```
+//!
+//! Whatever happens, `call.started` is in the journal before the provider is asked, and the one
+//! event that ends the call before the last byte leaves.
+
+mod attempt;
+mod findings;
+mod lanes;
+mod pass;
+mod read;
+mod record;
+mod refusal;
+mod stream;
+mod unary;
+mod upload;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use event::body::CallStarted;
+use event::{Body, Json, Status};
+use http::header::{self, HeaderValue};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use provider::openai::Endpoint;
+
+pub use pass::PassThrough;
+pub use record::CallRecord;
+pub use stream::StreamedAnswer;
+pub use upload::Upload;
+
+use crate::body::AnswerBody;
+use crate::config::{OnBlock, Record};
+use crate::error::CallError;
+use crate::headers::{CALL_ID, ClientContext};
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
+use crate::upstream::Pool;
+use read::Prepared;
+
+/// What a call needs of its worker.
+#[derive(Clone)]
+pub struct Worker {
+    /// What all workers share.
+    pub shared: Arc<Shared>,
+    /// This worker's connections.
+    pub pool: Pool,
+}
+
+/// Takes one call from request to answer. Never fails: an error is an answer too.
+pub async fn handle(worker: &Worker, request: Request<Incoming>) -> Response<AnswerBody> {
+    let arrived = Instant::now();
+    let snapshot = worker.shared.snapshot.load_full();
+    let endpoint = Endpoint::of(request.method().as_str(), request.uri().path());
+    let mut record = CallRecord::new(Arc::clone(&worker.shared), endpoint, arrived);
+    let call_id = record.call_id;
+    let mut response = match serve(worker, &snapshot, &mut record, request).await {
+        Ok(response) => response,
+        Err(error) => answer_error(&mut record, &error).await,
+    };
+    if let Ok(value) = HeaderValue::try_from(call_id.to_string()) {
+        response.headers_mut().insert(CALL_ID.clone(), value);
+    }
+    response
+}
+
+async fn serve(
+    worker: &Worker,
+    snapshot: &Arc<Snapshot>,
+    record: &mut CallRecord,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, CallError> {
+    let context = ClientContext::of(request.headers());
+    record.scope = context.scope.clone();
+    let mut started = CallStarted {
+        method: request.method().as_str().to_owned(),
+        endpoint: request.uri().path().to_owned(),
+        operation: record.endpoint.operation().map(str::to_owned),
+        session_id: context.session,
+        user_id: context.user,
+        tags: context.tags,
+        replay_of: context.replay_of,
+        user_agent: context.user_agent,
+        ..CallStarted::default()
+    };
+    let prepared = prepare(snapshot, record, &mut started, request).await;
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            record.add(&Body::CallStarted(Box::new(started)))?;
+            return Err(error);
+        }
+    };
+    let Prepared { sent, findings, parts } = prepared;
+    record.model.clone_from(&started.request_model);
+    let stream = started.stream;
+    record.add(&Body::CallStarted(Box::new(started)))?;
+    for event in findings.events(&snapshot.policy, &worker.shared.metrics) {
+        record.add(&Body::GuardrailEvaluated(Box::new(event)))?;
+    }
+    if let Some(blocked) = findings.blocked {
+        return block_input(snapshot, record, &blocked, stream).await;
+    }
+    let route = snapshot.routes.choose(record.model.as_deref(), &snapshot.prices)?;
+    let answer = attempt::send(worker, snapshot, record, route, parts, sent, stream).await?;
+    attempt::respond(snapshot, record, answer).await
+}
+
+/// Reads the request, looks at it, and fills in what `call.started` says.
+async fn prepare(
+    snapshot: &Arc<Snapshot>,
+    record: &mut CallRecord,
+    started: &mut CallStarted,
+    request: Request<Incoming>,
+) -> Result<Prepared, CallError> {
+    authorize(snapshot, record, &request)?;
+    if record.shared().is_draining() {
+        return Err(CallError::ShuttingDown);
+    }
+    if !record.shared().journal.has_room() {
+        return Err(CallError::JournalFull);
+    }
+    read::prepare(snapshot, record, started, request).await
+}
+
+fn authorize(snapshot: &Snapshot, record: &mut CallRecord, request: &Request<Incoming>) -> Result<(), CallError> {
+    if !snapshot.wants_client_key() {
+        return Ok(());
+    }
+    let presented = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let key = presented
+        .and_then(|value| value.strip_prefix(b"Bearer "))
+        .ok_or(CallError::Unauthorized)?;
+    let owner = snapshot.owner(key.trim_ascii()).ok_or(CallError::Unauthorized)?;
+    record.scope.tenant.clone_from(&owner.tenant);
+    if owner.app.is_some() {
+        record.scope.app.clone_from(&owner.app);
+    }
+    Ok(())
+}
+
+/// The answer to a call whose input a guardrail stopped.
+async fn block_input(
+    snapshot: &Snapshot,
+    record: &mut CallRecord,
+    blocked: &CallError,
+    stream: bool,
+) -> Result<Response<AnswerBody>, CallError> {
+    if snapshot.recording.on_block == OnBlock::Error || !record.endpoint.streams_chunks() {
+        return Err(blocked.clone());
+    }
+    let message = &snapshot.recording.refusal_message;
+    let model = record.model.clone().unwrap_or_default();
+    let refusal = refusal::whole(record.endpoint, &record.call_id.to_string(), &model, message);
+    let mut ended = std::mem::take(&mut record.draft);
+    ended.http_status = Some(200);
+    ended.error_code = Some("guardrail_blocked".to_owned());
+    ended.error_message = Some(blocked.to_string());
+    ended.finish_reasons = vec![refusal::FINISH_REASON.to_owned()];
+    if snapshot.recording.record != Record::Metadata {
+        ended.response_body = Json::parse(refusal.clone()).ok();
+    }
+    let offset = record.end(Status::Blocked, ended)?;
+    durable(record, offset).await?;
+    let (content_type, body) = match stream {
+        true => {
+            let body = refusal::streamed(record.endpoint, &record.call_id.to_string(), &model, message);
+            ("text/event-stream", body)
+        }
+        false => ("application/json", refusal),
+    };
+    let mut response = Response::new(AnswerBody::whole(body));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    Ok(response)
+}
+
+/// The answer that tells an app of an error of ours; the call ends with it.
+async fn answer_error(record: &mut CallRecord, error: &CallError) -> Response<AnswerBody> {
+    let mut error = error.clone();
+    if !record.is_ended() {
+        let status = if matches!(error, CallError::Blocked { .. }) {
+            Status::Blocked
+        } else {
+            Status::Failed
+        };
+        let ended = record.fail(&error, status);
+        let done = match ended {
+            Ok(offset) => durable(record, offset).await,
+            Err(error) => Err(error),
+        };
+        if let Err(unwritten) = done {
+            error = unwritten;
+        }
+    }
+    let (status, _, _, _) = error.kind();
+    let mut response = Response::new(AnswerBody::whole(error.body()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if status == StatusCode::UNAUTHORIZED {
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// Waits until the event at `offset` is as durable as the policy promises.
+async fn durable(record: &CallRecord, offset: i64) -> Result<(), CallError> {
+    record
+        .shared()
+        .journal
+        .durable(offset)
+        .await
+        .map_err(|e| CallError::Journal(e.to_string()))
+}

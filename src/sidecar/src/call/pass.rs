@@ -1,0 +1,131 @@
+//! Answers that no guardrail can read, audio and files: passed on as they arrive, counted and
+//! hashed.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use event::Status;
+use guard::Phase;
+use http::Response;
+use hyper::body::{Body, Incoming};
+
+use super::attempt::{Answer, describe};
+use super::read::count_unguarded;
+use super::record::CallRecord;
+use super::upload::Tally;
+use crate::body::{Aborted, AnswerBody};
+use crate::error::CallError;
+use crate::snapshot::Snapshot;
+use crate::upstream::PooledConn;
+
+/// An answer on its way through.
+pub struct PassThrough {
+    record: CallRecord,
+    body: Incoming,
+    conn: Option<PooledConn>,
+    tally: Tally,
+    failed: bool,
+    waiting_since: Option<Instant>,
+    durable: Option<Durable>,
+    done: bool,
+}
+
+/// Resolves when an event is as durable as the policy promises.
+pub type Durable = Pin<Box<dyn Future<Output = Result<(), journal::AppendError>> + Send>>;
+
+/// Gives the app an answer that passes through.
+pub fn respond(
+    snapshot: &Arc<Snapshot>,
+    record: &mut CallRecord,
+    answer: Answer,
+) -> Result<Response<AnswerBody>, CallError> {
+    if snapshot.policy.is_active(Phase::Output) {
+        count_unguarded(record, "response_content_type");
+    }
+    record.note_upload(answer.uploaded.as_ref());
+    record.time.mark_first_token();
+    record.draft.http_status = Some(answer.head.status.as_u16());
+    let failed = answer.head.status.is_client_error() || answer.head.status.is_server_error();
+    let shared = Arc::clone(record.shared());
+    let placeholder = CallRecord::new(shared, record.endpoint, record.time.arrived());
+    let passing = PassThrough {
+        record: std::mem::replace(record, placeholder),
+        body: answer.body,
+        conn: Some(answer.conn),
+        tally: Tally::default(),
+        failed,
+        waiting_since: None,
+        durable: None,
+        done: false,
+    };
+    Ok(Response::from_parts(
+        answer.head,
+        AnswerBody::PassThrough(Box::new(passing)),
+    ))
+}
+
+impl PassThrough {
+    /// The next piece for the app.
+    pub fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
+        loop {
+            if let Some(durable) = &mut self.durable {
+                let result = ready!(durable.as_mut().poll(cx));
+                self.durable = None;
+                if let Err(error) = result {
+                    return Poll::Ready(Some(Err(Aborted(error.to_string()))));
+                }
+            }
+            if self.done {
+                return Poll::Ready(None);
+            }
+            let began = *self.waiting_since.get_or_insert_with(Instant::now);
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+            self.waiting_since = None;
+            self.record.time.add_upstream(began.elapsed());
+            match frame {
+                Some(Ok(frame)) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    self.tally.add(&data);
+                    return Poll::Ready(Some(Ok(data)));
+                }
+                Some(Err(error)) => {
+                    let reason = describe(&error);
+                    self.record.draft.error_code = Some("upstream_reset".to_owned());
+                    self.record.draft.error_message = Some(reason.clone());
+                    self.record.draft.truncated = true;
+                    self.finish(Status::Failed);
+                    return Poll::Ready(Some(Err(Aborted(reason))));
+                }
+                None => {
+                    if let Some(conn) = self.conn.take() {
+                        conn.release();
+                    }
+                    self.done = true;
+                    let status = if self.failed { Status::Failed } else { Status::Completed };
+                    if let Some(offset) = self.finish(status) {
+                        self.durable = Some(Box::pin(self.record.shared().journal.durable(offset)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, status: Status) -> Option<i64> {
+        let mut ended = std::mem::take(&mut self.record.draft);
+        let (size, blake3) = self.tally.result();
+        ended.response_size = Some(size);
+        ended.response_blake3 = Some(blake3);
+        self.record.end(status, ended).ok()
+    }
+}
+
+impl Drop for PassThrough {
+    fn drop(&mut self) {
+        if !self.record.is_ended() {
+            self.finish(Status::Cancelled);
+        }
+    }
+}

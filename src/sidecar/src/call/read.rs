@@ -1,0 +1,278 @@
+//! Reading a request: its body, what it asks for, and what the guardrails say of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use event::Json;
+use event::body::CallStarted;
+use guard::Phase;
+use http::header::{self, HeaderMap};
+use http::{Request, request};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use provider::json::{self, Edit};
+use provider::openai::{Endpoint, request as wire};
+use provider::{Role, TextSpan};
+
+use super::findings::{Findings, Subject};
+use super::record::CallRecord;
+use super::upload::Tally;
+use crate::config::Record;
+use crate::encoding::Coding;
+use crate::error::CallError;
+use crate::metrics::ReasonLabels;
+use crate::snapshot::Snapshot;
+
+/// A request that was read and looked at.
+pub struct Prepared {
+    /// Its head.
+    pub parts: request::Parts,
+    /// What goes to the provider.
+    pub sent: Sent,
+    /// What the guardrails found.
+    pub findings: Findings,
+}
+
+/// What goes to the provider.
+pub enum Sent {
+    /// A body in memory.
+    Whole {
+        /// The bytes to send: as they came, if nothing was edited.
+        body: Bytes,
+        /// The decoded JSON, if it is JSON of a known endpoint: the model may still be edited in it.
+        json: Option<String>,
+        /// Whether usage was asked for on the app's behalf, and is to be hidden from it again.
+        hide_usage: bool,
+    },
+    /// A body passed on as it arrives.
+    Upload {
+        /// The body.
+        body: Incoming,
+        /// What was sent so far.
+        tally: Tally,
+    },
+}
+
+/// Reads `request`, fills in `started`, and applies the input guardrails.
+pub async fn prepare(
+    snapshot: &Arc<Snapshot>,
+    record: &mut CallRecord,
+    started: &mut CallStarted,
+    request: Request<Incoming>,
+) -> Result<Prepared, CallError> {
+    let (parts, body) = request.into_parts();
+    let content_type = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .map(str::to_owned);
+    let is_json = content_type.as_deref().is_none_or(is_json_type);
+    started.request_content_type.clone_from(&content_type);
+    if record.endpoint == Endpoint::Other && !is_json && !body.is_end_stream() {
+        if snapshot.policy.is_active(Phase::Input) {
+            count_unguarded(record, "request_content_type");
+        }
+        let sent = Sent::Upload {
+            body,
+            tally: Tally::default(),
+        };
+        return Ok(Prepared {
+            parts,
+            sent,
+            findings: Findings::default(),
+        });
+    }
+    let began = Instant::now();
+    let body = collect(body, snapshot.max_request_bytes).await?;
+    record.time.add_client(began.elapsed());
+    started.request_size = Some(body.len() as u64);
+    if body.is_empty() {
+        let sent = Sent::Whole {
+            body,
+            json: None,
+            hide_usage: false,
+        };
+        return match record.endpoint {
+            Endpoint::Models | Endpoint::Other => Ok(Prepared {
+                parts,
+                sent,
+                findings: Findings::default(),
+            }),
+            _ => Err(CallError::MalformedJson("the body is empty".to_owned())),
+        };
+    }
+    let text = decode(&parts.headers, &body, snapshot.max_request_bytes)?;
+    let (sent, findings) = inspect(snapshot, record, started, body, text)?;
+    Ok(Prepared { parts, sent, findings })
+}
+
+/// Whether a content type is JSON.
+pub fn is_json_type(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    kind == "application/json" || kind.ends_with("+json") || kind == "text/json"
+}
+
+/// Counts a body that no guardrail could look at.
+pub fn count_unguarded(record: &CallRecord, reason: &str) {
+    let labels = ReasonLabels {
+        reason: reason.to_owned(),
+    };
+    record.shared().metrics.unguarded.get_or_create(&labels).inc();
+}
+
+async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, CallError> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(CallError::TooLarge { limit });
+    }
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| CallError::BodyRead(e.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let so_far = rest.len() + first.as_ref().map_or(0, Bytes::len);
+        if so_far + data.len() > limit {
+            return Err(CallError::TooLarge { limit });
+        }
+        // Most bodies arrive in one piece, which needs no copy.
+        match first.take() {
+            None if rest.is_empty() => first = Some(data),
+            None => rest.extend_from_slice(&data),
+            Some(head) => {
+                rest.reserve(
+                    head.len() + data.len() + usize::try_from(body.size_hint().lower()).unwrap_or(0).min(limit),
+                );
+                rest.extend_from_slice(&head);
+                rest.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| rest.freeze()))
+}
+
+fn decode(headers: &HeaderMap, body: &[u8], limit: usize) -> Result<String, CallError> {
+    let coding = Coding::of(headers).map_err(|name| CallError::Encoding(format!("unknown content-encoding {name}")))?;
+    let plain = coding
+        .decode(body, limit)
+        .map_err(|e| CallError::Encoding(e.to_string()))?;
+    let text = String::from_utf8(plain.into_owned());
+    text.map_err(|e| CallError::MalformedJson(format!("not UTF-8 at byte {}", e.utf8_error().valid_up_to())))
+}
+
+/// Looks at a JSON body: what it asks for, what the guardrails say, and what is sent and kept.
+fn inspect(
+    snapshot: &Snapshot,
+    record: &CallRecord,
+    started: &mut CallStarted,
+    body: Bytes,
+    text: String,
+) -> Result<(Sent, Findings), CallError> {
+    let keep_flagged = snapshot.recording.record == Record::Full;
+    let malformed = |e: provider::JsonError| CallError::MalformedJson(e.to_string());
+    let mut edits: Vec<Edit> = Vec::new();
+    let mut hide_usage = false;
+    let mut findings;
+    if record.endpoint == Endpoint::Other {
+        let spans = json::strings(&text).map_err(malformed)?;
+        findings = guard(snapshot, &text, &spans, keep_flagged);
+    } else {
+        let view = wire::parse(record.endpoint, &text).map_err(malformed)?;
+        fill(started, &view);
+        findings = guard(snapshot, &text, &view.texts, keep_flagged);
+        if !findings.rest_edits.is_empty() {
+            mask_parameters(snapshot, started, keep_flagged);
+        }
+        if let Some(edit) = wire::inject_include_usage(&text, &view) {
+            edits.push(edit);
+            hide_usage = true;
+        }
+    }
+    edits.append(&mut findings.edits);
+    let sent_json = if edits.is_empty() {
+        None
+    } else {
+        Some(splice(&text, &mut edits)?)
+    };
+    if snapshot.recording.record != Record::Metadata {
+        let kept = match findings.rest_edits.is_empty() {
+            true => text.clone(),
+            false => splice(&text, &mut findings.rest_edits)?,
+        };
+        started.request_body = Some(Json::parse(kept).map_err(|e| CallError::MalformedJson(e.to_string()))?);
+    }
+    let sent = match sent_json {
+        Some(edited) => Sent::Whole {
+            body: Bytes::from(edited.clone()),
+            json: Some(edited),
+            hide_usage,
+        },
+        None => Sent::Whole {
+            body,
+            json: None,
+            hide_usage,
+        },
+    };
+    Ok((sent, findings))
+}
+
+fn splice(text: &str, edits: &mut Vec<Edit>) -> Result<String, CallError> {
+    // Edits replace whole literals of valid UTF-8 by others: the result is valid again.
+    String::from_utf8(json::splice(text.as_bytes(), edits)).map_err(|e| CallError::Encoding(e.to_string()))
+}
+
+fn guard(snapshot: &Snapshot, text: &str, spans: &[TextSpan<'_>], keep_flagged: bool) -> Findings {
+    let subjects = spans.iter().map(|span| Subject {
+        phase: if span.role == Role::Tool {
+            Phase::Tool
+        } else {
+            Phase::Input
+        },
+        span,
+    });
+    Findings::of_texts(&snapshot.policy, text, subjects, keep_flagged)
+}
+
+/// What a guardrail took out of the body must not be kept by way of a parameter either.
+fn mask_parameters(snapshot: &Snapshot, started: &mut CallStarted, keep_flagged: bool) {
+    let mask = |text: &mut String| {
+        let outcome = snapshot.policy.scan(Phase::Input, text);
+        let at_rest = outcome.at_rest(text, keep_flagged);
+        if at_rest != text.as_str() {
+            *text = at_rest.into_owned();
+        }
+    };
+    started.user_id.iter_mut().for_each(mask);
+    started.stop_sequences.iter_mut().for_each(mask);
+    started.request_model.iter_mut().for_each(mask);
+    started.metadata = std::mem::take(&mut started.metadata)
+        .into_iter()
+        .map(|(mut key, mut value)| {
+            mask(&mut key);
+            mask(&mut value);
+            (key, value)
+        })
+        .collect();
+}
+
+fn fill(started: &mut CallStarted, view: &wire::View<'_>) {
+    let owned = |text: &std::borrow::Cow<'_, str>| text.clone().into_owned();
+    started.dialect = Some("openai".to_owned());
+    started.request_model = view.model.as_ref().map(owned);
+    started.stream = view.stream;
+    started.max_tokens = view.max_tokens;
+    started.temperature = view.temperature;
+    started.top_p = view.top_p;
+    started.choice_count = view.n;
+    started.seed = view.seed;
+    started.frequency_penalty = view.frequency_penalty;
+    started.presence_penalty = view.presence_penalty;
+    started.stop_sequences = view.stop.iter().map(owned).collect();
+    started.output_type = view.response_format.as_ref().map(owned);
+    started.user_id = started.user_id.take().or(view.user.as_ref().map(owned));
+    started.metadata = view
+        .metadata
+        .iter()
+        .map(|(key, value)| (owned(key), owned(value)))
+        .collect::<BTreeMap<String, String>>();
+}

@@ -1,0 +1,310 @@
+//! The events of one call, from its arrival to the one event that ends it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use event::body::CallEnded;
+use event::{Body, CallId, Draft, Scope, Status, Usage, UsageSource};
+use provider::openai::{Endpoint, request};
+use provider::tokens;
+
+use super::upload::Tally;
+
+use crate::clock;
+use crate::error::CallError;
+use crate::metrics::{Ended, ReasonLabels};
+use crate::open_calls::OpenCall;
+use crate::shared::Shared;
+use crate::upstream::Target;
+
+/// Writes a call's events, in order, and sees to it that exactly one ends the call: dropped before
+/// that, it records `call.cancelled`, because hyper drops a call whose app went away.
+pub struct CallRecord {
+    shared: Arc<Shared>,
+    /// The call's key.
+    pub call_id: CallId,
+    /// Whom it belongs to.
+    pub scope: Scope,
+    /// Where its time goes.
+    pub time: Stopwatch,
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// The model asked for.
+    pub model: Option<String>,
+    /// The provider asked last.
+    pub target: Option<Arc<Target>>,
+    /// What is known of the end while the call runs.
+    pub draft: CallEnded,
+    /// What was sent to the provider, if it is JSON: tokens are estimated from it where the
+    /// provider counts none.
+    pub sent: Option<Bytes>,
+    seq: u32,
+    pending: Vec<Draft>,
+    open: Option<OpenCall>,
+    started: bool,
+    ended: bool,
+}
+
+impl CallRecord {
+    /// A call that has just arrived.
+    pub fn new(shared: Arc<Shared>, endpoint: Endpoint, arrived: Instant) -> CallRecord {
+        let open = shared.open_calls.open(shared.journal.end());
+        CallRecord {
+            shared,
+            call_id: CallId::new(),
+            scope: Scope::default(),
+            time: Stopwatch::new(arrived),
+            endpoint,
+            model: None,
+            target: None,
+            draft: CallEnded::default(),
+            sent: None,
+            seq: 0,
+            pending: Vec::with_capacity(4),
+            open: Some(open),
+            started: false,
+            ended: false,
+        }
+    }
+
+    /// What all workers share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Whether the call has ended.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Adds an event; it is written by the next [`CallRecord::write`].
+    pub fn add(&mut self, body: &Body) -> Result<(), CallError> {
+        self.started |= matches!(body, Body::CallStarted(_));
+        let draft = Draft::new(&self.scope, Some(self.call_id), self.seq, clock::unix_nano(), body)
+            .map_err(|e| CallError::Journal(e.to_string()))?;
+        self.seq += 1;
+        self.pending.push(draft);
+        Ok(())
+    }
+
+    /// Writes what was added, in one batch. Returns the offset of the last event.
+    pub fn write(&mut self) -> Result<i64, CallError> {
+        let result = self.shared.journal.append(&self.pending);
+        let count = self.pending.len() as u64;
+        self.pending.clear();
+        match result {
+            Ok(appended) => Ok(appended.last),
+            // By the operator's choice; the journal counts it and records it itself.
+            Err(journal::AppendError::Shed { .. }) => Ok(self.shared.journal.end() - 1),
+            Err(error) => {
+                tracing::error!(%error, call_id = %self.call_id, "events of a call cannot be written");
+                let reason = if matches!(error, journal::AppendError::Full { .. }) {
+                    "full"
+                } else {
+                    "io"
+                };
+                let labels = ReasonLabels {
+                    reason: reason.to_owned(),
+                };
+                self.shared
+                    .metrics
+                    .unwritten_events
+                    .get_or_create(&labels)
+                    .inc_by(count);
+                Err(match error {
+                    journal::AppendError::Full { .. } => CallError::JournalFull,
+                    other => CallError::Journal(other.to_string()),
+                })
+            }
+        }
+    }
+
+    /// Ends the call and writes it. The last byte of the answer may leave only after this, and, by
+    /// the `strict` policy, after the returned offset is durable.
+    pub fn end(&mut self, status: Status, mut ended: CallEnded) -> Result<i64, CallError> {
+        if self.ended {
+            return Ok(self.shared.journal.end() - 1);
+        }
+        self.ended = true;
+        self.time.close(&mut ended);
+        let unpriced = self.price(&mut ended);
+        self.shared.metrics.ended(&Ended {
+            operation: self.endpoint.operation().unwrap_or(self.endpoint.as_str()),
+            provider: self.target.as_ref().map_or("", |target| &target.name),
+            model: self.model.as_deref().unwrap_or(""),
+            status: status.as_str(),
+            ended: &ended,
+            unpriced,
+        });
+        let ended = Box::new(ended);
+        let body = match status {
+            Status::Completed => Body::CallCompleted(ended),
+            Status::Blocked => Body::CallBlocked(ended),
+            Status::Cancelled => Body::CallCancelled(ended),
+            _ => Body::CallFailed(ended),
+        };
+        self.add(&body)?;
+        let result = self.write();
+        self.open = None;
+        result
+    }
+
+    /// Ends the call with an error of our own.
+    pub fn fail(&mut self, error: &CallError, status: Status) -> Result<i64, CallError> {
+        let (http_status, code, _, _) = error.kind();
+        let mut ended = std::mem::take(&mut self.draft);
+        ended.http_status = Some(http_status.as_u16());
+        ended.error_code = Some(code.to_owned());
+        ended.error_message = Some(error.to_string());
+        self.end(status, ended)
+    }
+
+    /// What the app sent in a body that was passed through unread.
+    pub fn note_upload(&mut self, tally: Option<&Tally>) {
+        if let Some((size, blake3)) = tally.map(Tally::result) {
+            self.draft.request_size = Some(size);
+            self.draft.request_blake3 = Some(blake3);
+        }
+    }
+
+    /// Counts tokens ourselves, for an answer without usage: those of the prompt, and those of
+    /// `texts`, the answer as far as it came.
+    pub fn estimate<'t>(&mut self, texts: impl Iterator<Item = &'t str>) {
+        if self.endpoint.operation().is_none() {
+            return;
+        }
+        let model = self
+            .draft
+            .response_model
+            .clone()
+            .or_else(|| self.model.clone())
+            .unwrap_or_default();
+        let prompt = self.sent.as_deref().and_then(|sent| std::str::from_utf8(sent).ok());
+        let input = prompt
+            .and_then(|raw| request::parse(self.endpoint, raw).ok())
+            .map(|view| tokens::estimate_chat(&model, &view));
+        let output = texts.map(|text| tokens::count(&model, text)).sum();
+        let usage = Usage {
+            input,
+            output: Some(output),
+            ..Usage::default()
+        };
+        self.draft.set_usage(&usage, UsageSource::Estimated);
+    }
+
+    /// Sets the cost where price and tokens are known; says why not where one is missing.
+    fn price(&self, ended: &mut CallEnded) -> Option<&'static str> {
+        let target = self.target.as_ref()?;
+        let usage = ended.usage();
+        if usage.is_unknown() {
+            return (ended.error_code.is_none() && self.endpoint.operation().is_some()).then_some("no_usage");
+        }
+        let snapshot = self.shared.snapshot.load();
+        let asked = self.model.as_deref();
+        let answered = ended.response_model.as_deref();
+        let models = [answered, asked].into_iter().flatten();
+        let Some(price) = models
+            .into_iter()
+            .find_map(|model| snapshot.prices.lookup(&target.prices, model))
+        else {
+            return Some("unknown_model");
+        };
+        ended.cost = price.cost(&usage);
+        if ended.cost.is_none() {
+            return Some("unknown_price");
+        }
+        ended.price_version = Some(snapshot.prices.version().to_owned());
+        None
+    }
+}
+
+impl Drop for CallRecord {
+    fn drop(&mut self) {
+        if self.started && !self.ended {
+            if self.target.is_some() && self.draft.usage().is_unknown() {
+                self.estimate(std::iter::empty());
+            }
+            let ended = std::mem::take(&mut self.draft);
+            // A failure is logged and counted by `write`.
+            let _ = self.end(Status::Cancelled, ended);
+        }
+    }
+}
+
+/// Where a call's time goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch {
+    arrived: Instant,
+    guard: Duration,
+    queue: Duration,
+    upstream: Duration,
+    /// Waiting for the app: its body to come in, its socket to take more.
+    client: Duration,
+    first_token: Option<Duration>,
+}
+
+impl Stopwatch {
+    fn new(arrived: Instant) -> Stopwatch {
+        let zero = Duration::ZERO;
+        Stopwatch {
+            arrived,
+            guard: zero,
+            queue: zero,
+            upstream: zero,
+            client: zero,
+            first_token: None,
+        }
+    }
+
+    /// When the call arrived.
+    pub fn arrived(&self) -> Instant {
+        self.arrived
+    }
+
+    /// Time spent in guardrails.
+    pub fn add_guard(&mut self, time: Duration) {
+        self.guard += time;
+    }
+
+    /// Time spent waiting for a connection.
+    pub fn add_queue(&mut self, time: Duration) {
+        self.queue += time;
+    }
+
+    /// Time spent waiting for the provider.
+    pub fn add_upstream(&mut self, time: Duration) {
+        self.upstream += time;
+    }
+
+    /// Time spent waiting for the app.
+    pub fn add_client(&mut self, time: Duration) {
+        self.client += time;
+    }
+
+    /// The first byte of the answer leaves; later calls change nothing. Nanoseconds since arrival.
+    pub fn mark_first_token(&mut self) -> u64 {
+        let at = *self.first_token.get_or_insert_with(|| self.arrived.elapsed());
+        nanos(at)
+    }
+
+    /// Whether the first byte has left.
+    pub fn is_first_token_marked(&self) -> bool {
+        self.first_token.is_some()
+    }
+
+    fn close(&self, ended: &mut CallEnded) {
+        let total = self.arrived.elapsed();
+        let waited = self.queue + self.upstream + self.client;
+        ended.latency.total_ns = nanos(total);
+        ended.latency.guard_ns = nanos(self.guard);
+        ended.latency.queue_ns = nanos(self.queue);
+        ended.latency.upstream_ns = nanos(self.upstream);
+        ended.latency.self_ns = nanos(total.saturating_sub(waited));
+        ended.time_to_first_token_ns = self.first_token.map(nanos);
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

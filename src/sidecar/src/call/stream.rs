@@ -1,0 +1,564 @@
+//! Streamed answers: every frame is decoded whole, guarded, recorded and passed on.
+//!
+//! ```text
+//!  upstream ─▶ decoder ─▶ frame ─▶ lanes: one scanner for each (choice, channel) ─▶ out ─▶ app
+//!                                     └─ held text ─▶ before the choice's finish    └─▶ assembler ─▶ journal
+//! ```
+//!
+//! Back-pressure is the app's: nothing is read from the provider until the app has taken what came
+//! before. When the app goes away hyper drops this body, which drops the provider's connection and
+//! so cancels its work, and records the partial answer.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use event::body::ResponseStarted;
+use event::{Body, Json, Status, UsageSource};
+use guard::Phase;
+use http::Response;
+use http::header;
+use hyper::body::{Body as _, Incoming};
+use provider::openai::stream::{self as wire, Assembled, Assembler};
+use provider::sse::{self, Decoder, Frame};
+use tokio::time::{Instant as Deadline, Sleep};
+
+use super::attempt::{Answer, describe};
+use super::findings::{Findings, Subject};
+use super::lanes::{Lanes, Processed};
+use super::pass::Durable;
+use super::read::count_unguarded;
+use super::record::CallRecord;
+use super::refusal;
+use crate::body::{Aborted, AnswerBody};
+use crate::config::{OnBlock, Record};
+use crate::encoding::{Coding, StreamDecoder};
+use crate::error::CallError;
+use crate::snapshot::Snapshot;
+use crate::upstream::PooledConn;
+
+/// Frames kept in memory while one is still incomplete; larger ones end the stream.
+const MAX_FRAME: usize = 8 << 20;
+
+/// A streamed answer on its way to the app.
+pub struct StreamedAnswer {
+    snapshot: Arc<Snapshot>,
+    record: CallRecord,
+    upstream: Option<Incoming>,
+    conn: Option<PooledConn>,
+    coding: Option<StreamDecoder>,
+    decoder: Decoder,
+    frames: Vec<Frame>,
+    lanes: Option<Lanes>,
+    assembler: Option<Assembler>,
+    hide_usage: bool,
+    sent: u64,
+    out: BytesMut,
+    durable: Option<Durable>,
+    finished: bool,
+    /// The provider's own error in the middle of the stream.
+    upstream_error: bool,
+    deadline: Deadline,
+    timer: Pin<Box<Sleep>>,
+    last_piece: Instant,
+    waiting_since: Option<Instant>,
+    given_at: Option<Instant>,
+}
+
+/// How a stream came to its end.
+enum End {
+    /// With `[DONE]`; the frame as it came.
+    Done(Bytes),
+    /// The provider closed the stream.
+    Closed,
+    /// A guardrail stopped it.
+    Blocked(CallError),
+    /// It broke.
+    Broken(CallError),
+    /// The app went away.
+    Cancelled,
+}
+
+/// Gives the app a streamed answer.
+pub fn respond(
+    snapshot: &Arc<Snapshot>,
+    record: &mut CallRecord,
+    answer: Answer,
+) -> Result<Response<AnswerBody>, CallError> {
+    let Answer {
+        mut head,
+        body,
+        conn,
+        target,
+        deadline,
+        hide_usage,
+        uploaded,
+    } = answer;
+    let unreadable = |reason| CallError::UnreadableAnswer {
+        upstream: target.name.to_string(),
+        reason,
+    };
+    let coding = Coding::of(&head.headers).map_err(unreadable)?;
+    let coding = coding.decoder().map_err(|e| unreadable(e.to_string()))?;
+    if coding.is_some() {
+        head.headers.remove(header::CONTENT_ENCODING);
+    }
+    head.headers.remove(header::CONTENT_LENGTH);
+    record.note_upload(uploaded.as_ref());
+    record.draft.http_status = Some(head.status.as_u16());
+    let active = snapshot.policy.is_active(Phase::Output);
+    let known = record.endpoint.streams_chunks();
+    if active && !known {
+        count_unguarded(record, "stream_dialect");
+    }
+    let shared = Arc::clone(record.shared());
+    let placeholder = CallRecord::new(shared, record.endpoint, record.time.arrived());
+    let streamed = StreamedAnswer {
+        snapshot: Arc::clone(snapshot),
+        record: std::mem::replace(record, placeholder),
+        upstream: Some(body),
+        conn: Some(conn),
+        coding,
+        decoder: Decoder::with_limit(MAX_FRAME),
+        frames: Vec::new(),
+        lanes: (active && known).then(|| Lanes::new(Arc::clone(&snapshot.policy))),
+        assembler: known.then(Assembler::new),
+        hide_usage,
+        sent: 0,
+        out: BytesMut::new(),
+        durable: None,
+        finished: false,
+        upstream_error: false,
+        deadline,
+        timer: Box::pin(tokio::time::sleep_until(
+            deadline.min(Deadline::now() + snapshot.limits.idle),
+        )),
+        last_piece: Instant::now(),
+        waiting_since: None,
+        given_at: None,
+    };
+    Ok(Response::from_parts(head, AnswerBody::Streamed(Box::new(streamed))))
+}
+
+impl StreamedAnswer {
+    /// The next bytes for the app.
+    pub fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
+        if let Some(given) = self.given_at.take() {
+            self.record.time.add_client(given.elapsed());
+        }
+        loop {
+            if let Some(durable) = &mut self.durable {
+                let result = ready!(durable.as_mut().poll(cx));
+                self.durable = None;
+                if let Err(error) = result {
+                    // The promise cannot be kept: the app must not see a clean end.
+                    self.out.clear();
+                    self.finished = true;
+                    return Poll::Ready(Some(Err(Aborted(error.to_string()))));
+                }
+            }
+            if !self.out.is_empty() {
+                self.sent += self.out.len() as u64;
+                self.given_at = Some(Instant::now());
+                return Poll::Ready(Some(Ok(self.out.split().freeze())));
+            }
+            if self.finished {
+                return Poll::Ready(None);
+            }
+            let Some(upstream) = &mut self.upstream else {
+                return Poll::Ready(None);
+            };
+            match Pin::new(upstream).poll_frame(cx) {
+                Poll::Pending => {
+                    self.waiting_since.get_or_insert_with(Instant::now);
+                    ready!(self.timer.as_mut().poll(cx));
+                    self.timer_fired();
+                }
+                Poll::Ready(next) => {
+                    let now = Instant::now();
+                    if let Some(since) = self.waiting_since.take() {
+                        self.record.time.add_upstream(now.duration_since(since));
+                    }
+                    self.last_piece = now;
+                    match next {
+                        Some(Ok(frame)) => {
+                            if let Ok(data) = frame.into_data() {
+                                self.take_in(data);
+                            }
+                        }
+                        Some(Err(error)) => {
+                            let upstream = self.upstream_name();
+                            self.end(End::Broken(CallError::Reset {
+                                upstream,
+                                reason: describe(&error),
+                            }));
+                        }
+                        None => self.closed(),
+                    }
+                }
+            }
+        }
+    }
+
+    fn timer_fired(&mut self) {
+        let idle_at = Deadline::from_std(self.last_piece + self.snapshot.limits.idle);
+        let now = Deadline::now();
+        let phase = if now >= self.deadline {
+            "total"
+        } else if now >= idle_at {
+            "idle"
+        } else {
+            // Pieces came since the timer was set: it is moved only now, not at each piece.
+            self.timer.as_mut().reset(idle_at.min(self.deadline));
+            return;
+        };
+        let upstream = self.upstream_name();
+        self.end(End::Broken(CallError::Timeout { upstream, phase }));
+    }
+
+    /// Takes in one piece of the provider's bytes.
+    fn take_in(&mut self, data: Bytes) {
+        let data = match &mut self.coding {
+            None => data,
+            Some(decoder) => match decoder.push(&data) {
+                Ok(plain) => Bytes::from(plain),
+                Err(error) => return self.unreadable(format!("content-encoding: {error}")),
+            },
+        };
+        let mut frames = std::mem::take(&mut self.frames);
+        let decoded = self.decoder.push(&data, &mut frames);
+        for frame in frames.drain(..) {
+            if self.finished {
+                break;
+            }
+            self.frame(&frame);
+        }
+        self.frames = frames;
+        if let Err(error) = decoded
+            && !self.finished
+        {
+            self.unreadable(error.to_string());
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame) {
+        let Some(data) = frame.data() else {
+            // Comments keep connections alive. Where a guardrail looks, their text stays here.
+            match self.lanes {
+                Some(_) => self.out.extend_from_slice(b":\n\n"),
+                None => self.out.extend_from_slice(&frame.raw),
+            }
+            return;
+        };
+        if self.assembler.is_none() {
+            self.start();
+            self.out.extend_from_slice(&frame.raw);
+            return;
+        }
+        if frame.is_done() {
+            return self.end(End::Done(frame.raw.clone()));
+        }
+        let view = match wire::parse(data) {
+            Ok(view) => view,
+            Err(error) if self.lanes.is_some() => return self.unreadable(error.to_string()),
+            Err(_) => {
+                self.out.extend_from_slice(&frame.raw);
+                return;
+            }
+        };
+        if let Some(error) = &view.error {
+            self.upstream_error = true;
+            self.record.draft.error_code = error.code.clone().or_else(|| error.kind.clone());
+            self.record.draft.error_message = Some(error.message.clone());
+        }
+        let hidden = self.hide_usage && view.usage_only;
+        if let Some(assembler) = &mut self.assembler
+            && (hidden || self.lanes.is_none())
+        {
+            assembler.push(data, &view);
+        }
+        if hidden {
+            return;
+        }
+        self.start();
+        let Some(lanes) = &mut self.lanes else {
+            self.out.extend_from_slice(&frame.raw);
+            return;
+        };
+        let Processed {
+            before,
+            mut edits,
+            blocked,
+        } = lanes.process(frame, data, &view);
+        for data in before {
+            self.give(&data);
+        }
+        if let Some(blocked) = blocked {
+            return self.end(End::Blocked(blocked));
+        }
+        if edits.is_empty() {
+            if let Some(assembler) = &mut self.assembler {
+                assembler.push(data, &view);
+            }
+            self.out.extend_from_slice(&frame.raw);
+            return;
+        }
+        let edited = provider::json::splice(data.as_bytes(), &mut edits);
+        match std::str::from_utf8(&edited) {
+            Ok(edited) => {
+                self.assemble(edited);
+                self.out.extend_from_slice(&frame.with_data(edited));
+            }
+            Err(error) => self.unreadable(error.to_string()),
+        }
+    }
+
+    /// The first byte of an answer is about to leave.
+    fn start(&mut self) {
+        if self.sent > 0 || !self.out.is_empty() || self.record.time.is_first_token_marked() {
+            return;
+        }
+        let started = ResponseStarted {
+            index: 0,
+            http_status: self.record.draft.http_status.unwrap_or(200),
+            time_to_first_token_ns: self.record.time.mark_first_token(),
+        };
+        let added = self.record.add(&Body::ResponseStarted(Box::new(started)));
+        if let Err(error) = added.and_then(|()| self.record.write().map(drop)) {
+            // What cannot be recorded is not given out.
+            self.end(End::Broken(error));
+        }
+    }
+
+    /// Gives the app a frame of our own making, and keeps it.
+    fn give(&mut self, data: &str) {
+        self.assemble(data);
+        self.out.extend_from_slice(&sse::encode(None, data));
+    }
+
+    fn assemble(&mut self, data: &str) {
+        if let (Some(assembler), Ok(view)) = (&mut self.assembler, wire::parse(data)) {
+            assembler.push(data, &view);
+        }
+    }
+
+    fn unreadable(&mut self, reason: String) {
+        let upstream = self.upstream_name();
+        self.end(End::Broken(CallError::UnreadableAnswer { upstream, reason }));
+    }
+
+    fn upstream_name(&self) -> String {
+        self.record
+            .target
+            .as_ref()
+            .map_or_else(String::new, |target| target.name.to_string())
+    }
+
+    /// The provider closed the stream without `[DONE]`.
+    fn closed(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            conn.release();
+        }
+        let rest = std::mem::take(&mut self.decoder).finish();
+        match rest {
+            Ok(Some(frame)) if self.lanes.is_none() => self.out.extend_from_slice(&frame.raw),
+            // Half a frame cannot be looked at, and is of no use to the app either.
+            Ok(Some(_)) => self.record.draft.truncated = true,
+            Ok(None) => {}
+            Err(_) => self.record.draft.truncated = true,
+        }
+        self.end(End::Closed);
+    }
+
+    /// Ends the stream: what was held and is clean leaves, the call is recorded, and only then
+    /// follows the last frame.
+    fn end(&mut self, end: End) {
+        if self.finished {
+            return;
+        }
+        self.finished = true;
+        let mut end = end;
+        if !matches!(end, End::Blocked(_) | End::Cancelled)
+            && let Some(lanes) = &mut self.lanes
+        {
+            let Processed { before, blocked, .. } = lanes.flush();
+            for data in before {
+                self.give(&data);
+            }
+            if let Some(blocked) = blocked {
+                end = End::Blocked(blocked);
+            }
+        }
+        if let End::Blocked(_) = &end {
+            self.finish_choices();
+        }
+        if !matches!(end, End::Cancelled) {
+            self.record.time.mark_first_token();
+        }
+        let assembled = self.assembler.take().map(Assembler::finish);
+        let (status, last) = self.verdict(&end, assembled.as_ref());
+        self.keep(status, assembled);
+        self.free_upstream(&end);
+        let ended = std::mem::take(&mut self.record.draft);
+        match self.record.end(status, ended) {
+            Ok(offset) => {
+                self.out.extend_from_slice(&last);
+                self.durable = Some(Box::pin(self.record.shared().journal.durable(offset)));
+            }
+            Err(error) => self.out.extend_from_slice(&sse::encode(None, &error.body())),
+        }
+    }
+
+    /// After a block: what tells the app that each choice is over.
+    fn finish_choices(&mut self) {
+        let Some(lanes) = &self.lanes else { return };
+        let (template, choices) = (lanes.template().to_owned(), lanes.open_choices());
+        let refusal = (self.snapshot.recording.on_block == OnBlock::Refusal)
+            .then(|| self.snapshot.recording.refusal_message.clone());
+        for choice in choices {
+            if let Some(message) = &refusal {
+                self.give(&wire::text_frame(
+                    &template,
+                    choice,
+                    &provider::openai::Channel::Content,
+                    message,
+                ));
+            }
+            self.give(&wire::finish_frame(&template, choice, refusal::FINISH_REASON));
+        }
+    }
+
+    /// The call's status, and the last bytes for the app.
+    fn verdict(&mut self, end: &End, assembled: Option<&Assembled>) -> (Status, Bytes) {
+        let draft = &mut self.record.draft;
+        let broken = |draft: &mut event::body::CallEnded, error: &CallError| {
+            draft.error_code = Some(error.kind().1.to_owned());
+            draft.error_message = Some(error.to_string());
+        };
+        match end {
+            End::Done(_) | End::Closed if self.upstream_error => {
+                let last = if let End::Done(raw) = end {
+                    raw.clone()
+                } else {
+                    Bytes::new()
+                };
+                (Status::Failed, last)
+            }
+            End::Done(raw) => (Status::Completed, raw.clone()),
+            End::Closed => {
+                let complete = assembled.is_none_or(|assembled| assembled.complete);
+                if complete && !draft.truncated {
+                    return (Status::Completed, Bytes::new());
+                }
+                draft.truncated = true;
+                let error = CallError::Reset {
+                    upstream: self
+                        .record
+                        .target
+                        .as_ref()
+                        .map_or_else(String::new, |t| t.name.to_string()),
+                    reason: "the stream ended before its end mark".to_owned(),
+                };
+                broken(draft, &error);
+                (Status::Failed, sse::encode(None, &error.body()))
+            }
+            End::Blocked(error) => {
+                broken(draft, error);
+                (Status::Blocked, Bytes::from_static(b"data: [DONE]\n\n"))
+            }
+            End::Broken(error) => {
+                draft.truncated = true;
+                broken(draft, error);
+                (Status::Failed, sse::encode(None, &error.body()))
+            }
+            End::Cancelled => {
+                draft.truncated = true;
+                (Status::Cancelled, Bytes::new())
+            }
+        }
+    }
+
+    /// Fills in what the answer was, as far as it came.
+    fn keep(&mut self, status: Status, assembled: Option<Assembled>) {
+        if let Some(lanes) = &mut self.lanes {
+            let findings = lanes.findings();
+            self.record.time.add_guard(findings.time());
+            for event in findings.events(&self.snapshot.policy, &self.record.shared().metrics) {
+                // The end follows in the same write; a failure shows there.
+                let _ = self.record.add(&Body::GuardrailEvaluated(Box::new(event)));
+            }
+        }
+        self.record.draft.response_size = Some(self.sent + self.out.len() as u64);
+        let Some(assembled) = assembled else { return };
+        let draft = &mut self.record.draft;
+        draft.response_id = assembled.id;
+        draft.response_model = assembled.model;
+        draft.finish_reasons = assembled.finish_reasons;
+        draft.truncated |= assembled.truncated;
+        if assembled.usage.is_unknown() {
+            if status != Status::Failed || !assembled.texts.is_empty() {
+                self.record
+                    .estimate(assembled.texts.iter().map(|(_, _, text)| text.as_str()));
+            }
+        } else {
+            draft.set_usage(&assembled.usage, UsageSource::Provider);
+        }
+        self.record.draft.response_body = match self.snapshot.recording.record {
+            Record::Metadata => None,
+            Record::Full => Json::parse(assembled.body).ok(),
+            Record::Redacted => Json::parse(self.mask(assembled.body)).ok(),
+        };
+    }
+
+    /// `body` without what a guardrail flagged.
+    fn mask(&self, body: String) -> String {
+        let endpoint = self.record.endpoint;
+        let Ok(view) = provider::openai::response::parse(endpoint, &body) else {
+            return body;
+        };
+        let subjects = view.texts.iter().map(|piece| Subject {
+            phase: Phase::Output,
+            span: &piece.span,
+        });
+        let mut findings = Findings::of_texts(&self.snapshot.policy, &body, subjects, false);
+        if findings.rest_edits.is_empty() {
+            return body;
+        }
+        findings
+            .rest_edits
+            .extend(view.logprobs.iter().map(|(_, range)| (range.clone(), b"null".to_vec())));
+        String::from_utf8(provider::json::splice(body.as_bytes(), &mut findings.rest_edits)).unwrap_or(body)
+    }
+
+    /// Lets go of the provider: after `[DONE]` its connection is read to the end in the background
+    /// and used again; in any other case it is dropped, which cancels the request.
+    fn free_upstream(&mut self, end: &End) {
+        let (Some(mut upstream), Some(conn)) = (self.upstream.take(), self.conn.take()) else {
+            return;
+        };
+        if !matches!(end, End::Done(_)) {
+            return;
+        }
+        if upstream.is_end_stream() {
+            return conn.release();
+        }
+        tokio::spawn(async move {
+            let rest = async {
+                use http_body_util::BodyExt as _;
+                while let Some(Ok(_)) = upstream.frame().await {}
+            };
+            let limit = std::time::Duration::from_secs(1);
+            if tokio::time::timeout(limit, rest).await.is_ok() {
+                conn.release();
+            }
+        });
+    }
+}
+
+impl Drop for StreamedAnswer {
+    fn drop(&mut self) {
+        self.end(End::Cancelled);
+    }
+}

@@ -1,0 +1,289 @@
+//! Answers that come whole: read, guarded, recorded, then given to the app.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use event::{Body, Json, Status, UsageSource};
+use guard::Phase;
+use http::Response;
+use http::header;
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+use provider::TextSpan;
+use provider::json::{self, Edit};
+use provider::openai::{Endpoint, response as wire};
+use tokio::time::{Instant as Deadline, timeout_at};
+
+use super::attempt::{Answer, attempt_failed, describe};
+use super::durable;
+use super::findings::{Findings, Subject};
+use super::read::{count_unguarded, is_json_type};
+use super::record::CallRecord;
+use crate::body::AnswerBody;
+use crate::config::{OnBlock, Record};
+use crate::encoding::Coding;
+use crate::error::CallError;
+use crate::snapshot::Snapshot;
+
+/// Whether an answer of this content type is read whole: JSON and text. Anything else passes.
+pub fn is_readable(content_type: &str) -> bool {
+    is_json_type(content_type) || content_type.starts_with("text/") || content_type.is_empty()
+}
+
+/// The texts of an answer.
+struct Texts<'t> {
+    spans: Vec<TextSpan<'t>>,
+    /// Where `logprobs` stand, which spell the texts out once more.
+    logprobs: Vec<Range<usize>>,
+}
+
+/// What was learnt from an answer.
+#[derive(Default)]
+struct Looked {
+    /// The body for the app, where it differs from what came.
+    edited: Option<String>,
+    /// The body to keep, if it is JSON and may be kept.
+    kept: Option<String>,
+    findings: Findings,
+}
+
+/// Gives the app an answer that came whole.
+pub async fn respond(
+    snapshot: &Arc<Snapshot>,
+    record: &mut CallRecord,
+    answer: Answer,
+) -> Result<Response<AnswerBody>, CallError> {
+    let Answer {
+        mut head,
+        body,
+        conn,
+        target,
+        deadline,
+        uploaded,
+        ..
+    } = answer;
+    let began = Instant::now();
+    let collected = collect(snapshot, body, &target.name, deadline).await;
+    record.time.add_upstream(began.elapsed());
+    let raw = match collected {
+        Ok(raw) => raw,
+        Err(error) => {
+            attempt_failed(record, &target, &error, Some(head.status.as_u16()), began.elapsed())?;
+            return Err(error);
+        }
+    };
+    conn.release();
+    let looked = look(snapshot, record, &head, &raw, &target.name)?;
+    record.time.add_guard(looked.findings.time());
+    for event in looked.findings.events(&snapshot.policy, &record.shared().metrics) {
+        record.add(&Body::GuardrailEvaluated(Box::new(event)))?;
+    }
+    record.note_upload(uploaded.as_ref());
+    if let Some(blocked) = looked.findings.blocked {
+        return block(snapshot, record, &blocked).await;
+    }
+    let body = match looked.edited {
+        Some(edited) => {
+            head.headers.remove(header::CONTENT_ENCODING);
+            head.headers.remove(header::ETAG);
+            Bytes::from(edited)
+        }
+        None => raw,
+    };
+    head.headers.remove(header::CONTENT_LENGTH);
+    record.time.mark_first_token();
+    let mut ended = std::mem::take(&mut record.draft);
+    ended.http_status = Some(head.status.as_u16());
+    ended.response_size = Some(body.len() as u64);
+    ended.response_body = looked.kept.and_then(|kept| Json::parse(kept).ok());
+    let failed = head.status.is_client_error() || head.status.is_server_error();
+    let offset = record.end(if failed { Status::Failed } else { Status::Completed }, ended)?;
+    durable(record, offset).await?;
+    Ok(Response::from_parts(head, AnswerBody::whole(body)))
+}
+
+async fn block(
+    snapshot: &Snapshot,
+    record: &mut CallRecord,
+    blocked: &CallError,
+) -> Result<Response<AnswerBody>, CallError> {
+    if snapshot.recording.on_block == OnBlock::Refusal {
+        return super::block_input(snapshot, record, blocked, false).await;
+    }
+    Err(blocked.clone())
+}
+
+async fn collect(
+    snapshot: &Snapshot,
+    mut body: Incoming,
+    upstream: &str,
+    deadline: Deadline,
+) -> Result<Bytes, CallError> {
+    let limit = snapshot.max_response_bytes;
+    let too_large = || CallError::AnswerTooLarge {
+        upstream: upstream.to_owned(),
+        limit,
+    };
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    loop {
+        let idle = deadline.min(Deadline::now() + snapshot.limits.idle);
+        let Ok(frame) = timeout_at(idle, body.frame()).await else {
+            let phase = if idle == deadline { "total" } else { "idle" };
+            return Err(CallError::Timeout {
+                upstream: upstream.to_owned(),
+                phase,
+            });
+        };
+        let Some(frame) = frame else { break };
+        let frame = frame.map_err(|e| CallError::Reset {
+            upstream: upstream.to_owned(),
+            reason: describe(&e),
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if rest.len() + first.as_ref().map_or(0, Bytes::len) + data.len() > limit {
+            return Err(too_large());
+        }
+        match first.take() {
+            None if rest.is_empty() => first = Some(data),
+            None => rest.extend_from_slice(&data),
+            Some(head) => {
+                rest.extend_from_slice(&head);
+                rest.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| rest.freeze()))
+}
+
+/// Reads an answer: what it says, what it used, what the guardrails find.
+fn look(
+    snapshot: &Snapshot,
+    record: &mut CallRecord,
+    head: &http::response::Parts,
+    raw: &Bytes,
+    upstream: &str,
+) -> Result<Looked, CallError> {
+    let guarded = snapshot.policy.is_active(Phase::Output);
+    let unreadable = |reason: String| CallError::UnreadableAnswer {
+        upstream: upstream.to_owned(),
+        reason,
+    };
+    let plain = match Coding::of(&head.headers).and_then(|coding| {
+        coding
+            .decode(raw, snapshot.max_response_bytes)
+            .map_err(|e| e.to_string())
+    }) {
+        Ok(plain) => plain,
+        // Fail closed: what cannot be read cannot be called clean.
+        Err(reason) if guarded => return Err(unreadable(format!("content-encoding: {reason}"))),
+        Err(_) => return Ok(Looked::default()),
+    };
+    let text = match std::str::from_utf8(&plain) {
+        Ok(text) => text,
+        Err(_) if guarded => return Err(unreadable("it is not UTF-8".to_owned())),
+        Err(_) => return Ok(Looked::default()),
+    };
+    let failed = head.status.is_client_error() || head.status.is_server_error();
+    let content_type = head
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or("");
+    if text.trim().is_empty() {
+        return Ok(Looked::default());
+    }
+    let keep_flagged = snapshot.recording.record == Record::Full;
+    let parsed = parse(record, text);
+    let texts = match parsed {
+        Ok(texts) => texts,
+        Err(reason) if guarded && !failed && is_json_type(content_type) => return Err(unreadable(reason)),
+        Err(_) => {
+            let mut findings = Findings::of_text(&snapshot.policy, Phase::Output, text, keep_flagged);
+            let mut edits = std::mem::take(&mut findings.edits);
+            let edited = apply(text, &mut edits)?.filter(|_| !failed);
+            return Ok(Looked {
+                edited,
+                kept: None,
+                findings: if failed { Findings::default() } else { findings },
+            });
+        }
+    };
+    let subjects = texts.spans.iter().map(|span| Subject {
+        phase: Phase::Output,
+        span,
+    });
+    let mut findings = Findings::of_texts(&snapshot.policy, text, subjects, keep_flagged);
+    for edits in [&mut findings.edits, &mut findings.rest_edits] {
+        if !edits.is_empty() {
+            edits.extend(texts.logprobs.iter().map(|range| (range.clone(), b"null".to_vec())));
+        }
+    }
+    if !guarded && record.endpoint != Endpoint::Models {
+        count_unguarded(record, "no_output_rules");
+    }
+    let kept = (snapshot.recording.record != Record::Metadata)
+        .then(|| apply(text, &mut findings.rest_edits.clone()))
+        .transpose()?
+        .map(|edited| edited.unwrap_or_else(|| text.to_owned()));
+    // A provider's own error passes unchanged, whatever it quotes; only what is kept is masked.
+    if failed {
+        return Ok(Looked {
+            edited: None,
+            kept,
+            findings: Findings::default(),
+        });
+    }
+    let edited = apply(text, &mut findings.edits)?;
+    Ok(Looked { edited, kept, findings })
+}
+
+fn apply(text: &str, edits: &mut Vec<Edit>) -> Result<Option<String>, CallError> {
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    String::from_utf8(json::splice(text.as_bytes(), edits))
+        .map(Some)
+        .map_err(|e| CallError::Encoding(e.to_string()))
+}
+
+/// The texts of a JSON answer; fills in what the answer says of model, usage and end.
+fn parse<'t>(record: &mut CallRecord, text: &'t str) -> Result<Texts<'t>, String> {
+    if record.endpoint == Endpoint::Other {
+        let spans = json::strings(text).map_err(|e| e.to_string())?;
+        return Ok(Texts {
+            spans,
+            logprobs: Vec::new(),
+        });
+    }
+    let view = wire::parse(record.endpoint, text).map_err(|e| e.to_string())?;
+    let owned = |text: &Cow<'_, str>| text.clone().into_owned();
+    record.draft.response_id = view.id.as_ref().map(owned);
+    record.draft.response_model = view.model.as_ref().map(owned);
+    record.draft.finish_reasons.clone_from(&view.finish_reasons);
+    if !view.usage.is_unknown() {
+        record.draft.set_usage(&view.usage, UsageSource::Provider);
+    } else if view.error.is_none() {
+        record.estimate(view.texts.iter().map(|piece| &*piece.span.text));
+    }
+    if let Some(error) = &view.error {
+        record.draft.error_code = error.code.clone().or_else(|| error.kind.clone());
+        record.draft.error_message = Some(error.message.clone());
+    }
+    let spans = view
+        .texts
+        .into_iter()
+        .map(|piece| piece.span)
+        .chain(view.others)
+        .collect();
+    Ok(Texts {
+        spans,
+        logprobs: view.logprobs.into_iter().map(|(_, range)| range).collect(),
+    })
+}

@@ -1,0 +1,173 @@
+//! Content codings: bodies are decoded for inspection and travel on as they came.
+
+use std::borrow::Cow;
+use std::io::{self, Read, Write};
+
+use http::header::{self, HeaderMap};
+
+/// A content coding that Weir can look through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// No coding.
+    Identity,
+    /// gzip, or the deflate of RFC 9110 (zlib).
+    Gzip,
+    /// zlib.
+    Deflate,
+    /// Brotli.
+    Brotli,
+    /// Zstandard.
+    Zstd,
+}
+
+impl Coding {
+    /// The coding of a message; `Err` names one that Weir cannot look through.
+    pub fn of(headers: &HeaderMap) -> Result<Coding, String> {
+        let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return match headers.contains_key(header::CONTENT_ENCODING) {
+                true => Err("several codings".to_owned()),
+                false => Ok(Coding::Identity),
+            };
+        };
+        match value.to_str().unwrap_or("?").trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => Ok(Coding::Identity),
+            "gzip" | "x-gzip" => Ok(Coding::Gzip),
+            "deflate" => Ok(Coding::Deflate),
+            "br" => Ok(Coding::Brotli),
+            "zstd" => Ok(Coding::Zstd),
+            other => Err(other.to_owned()),
+        }
+    }
+
+    /// `body` decoded, at most `limit` bytes of it: a small body must not unfold into a large one.
+    pub fn decode(self, body: &[u8], limit: usize) -> Result<Cow<'_, [u8]>, DecodeError> {
+        let reader: Box<dyn Read + '_> = match self {
+            Coding::Identity => return Ok(Cow::Borrowed(body)),
+            Coding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(body)),
+            Coding::Deflate => Box::new(flate2::read::ZlibDecoder::new(body)),
+            Coding::Brotli => Box::new(brotli::Decompressor::new(body, 4096)),
+            Coding::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(body)?),
+        };
+        let mut out = Vec::new();
+        reader.take(limit as u64 + 1).read_to_end(&mut out)?;
+        if out.len() > limit {
+            return Err(DecodeError::TooLarge { limit });
+        }
+        Ok(Cow::Owned(out))
+    }
+
+    /// A decoder for a body that arrives in pieces; `None` for no coding.
+    pub fn decoder(self) -> io::Result<Option<StreamDecoder>> {
+        let sink = Vec::new();
+        let inner = match self {
+            Coding::Identity => return Ok(None),
+            Coding::Gzip => Inner::Gzip(flate2::write::MultiGzDecoder::new(sink)),
+            Coding::Deflate => Inner::Deflate(flate2::write::ZlibDecoder::new(sink)),
+            Coding::Brotli => Inner::Brotli(Box::new(brotli::DecompressorWriter::new(sink, 4096))),
+            Coding::Zstd => Inner::Zstd(zstd::stream::write::Decoder::new(sink)?),
+        };
+        Ok(Some(StreamDecoder { inner }))
+    }
+}
+
+/// Why a body cannot be decoded.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// It unfolds into too much.
+    #[error("it unfolds into more than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// It is not what its coding says.
+    #[error("{0}")]
+    Corrupt(#[from] io::Error),
+}
+
+/// Decodes a body piece by piece.
+pub struct StreamDecoder {
+    inner: Inner,
+}
+
+enum Inner {
+    Gzip(flate2::write::MultiGzDecoder<Vec<u8>>),
+    Deflate(flate2::write::ZlibDecoder<Vec<u8>>),
+    Brotli(Box<brotli::DecompressorWriter<Vec<u8>>>),
+    Zstd(zstd::stream::write::Decoder<'static, Vec<u8>>),
+}
+
+impl StreamDecoder {
+    /// What `piece` unfolds into now.
+    pub fn push(&mut self, piece: &[u8]) -> io::Result<Vec<u8>> {
+        macro_rules! step {
+            ($decoder:expr) => {{
+                $decoder.write_all(piece)?;
+                $decoder.flush()?;
+                std::mem::take($decoder.get_mut())
+            }};
+        }
+        Ok(match &mut self.inner {
+            Inner::Gzip(decoder) => step!(decoder),
+            Inner::Deflate(decoder) => step!(decoder),
+            Inner::Brotli(decoder) => step!(decoder),
+            Inner::Zstd(decoder) => step!(decoder),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encode(coding: Coding, body: &[u8]) -> Vec<u8> {
+        match coding {
+            Coding::Identity => body.to_vec(),
+            Coding::Gzip => {
+                let mut e = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                e.write_all(body).unwrap();
+                e.finish().unwrap()
+            }
+            Coding::Deflate => {
+                let mut e = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+                e.write_all(body).unwrap();
+                e.finish().unwrap()
+            }
+            Coding::Brotli => {
+                let mut out = Vec::new();
+                brotli::CompressorWriter::new(&mut out, 4096, 5, 20)
+                    .write_all(body)
+                    .unwrap();
+                out
+            }
+            Coding::Zstd => zstd::encode_all(body, 1).unwrap(),
+        }
+    }
+
+    #[test]
+    fn every_coding_whole_and_cut_at_every_byte() {
+        let body = "data: {\"a\":\"zażółć\"}\n\n".repeat(20).into_bytes();
+        for coding in [
+            Coding::Identity,
+            Coding::Gzip,
+            Coding::Deflate,
+            Coding::Brotli,
+            Coding::Zstd,
+        ] {
+            let coded = encode(coding, &body);
+            assert_eq!(
+                coding.decode(&coded, body.len()).unwrap(),
+                body.as_slice(),
+                "{coding:?}"
+            );
+            assert!(coding == Coding::Identity || coding.decode(&coded, body.len() - 1).is_err());
+            let Some(_) = coding.decoder().unwrap() else { continue };
+            for cut in 0..=coded.len() {
+                let mut decoder = coding.decoder().unwrap().unwrap();
+                let mut out = decoder.push(&coded[..cut]).unwrap();
+                out.extend(decoder.push(&coded[cut..]).unwrap());
+                assert_eq!(out, body, "{coding:?} cut at {cut}");
+            }
+        }
+    }
+}

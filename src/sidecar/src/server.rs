@@ -1,0 +1,192 @@
+//! Listening and serving: one thread a core, each with its own listener and its own connections.
+//!
+//! Each worker is a single-threaded runtime with a `SO_REUSEPORT` listener: the kernel spreads
+//! connections over the workers, and a call never changes threads between its sockets.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::call::Worker;
+use crate::error::StartError;
+use crate::service;
+use crate::shared::Shared;
+use crate::upstream::{Pool, TlsSetup, tls_setup};
+
+/// Time a client has to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections that the kernel keeps waiting for each worker.
+const BACKLOG: i32 = 4096;
+
+/// A sidecar that serves.
+pub struct Running {
+    /// The address it listens on, its port resolved.
+    pub listen: SocketAddr,
+    shared: Arc<Shared>,
+    stop: watch::Sender<Stop>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    No,
+    /// Take no more connections; finish what is open.
+    Drain,
+    /// Drop what is still open.
+    Now,
+}
+
+/// Starts `threads` workers (0: one a core) on `listen`.
+pub fn start(shared: Arc<Shared>, listen: SocketAddr, threads: usize) -> Result<Running, StartError> {
+    let bind_error = |source| StartError::Bind { listen, source };
+    // With SO_REUSEPORT a second Weir would silently share the port: ask without it first.
+    drop(socket(listen, false).map_err(bind_error)?);
+    let first = socket(listen, true).map_err(bind_error)?;
+    let bound = first.local_addr().map_err(bind_error)?;
+    let count = match threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    let mut listeners = vec![first];
+    for _ in 1..count {
+        listeners.push(socket(bound, true).map_err(bind_error)?);
+    }
+    let tls = tls_setup()?;
+    let (stop, stopping) = watch::channel(Stop::No);
+    let mut workers = Vec::with_capacity(count);
+    for (index, listener) in listeners.into_iter().enumerate() {
+        let (shared, tls, stopping) = (Arc::clone(&shared), tls.clone(), stopping.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(StartError::Worker)?;
+        let thread = std::thread::Builder::new().name(format!("weir-worker-{index}"));
+        let worker = thread.spawn(move || runtime.block_on(serve(shared, tls, listener, stopping)));
+        workers.push(worker.map_err(StartError::Worker)?);
+    }
+    Ok(Running {
+        listen: bound,
+        shared,
+        stop,
+        workers,
+    })
+}
+
+impl Running {
+    /// Takes no more connections and waits up to `grace` for open calls, then drops the rest.
+    /// Returns how many were dropped. Blocks.
+    pub fn stop(self, grace: Duration) -> u64 {
+        self.shared.drain();
+        let _ = self.stop.send(Stop::Drain);
+        let until = Instant::now() + grace;
+        while self.shared.open_calls.count() > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let unfinished = self.shared.open_calls.count() as u64;
+        let _ = self.stop.send(Stop::Now);
+        for worker in self.workers {
+            if worker.join().is_err() {
+                tracing::error!("a worker panicked");
+            }
+        }
+        unfinished
+    }
+}
+
+fn socket(listen: SocketAddr, shared: bool) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(listen), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&listen.into())?;
+    // A socket that only asks whether the port is free must not take connections.
+    if shared {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(socket.into())
+}
+
+async fn serve(shared: Arc<Shared>, tls: TlsSetup, listener: StdListener, mut stopping: watch::Receiver<Stop>) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "a worker cannot listen"),
+    };
+    let worker = Worker {
+        shared,
+        pool: Pool::new(tls),
+    };
+    let open = Arc::new(AtomicUsize::new(0));
+    let for_connections = stopping.clone();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    open.fetch_add(1, Ordering::Relaxed);
+                    let (worker, stopping, open) = (worker.clone(), for_connections.clone(), Arc::clone(&open));
+                    tokio::spawn(async move {
+                        connection(worker, stream, stopping).await;
+                        open.fetch_sub(1, Ordering::Relaxed);
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, most often: let some close.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            _ = stopping.wait_for(|stop| *stop != Stop::No) => break,
+        }
+    }
+    drop(listener);
+    while open.load(Ordering::Relaxed) > 0 && *stopping.borrow() != Stop::Now {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(10)) => {}
+            _ = stopping.wait_for(|stop| *stop == Stop::Now) => break,
+        }
+    }
+}
+
+async fn connection(worker: Worker, stream: TcpStream, mut stopping: watch::Receiver<Stop>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT);
+    builder.http2().timer(TokioTimer::new());
+    let service = service_fn(move |request| {
+        let worker = worker.clone();
+        async move { Ok::<_, std::convert::Infallible>(service::answer(&worker, request).await) }
+    });
+    let serving = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            ended = serving.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                }
+                return;
+            }
+            _ = stopping.wait_for(|stop| *stop != Stop::No), if !draining => {
+                draining = true;
+                serving.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}

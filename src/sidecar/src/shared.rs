@@ -1,0 +1,69 @@
+//! What all workers of a sidecar share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use event::{Body, Draft, Scope};
+use journal::{AppendError, Journal};
+
+use crate::clock;
+use crate::metrics::Metrics;
+use crate::open_calls::OpenCalls;
+use crate::snapshot::Snapshot;
+
+/// Shared by all workers; everything in it may be used from any thread.
+pub struct Shared {
+    /// The configuration in force.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Where events go.
+    pub journal: Journal,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Which calls are open.
+    pub open_calls: OpenCalls,
+    draining: AtomicBool,
+}
+
+impl Shared {
+    /// A sidecar's shared state.
+    #[must_use]
+    pub fn new(snapshot: Snapshot, journal: Journal) -> Arc<Shared> {
+        Arc::new(Shared {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            journal,
+            metrics: Metrics::new(),
+            open_calls: OpenCalls::default(),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// From now on `/readyz` says no.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the sidecar is on its way out.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Records an event of the sidecar's own life.
+    pub fn record(&self, body: &Body) -> Result<(), RecordError> {
+        let draft = Draft::new(&Scope::default(), None, 0, clock::unix_nano(), body)?;
+        self.journal.append(&[draft])?;
+        Ok(())
+    }
+}
+
+/// Why an event could not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// It could not be written as JSON.
+    #[error("an event cannot be encoded: {0}")]
+    Encode(#[from] serde_json::Error),
+    /// The journal refused it.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}

@@ -1,0 +1,185 @@
+//! One worker's connections to providers.
+//!
+//! Each worker thread has a pool of its own: a connection never changes threads, so its reads and
+//! wake-ups stay on one core.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+
+use super::connect::{TlsSetup, connect};
+use super::{RequestBody, Target};
+
+/// Idle connections kept for each provider.
+const MAX_IDLE: usize = 128;
+/// How long one is kept. Below the 60 s after which most servers close theirs, so that a request
+/// seldom meets a connection that is just being closed.
+const MAX_IDLE_TIME: Duration = Duration::from_secs(50);
+
+/// Connections of one worker, by provider.
+#[derive(Clone)]
+pub struct Pool {
+    tls: TlsSetup,
+    idle: Arc<Mutex<HashMap<Key, Slot>>>,
+}
+
+/// What makes two targets share connections.
+type Key = (Arc<str>, u16, bool);
+
+#[derive(Default)]
+struct Slot {
+    http1: Vec<(http1::SendRequest<RequestBody>, Instant)>,
+    http2: Option<http2::SendRequest<RequestBody>>,
+}
+
+/// A connection on loan for one request.
+pub struct PooledConn {
+    pool: Pool,
+    key: Key,
+    conn: Conn,
+    /// Whether it served a request before.
+    pub reused: bool,
+}
+
+enum Conn {
+    Http1(http1::SendRequest<RequestBody>),
+    Http2(http2::SendRequest<RequestBody>),
+}
+
+/// Why a request got no response head.
+pub struct SendFailure {
+    /// What went wrong.
+    pub error: hyper::Error,
+    /// The request itself, if nothing of it left: safe to send again.
+    pub unsent: Option<Request<RequestBody>>,
+}
+
+impl Pool {
+    /// An empty pool.
+    #[must_use]
+    pub fn new(tls: TlsSetup) -> Pool {
+        Pool {
+            tls,
+            idle: Arc::default(),
+        }
+    }
+
+    /// A connection to `target`: an idle one where there is one, else a new one.
+    pub async fn get(&self, target: &Target) -> io::Result<PooledConn> {
+        let key: Key = (Arc::clone(&target.host), target.port, target.tls);
+        while let Some(conn) = self.take_idle(&key) {
+            let mut pooled = PooledConn {
+                pool: self.clone(),
+                key: key.clone(),
+                conn,
+                reused: true,
+            };
+            // The last answer was read to its end, so this resolves at once: usable, or closed.
+            if pooled.ready().await.is_ok() {
+                return Ok(pooled);
+            }
+        }
+        let stream = connect(target, &self.tls).await?;
+        let conn = if stream.is_http2() {
+            let (send, driver) = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .handshake(TokioIo::new(stream))
+                .await
+                .map_err(io::Error::other)?;
+            drive(driver);
+            self.lock().entry(key.clone()).or_default().http2 = Some(send.clone());
+            Conn::Http2(send)
+        } else {
+            let (send, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+            drive(driver);
+            Conn::Http1(send)
+        };
+        Ok(PooledConn {
+            pool: self.clone(),
+            key,
+            conn,
+            reused: false,
+        })
+    }
+
+    fn take_idle(&self, key: &Key) -> Option<Conn> {
+        let mut idle = self.lock();
+        let slot = idle.get_mut(key)?;
+        if let Some(send) = &slot.http2 {
+            if !send.is_closed() {
+                return Some(Conn::Http2(send.clone()));
+            }
+            slot.http2 = None;
+        }
+        while let Some((send, since)) = slot.http1.pop() {
+            if !send.is_closed() && since.elapsed() < MAX_IDLE_TIME {
+                return Some(Conn::Http1(send));
+            }
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
+        // The map holds no invariant that a panic could break.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs a connection until either side closes it. Its errors reach the request through its sender.
+fn drive<F>(connection: F)
+where
+    F: Future<Output = hyper::Result<()>> + Send + 'static,
+{
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "upstream connection ended");
+        }
+    });
+}
+
+impl PooledConn {
+    async fn ready(&mut self) -> hyper::Result<()> {
+        match &mut self.conn {
+            Conn::Http1(send) => send.ready().await,
+            Conn::Http2(send) => send.ready().await,
+        }
+    }
+
+    /// Sends `request` and waits for the head of the answer.
+    pub async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, SendFailure> {
+        match &mut self.conn {
+            Conn::Http1(send) => send.try_send_request(request).await,
+            Conn::Http2(send) => send.try_send_request(request).await,
+        }
+        .map_err(|mut failed| SendFailure {
+            unsent: failed.take_message(),
+            error: failed.into_error(),
+        })
+    }
+
+    /// Whether requests need an absolute URI (HTTP/2) instead of a path.
+    #[must_use]
+    pub fn is_http2(&self) -> bool {
+        matches!(self.conn, Conn::Http2(_))
+    }
+
+    /// Gives the connection back. Only after the answer was read to its end; otherwise drop it, and
+    /// the request is cancelled.
+    pub fn release(self) {
+        let Conn::Http1(send) = self.conn else { return };
+        if send.is_closed() {
+            return;
+        }
+        let mut idle = self.pool.lock();
+        let slot = idle.entry(self.key).or_default();
+        if slot.http1.len() < MAX_IDLE {
+            slot.http1.push((send, Instant::now()));
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// An LLM gateway that loses no call: guards, records and replays what your app says to its models.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, max_term_width = 100)]
+pub struct Args {
+    /// What is logged to standard error: `warn`, `info`, `weir_sidecar=debug`, …
+    #[arg(long, global = true, env = "WEIR_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve apps, record their calls, land them, answer SQL: all in this process.
+    Up(UpArgs),
+    /// Serve apps and record their calls, without lake and SQL.
+    Sidecar(UpArgs),
+    /// See the whole product in a minute: an offline upstream, a few hundred calls, and what SQL says of them.
+    Demo(crate::demo::DemoArgs),
+    /// Ask the call history in SQL.
+    #[cfg(feature = "analytics")]
+    Sql(SqlArgs),
+    /// Follow calls as they happen.
+    Tail(TailArgs),
+    /// Look after the tables that SQL reads.
+    #[cfg(feature = "analytics")]
+    Lake(LakeArgs),
+    /// Look into the durable local event log.
+    Journal(JournalArgs),
+    /// Try guardrails on texts.
+    Guard(GuardArgs),
+    /// Check or show the configuration.
+    Config(ConfigArgs),
+    /// Show known models and their prices.
+    Models(ModelsArgs),
+}
+
+/// Where the configuration and the data lie.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Place {
+    /// Folder for journal and lake [default: weir-data].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Configuration file [default: weir.toml, if there is one].
+    #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `weir up`, `weir sidecar`.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct UpArgs {
+    /// Address to listen on [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// An OpenAI-compatible server to send calls to, such as http://127.0.0.1:8000/v1.
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<String>,
+    /// Where the configuration and the data lie.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `weir sql`.
+#[cfg(feature = "analytics")]
+#[derive(Clone, Debug, clap::Args)]
+pub struct SqlArgs {
+    /// The query; `@name` runs a named one, `-` reads standard input. Without any: a prompt.
+    pub query: Option<String>,
+    /// Reads the query from a file.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "query")]
+    pub file: Option<PathBuf>,
+    /// Output format.
+    #[arg(long, short = 'F', value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Lists the named queries.
+    #[arg(long)]
+    pub list: bool,
+    /// Where the data lies.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Formats of query results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Aligned columns, for people.
+    Table,
+    /// Comma separated values with a header.
+    Csv,
+    /// One JSON array.
+    Json,
+    /// One JSON object a line.
+    Ndjson,
+    /// A Parquet file.
+    Parquet,
+}
+
+/// `weir tail`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct TailArgs {
+    /// One JSON object a call instead of a readable line.
+    #[arg(long)]
+    pub json: bool,
+    /// Only calls that asked for this model.
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Only calls that ended so: completed, failed, blocked, cancelled, interrupted.
+    #[arg(long, value_name = "STATUS")]
+    pub status: Option<String>,
+    /// Only calls of this app.
+    #[arg(long, value_name = "APP")]
+    pub app: Option<String>,
+    /// Shows the last N calls first.
+    #[arg(long, short = 'n', default_value_t = 10, value_name = "N")]
+    pub last: usize,
+    /// Ends after what is there now, instead of following.
+    #[arg(long)]
+    pub no_follow: bool,
+    /// Where the data lies.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `weir lake`.
+#[cfg(feature = "analytics")]
+#[derive(Clone, Debug, clap::Args)]
+pub struct LakeArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: LakeCommand,
+}
+
+/// `weir lake …`
+#[cfg(feature = "analytics")]
+#[derive(Clone, Debug, Subcommand)]
+pub enum LakeCommand {
+    /// Prove that no event is missing, doubled or altered. Exit status 0: complete, 1: not.
+    Verify {
+        /// The report as JSON.
+        #[arg(long)]
+        json: bool,
+        /// Where the data lies.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Make the `calls` table anew from `events`.
+    Rebuild {
+        /// Where the data lies.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Merge small files, write checkpoints, clear away what is no longer used.
+    Compact {
+        /// Where the data lies.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show tables, sizes and how far landing has come.
+    Status {
+        /// The report as JSON.
+        #[arg(long)]
+        json: bool,
+        /// Where the data lies.
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// `weir journal`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct JournalArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: JournalCommand,
+}
+
+/// `weir journal …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum JournalCommand {
+    /// Show segments, offsets, sizes and consumers.
+    Inspect {
+        /// The report as JSON.
+        #[arg(long)]
+        json: bool,
+        /// Where the data lies.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Check every checksum, offset and link of the hash chain. Exit status 0: whole, 1: not.
+    Verify {
+        /// The report as JSON.
+        #[arg(long)]
+        json: bool,
+        /// Where the data lies.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Write events as JSON, one a line.
+    Export {
+        /// First offset.
+        #[arg(long, default_value_t = 0, value_name = "OFFSET")]
+        from: i64,
+        /// Offset to stop before.
+        #[arg(long, value_name = "OFFSET")]
+        to: Option<i64>,
+        /// Where the data lies.
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// `weir guard`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct GuardArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: GuardCommand,
+}
+
+/// `weir guard …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum GuardCommand {
+    /// Run every rule's own examples.
+    Test {
+        /// Pack files; without any, the built-in packs.
+        files: Vec<PathBuf>,
+    },
+    /// Show what the guardrails would do to a text. Exit status 1: something matched, 3: it would be blocked.
+    Scan {
+        /// A file, or `-` for standard input.
+        file: PathBuf,
+        /// Whose rules: the app's input, the model's output, a tool's result.
+        #[arg(long, value_enum, default_value_t = PhaseArg::Input)]
+        phase: PhaseArg,
+        /// The verdicts as JSON.
+        #[arg(long)]
+        json: bool,
+        /// Where the configuration lies.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Measure the guardrails on labelled texts: JSON lines, plain or gzipped, with `text`, `label`, `kind`, `spans`.
+    Eval {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// A policy, as the `[guard.policy]` section of a configuration in a file of its own.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+        /// The report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Whose text is scanned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PhaseArg {
+    /// What the app sends.
+    Input,
+    /// What the model answers.
+    Output,
+    /// What a tool answered.
+    Tool,
+}
+
+/// `weir config`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ConfigArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// `weir config …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check a configuration and say what it amounts to.
+    Check {
+        /// The file [default: weir.toml, if there is one].
+        file: Option<PathBuf>,
+    },
+    /// Print the configuration's JSON Schema.
+    Schema,
+    /// Print the configuration in force, defaults included, as TOML.
+    Show {
+        /// The file [default: weir.toml, if there is one].
+        file: Option<PathBuf>,
+    },
+    /// Print the hash of a client key, read from standard input, for `[[client_key]]`; without input, make a key.
+    HashKey,
+}
+
+/// `weir models`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ModelsArgs {
+    /// Only names that contain this.
+    pub filter: Option<String>,
+    /// Only this provider.
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// One JSON object a model and line.
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,64 @@
+//! `weir config`.
+
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::config_file;
+use crate::args::{ConfigArgs, ConfigCommand};
+use crate::config::{Config, compile, load};
+use crate::error::Failure;
+use crate::out::say;
+
+/// Runs the command.
+pub fn run(args: ConfigArgs) -> Result<ExitCode, Failure> {
+    match args.command {
+        ConfigCommand::Check { file } => check(file.as_deref())?,
+        ConfigCommand::Schema => {
+            let schema = serde_json::to_string_pretty(&schemars::schema_for!(Config)).map_err(Failure::other)?;
+            say(&schema)?;
+        }
+        ConfigCommand::Show { file } => {
+            let config = load(config_file(file.as_deref()).as_deref(), std::env::vars())?;
+            say(toml::to_string_pretty(&config).map_err(Failure::other)?.trim_end())?;
+        }
+        ConfigCommand::HashKey => hash_key()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(file: Option<&Path>) -> Result<(), Failure> {
+    let file = config_file(file);
+    let config = load(file.as_deref(), std::env::vars())?;
+    let base = file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
+    let env = |name: &str| std::env::var(name).ok();
+    let compiled = compile(&config, base, env)?;
+    let snapshot = sidecar::Snapshot::new(&compiled.parts, env)?;
+    let name = file.map_or_else(|| "the defaults".to_owned(), |file| file.display().to_string());
+    say(&format!("{name}: good"))?;
+    say(&format!("  listen    {}", config.server.listen))?;
+    say(&format!("  data      {}", config.data.display()))?;
+    for target in snapshot.routes.targets() {
+        let key = target.credential_id.as_deref().unwrap_or("the app's own key");
+        say(&format!("  upstream  {} at {} ({key})", target.name, target.host))?;
+    }
+    say(&format!("  guardrail policy {}", snapshot.policy.version()))?;
+    Ok(())
+}
+
+fn hash_key() -> Result<(), Failure> {
+    let mut key = String::new();
+    if !std::io::stdin().is_terminal() {
+        std::io::stdin().read_to_string(&mut key)?;
+    }
+    let key = key.trim();
+    if key.is_empty() {
+        // Two UUIDv4 have 244 random bits.
+        let made = format!("weir-{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+        say(&format!("key   {made}"))?;
+        say(&format!("hash  {}", sidecar::hash_key(&made)))?;
+    } else {
+        say(&sidecar::hash_key(key))?;
+    }
+    Ok(())
+}

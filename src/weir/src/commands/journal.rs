@@ -1,0 +1,81 @@
+//! `weir journal`.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use journal::tool::{Report, export, inspect, verify};
+
+use super::data_folder;
+use crate::args::{JournalArgs, JournalCommand};
+use crate::error::Failure;
+use crate::out::{complain, say};
+use crate::runtime::journal_folder;
+
+/// Runs the command.
+pub fn run(args: JournalArgs) -> Result<ExitCode, Failure> {
+    let (report, json) = match args.command {
+        JournalCommand::Inspect { json, place } => {
+            (inspect(&journal_folder(&data_folder(&place)?)).map_err(Failure::other)?, json)
+        }
+        JournalCommand::Verify { json, place } => {
+            (verify(&journal_folder(&data_folder(&place)?)).map_err(Failure::other)?, json)
+        }
+        JournalCommand::Export { from, to, place } => {
+            return write_events(&journal_folder(&data_folder(&place)?), from, to);
+        }
+    };
+    if json { say(&as_json(&report).to_string())? } else { show(&report)? }
+    Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn write_events(folder: &Path, from: i64, to: Option<i64>) -> Result<ExitCode, Failure> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let exported = export(folder, from, to, &mut out).map_err(Failure::other)?;
+    out.flush()?;
+    for hole in &exported.holes {
+        complain(&format!("passed over: {hole}"));
+    }
+    Ok(if exported.holes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn show(report: &Report) -> Result<(), Failure> {
+    let id = report.journal_id.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
+    say(&format!("journal {id}"))?;
+    say(&format!("  {} records, offsets {}..{}, {} bytes", report.records, report.first, report.end, report.bytes))?;
+    for segment in &report.segments {
+        let name = segment.path.file_name().unwrap_or_default().to_string_lossy();
+        say(&format!("  {name}  {:>9} records  {:>12} of {} bytes", segment.records, segment.bytes, segment.file_bytes))?;
+    }
+    for (event_type, count) in &report.types {
+        say(&format!("  {event_type:<24} {count:>9}"))?;
+    }
+    if report.torn_bytes > 0 {
+        say(&format!("  an unfinished write of {} bytes at the end: the next start cuts it", report.torn_bytes))?;
+    }
+    for fault in &report.faults {
+        say(&format!("  FAULT {fault}"))?;
+    }
+    say(if report.is_whole() { "whole" } else { "NOT whole" })?;
+    Ok(())
+}
+
+fn as_json(report: &Report) -> serde_json::Value {
+    let segments: Vec<serde_json::Value> = report
+        .segments
+        .iter()
+        .map(|segment| {
+            serde_json::json!({
+                "path": segment.path, "first": segment.first, "end": segment.end, "records": segment.records,
+                "bytes": segment.bytes, "file_bytes": segment.file_bytes,
+                "created_unix_nano": segment.created_unix_nano,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "journal_id": report.journal_id, "first": report.first, "end": report.end, "records": report.records,
+        "bytes": report.bytes, "times_unix_nano": report.times, "types": report.types, "segments": segments,
+        "torn_bytes": report.torn_bytes, "whole": report.is_whole(),
+        "faults": report.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,50 @@
+//! One file a command.
+
+pub mod config;
+pub mod demo;
+pub mod guard;
+mod guard_eval;
+pub mod journal;
+#[cfg(feature = "analytics")]
+pub mod lake;
+pub mod models;
+#[cfg(feature = "analytics")]
+pub mod sql;
+pub mod tail;
+pub mod up;
+
+use std::path::{Path, PathBuf};
+
+use crate::args::Place;
+use crate::config::{Config, load};
+use crate::error::Failure;
+
+/// The configuration file that applies: the one named, else `weir.toml` if there is one.
+pub fn config_file(named: Option<&Path>) -> Option<PathBuf> {
+    match named {
+        Some(path) => Some(path.to_owned()),
+        None => Some(PathBuf::from("weir.toml")).filter(|path| path.is_file()),
+    }
+}
+
+/// The configuration, and the file it came from.
+pub fn configuration(place: &Place) -> Result<(Config, Option<PathBuf>), Failure> {
+    let file = config_file(place.config.as_deref());
+    let mut config = load(file.as_deref(), std::env::vars())?;
+    if let Some(data) = &place.data {
+        config.data.clone_from(data);
+    }
+    Ok((config, file))
+}
+
+/// The data folder; it must be there.
+pub fn data_folder(place: &Place) -> Result<PathBuf, Failure> {
+    let (config, _) = configuration(place)?;
+    if !config.data.is_dir() {
+        return Err(Failure::Usage(format!(
+            "there is no data folder {}: name it with --data, or start `weir up` first",
+            config.data.display()
+        )));
+    }
+    Ok(config.data)
+}

@@ -1,0 +1,102 @@
+//! `weir up`, `weir sidecar`.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::configuration;
+use crate::args::UpArgs;
+use crate::config::watch;
+use crate::discover;
+use crate::error::Failure;
+use crate::out::{complain, say};
+use crate::runtime::{Plan, Weir};
+
+/// Runs the command until SIGTERM or SIGINT.
+pub fn run(args: UpArgs, analytics: bool) -> Result<ExitCode, Failure> {
+    let (mut config, file) = configuration(&args.place)?;
+    if let Some(listen) = args.listen {
+        config.server.listen = listen;
+    }
+    if let Some(url) = &args.upstream {
+        config.upstream = vec![discover::from_url(url)];
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(Plan { config, file, analytics: analytics && cfg!(feature = "analytics") }))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(plan: Plan) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut changes = watch(plan.file.as_deref());
+    let weir = Weir::start(plan).await?;
+    welcome(&weir)?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = tokio::signal::ctrl_c() => break,
+            _ = hang_up.recv() => reload(&weir),
+            () = changes.next() => reload(&weir),
+        }
+    }
+    complain("stopping: open calls get time to finish");
+    let stopped = weir.stop();
+    tokio::select! {
+        done = stopped => done,
+        // A second signal means it.
+        _ = terminate.recv() => Err(Failure::Other("stopped before open calls had finished; they are recorded as cut".to_owned())),
+        _ = tokio::signal::ctrl_c() => Err(Failure::Other("stopped before open calls had finished; they are recorded as cut".to_owned())),
+    }
+}
+
+fn reload(weir: &Weir) {
+    match weir.reload() {
+        Ok(()) => complain("configuration reloaded"),
+        Err(error) => complain(&format!("the new configuration is refused, the old one stays in force:\n{error}")),
+    }
+}
+
+/// What a newcomer needs to know.
+fn welcome(weir: &Weir) -> Result<(), Failure> {
+    let config = weir.config();
+    let snapshot = weir.shared.snapshot.load();
+    say(&format!("weir {} listens on http://{}", env!("CARGO_PKG_VERSION"), weir.listen()))?;
+    let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
+    say(&format!("  data       {}", data.display()))?;
+    for target in snapshot.routes.targets() {
+        let key = match (&target.credential_id, &target.authorization) {
+            (Some(name), Some(_)) => format!("key from {name}"),
+            _ => "the app's own key is passed on".to_owned(),
+        };
+        let scheme = if target.tls { "https" } else { "http" };
+        say(&format!("  upstream   {}  {scheme}://{}:{}{}  ({key})", target.name, target.host, target.port, target.base_path))?;
+    }
+    if snapshot.routes.targets().is_empty() {
+        say("  upstream   none: set a provider key such as OPENAI_API_KEY, or use --upstream http://host:port/v1")?;
+    }
+    let guard = if config.guard.off { "off".to_owned() } else { format!("policy {}", snapshot.policy.version()) };
+    say(&format!("  guardrails {guard}"))?;
+    if weir.interrupted > 0 {
+        say(&format!("  recovered  {} calls that the last run left open are marked interrupted", weir.interrupted))?;
+    }
+    if let Some(torn) = &weir.recovery.torn {
+        say(&format!("  recovered  {} bytes of an unfinished write were cut from the journal", torn.bytes))?;
+    }
+    for hole in &weir.recovery.corrupt {
+        complain(&format!("the journal is damaged: {hole}"));
+    }
+    let place = if config.data == std::path::Path::new("weir-data") {
+        String::new()
+    } else {
+        format!(" --data {}", config.data.display())
+    };
+    say("")?;
+    say("Try next:")?;
+    say(&format!("  export OPENAI_BASE_URL=http://{}/v1    # then run your app", weir.listen()))?;
+    say(&format!("  weir tail{place}"))?;
+    if cfg!(feature = "analytics") {
+        say(&format!("  weir sql{place} \"select request_model, status, count(*) from calls group by all\""))?;
+    }
+    Ok(())
+}

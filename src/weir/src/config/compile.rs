@@ -1,0 +1,145 @@
+//! From what the file says to what the parts of Weir take.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use guard::{Pack, Policy};
+use provider::prices::{Override, Prices, Price as ModelPrice, Rate, Rates};
+
+use super::{Config, ConfigError, Durability, WhenFull};
+use crate::discover;
+
+/// A configuration ready for use.
+pub struct Compiled {
+    /// The sidecar's part.
+    pub parts: sidecar::Parts,
+    /// The journal's part.
+    pub journal: journal::Options,
+}
+
+/// Checks and compiles `config`. `base` is the folder that relative pack files are looked up in;
+/// `env` finds provider keys.
+pub fn compile(
+    config: &Config,
+    base: &Path,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<Compiled, ConfigError> {
+    if let Some(key) = config.timeouts.invalid_key() {
+        let message = "must be a positive number of seconds".to_owned();
+        return Err(ConfigError::Value { key: format!("timeouts.{key}"), message });
+    }
+    if config.journal.segment_mib == 0 {
+        let message = "must be at least 1".to_owned();
+        return Err(ConfigError::Value { key: "journal.segment_mib".to_owned(), message });
+    }
+    let upstreams = match config.upstream.is_empty() {
+        true => discover::from_environment(&env),
+        false => config.upstream.clone(),
+    };
+    let parts = sidecar::Parts {
+        server: config.server.clone(),
+        timeouts: config.timeouts,
+        upstreams,
+        client_keys: config.client_key.clone(),
+        recording: config.recording.clone(),
+        policy: Arc::new(policy(config, base)?),
+        prices: Arc::new(prices(config)?),
+    };
+    Ok(Compiled { parts, journal: journal_options(config) })
+}
+
+fn policy(config: &Config, base: &Path) -> Result<Policy, ConfigError> {
+    if config.guard.off {
+        return Ok(Policy::off());
+    }
+    let mut packs = Pack::builtin();
+    for file in &config.guard.pack_files {
+        let path = base.join(file);
+        let text =
+            std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+        let pack = Pack::parse(&path.display().to_string(), &text).map_err(|error| ConfigError::Value {
+            key: "guard.pack_files".to_owned(),
+            message: error.to_string(),
+        })?;
+        packs.retain(|known| known.name() != pack.name());
+        packs.push(pack);
+    }
+    Policy::compile(&config.guard.policy, &packs)
+        .map_err(|error| ConfigError::Value { key: "guard.policy".to_owned(), message: error.to_string() })
+}
+
+fn prices(config: &Config) -> Result<Prices, ConfigError> {
+    let overrides = config.price.iter().map(|price| {
+        let rate = |text: &String| {
+            Rate::per_million(text).map_err(|error| ConfigError::Value {
+                key: format!("price {:?}", price.model),
+                message: format!("{error}: write dollars for a million tokens, as in \"0.15\""),
+            })
+        };
+        let input = rate(&price.input)?;
+        let output = price.output.as_ref().map(rate).transpose()?;
+        let rates = Rates {
+            input: Some(input),
+            cache_read: Some(price.cache_read.as_ref().map(rate).transpose()?.unwrap_or(input)),
+            cache_write: Some(price.cache_write.as_ref().map(rate).transpose()?.unwrap_or(input)),
+            output,
+            reasoning: None,
+        };
+        let model_price = ModelPrice { rates, input_only: output.is_none(), ..ModelPrice::default() };
+        Ok(Override { provider: price.provider.clone(), model: price.model.clone(), price: model_price })
+    });
+    let overrides = overrides.collect::<Result<Vec<_>, ConfigError>>()?;
+    Ok(Prices::builtin().with_overrides(overrides))
+}
+
+fn journal_options(config: &Config) -> journal::Options {
+    let mib = |n: u64| n.saturating_mul(1 << 20);
+    journal::Options {
+        durability: match config.journal.durability {
+            Durability::Os => journal::Durability::Os,
+            Durability::Strict => journal::Durability::Strict,
+        },
+        segment_bytes: mib(config.journal.segment_mib),
+        sync_interval: Duration::from_millis(config.journal.sync_milliseconds),
+        quota: (config.journal.quota_mib > 0).then(|| journal::Quota {
+            bytes: mib(config.journal.quota_mib),
+            when_full: match config.journal.when_full {
+                WhenFull::Block => journal::WhenFull::Block,
+                WhenFull::Shed => journal::WhenFull::Shed,
+            },
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_compile() {
+        assert!(compile(&Config::default(), Path::new("."), |_| None).is_ok());
+    }
+
+    #[test]
+    fn impossible_values_name_their_key() {
+        let mut config = Config::default();
+        config.timeouts.idle = -1.0;
+        let error = compile(&config, Path::new("."), |_| None).err().map(|e| e.to_string());
+        assert_eq!(error.as_deref(), Some("timeouts.idle: must be a positive number of seconds"));
+    }
+
+    #[test]
+    fn prices_are_exact() {
+        let price = super::super::Price {
+            model: "mine".to_owned(),
+            input: "0.15".to_owned(),
+            output: Some("0.60".to_owned()),
+            ..super::super::Price::default()
+        };
+        let config = Config { price: vec![price], ..Config::default() };
+        let prices = prices(&config).unwrap();
+        let usage = event::Usage { input: Some(1_000_000), output: Some(1_000_000), ..event::Usage::default() };
+        assert_eq!(prices.lookup("any", "mine").unwrap().cost(&usage), Some(event::NanoUsd(750_000_000)));
+    }
+}

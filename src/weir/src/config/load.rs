@@ -1,0 +1,183 @@
+//! Reading the file: what is wrong with it is said with file, line and the nearest key.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::Config;
+
+/// Environment variables that override keys begin so: `WEIR_SERVER__LISTEN` is `server.listen`.
+const PREFIX: &str = "WEIR_";
+/// Variables with the prefix that are not keys.
+const NOT_KEYS: [&str; 3] = ["WEIR_CONFIG", "WEIR_LOG", "WEIR_FAILPOINT"];
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{}:{line}:{column}: {message}{}", .path.display(), hint_text(.hint))]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What is wrong.
+        message: String,
+        /// What may have been meant.
+        hint: Option<String>,
+    },
+    /// An environment variable is not what it should be.
+    #[error("environment variable {name}: {message}{}", hint_text(.hint))]
+    Environment {
+        /// The variable.
+        name: String,
+        /// What is wrong.
+        message: String,
+        /// What may have been meant.
+        hint: Option<String>,
+    },
+    /// A value is well formed and still impossible.
+    #[error("{key}: {message}")]
+    Value {
+        /// The key.
+        key: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+fn hint_text(hint: &Option<String>) -> String {
+    hint.as_ref().map(|hint| format!("\n  did you mean `{hint}`?")).unwrap_or_default()
+}
+
+/// Reads `path` (`None`: the defaults) and applies the overrides in `env`.
+pub fn load(
+    path: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    let (mut table, mut config) = match path {
+        None => (Table::new(), Config::default()),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+            let config = toml::from_str::<Config>(&text).map_err(|error| invalid(path, &text, &error))?;
+            let table = text.parse::<Table>().map_err(|error| invalid(path, &text, &error))?;
+            (table, config)
+        }
+    };
+    let mut overrides: Vec<(String, String)> =
+        env.filter(|(name, _)| name.starts_with(PREFIX) && !NOT_KEYS.contains(&name.as_str())).collect();
+    overrides.sort();
+    for (name, value) in overrides {
+        let keys: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
+        set(&mut table, &keys, &value);
+        // One at a time, so that the message names the variable at fault.
+        config = Config::deserialize(Value::Table(table.clone())).map_err(|error| {
+            let message = error.message().to_owned();
+            ConfigError::Environment { name, hint: nearest(&message), message }
+        })?;
+    }
+    Ok(config)
+}
+
+fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let (line, column) = position(text, error.span());
+    let message = error.message().to_owned();
+    ConfigError::Invalid { path: path.to_owned(), line, column, hint: nearest(&message), message }
+}
+
+fn position(text: &str, span: Option<Range<usize>>) -> (usize, usize) {
+    let before = &text[..span.map_or(0, |span| span.start).min(text.len())];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+    (line, column)
+}
+
+/// The known name nearest to the unknown one, from serde's own message
+/// (``unknown field `x`, expected one of `a`, `b` ``).
+fn nearest(message: &str) -> Option<String> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let wrong = quoted.next().filter(|_| message.starts_with("unknown "))?;
+    quoted
+        .map(|known| (strsim::jaro_winkler(wrong, known), known))
+        .filter(|(score, _)| *score > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known.to_owned())
+}
+
+fn set(table: &mut Table, keys: &[String], value: &str) {
+    let Some((last, parents)) = keys.split_last() else { return };
+    let mut table = table;
+    for key in parents {
+        let entry = table.entry(key.clone()).or_insert_with(|| Value::Table(Table::new()));
+        if !entry.is_table() {
+            *entry = Value::Table(Table::new());
+        }
+        let Value::Table(inner) = entry else { return };
+        table = inner;
+    }
+    // `8080`, `true` and `["a"]` are TOML; anything that is not is text.
+    let parsed = format!("v = {value}").parse::<Table>().ok().and_then(|mut table| table.remove("v"));
+    table.insert(last.clone(), parsed.unwrap_or_else(|| Value::String(value.to_owned())));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("weir.toml");
+        std::fs::write(&path, text).unwrap();
+        load(Some(&path), env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(from("", &[]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_line_and_nearest_key() {
+        let error = from("data = \"d\"\n\n[server]\nlistn = \"127.0.0.1:1\"\n", &[]).unwrap_err().to_string();
+        assert!(error.contains("weir.toml:4:1: unknown field `listn`"), "{error}");
+        assert!(error.contains("did you mean `listen`?"), "{error}");
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_their_line() {
+        let error = from("[journal]\ndurability = \"maybe\"\n", &[]).unwrap_err().to_string();
+        assert!(error.contains("weir.toml:2:"), "{error}");
+    }
+
+    #[test]
+    fn the_environment_overrides() {
+        let env = [
+            ("WEIR_SERVER__LISTEN", "127.0.0.1:9"),
+            ("WEIR_JOURNAL__QUOTA_MIB", "12"),
+            ("WEIR_LOG", "debug"),
+            ("HOME", "/"),
+        ];
+        let config = from("[server]\nthreads = 3\n", &env).unwrap();
+        assert_eq!(config.server.listen.port(), 9);
+        assert_eq!((config.server.threads, config.journal.quota_mib), (3, 12));
+    }
+
+    #[test]
+    fn unknown_variables_are_named() {
+        let error = from("", &[("WEIR_SERVER__LISTN", "x")]).unwrap_err().to_string();
+        assert!(error.contains("WEIR_SERVER__LISTN") && error.contains("did you mean `listen`?"), "{error}");
+    }
+}

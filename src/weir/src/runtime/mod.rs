@@ -1,0 +1,184 @@
+//! One running Weir: sidecar, lander, query engine and the threads that look after them.
+
+#[cfg(feature = "analytics")]
+mod analytics;
+mod upkeep;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use event::Body;
+use event::body::{ConfigChanged, SidecarStarted, SidecarStopped};
+use journal::{Journal, Recovery};
+use sidecar::{Running, Shared, Snapshot};
+
+use crate::config::{Compiled, Config, ConfigError, compile, load};
+use crate::error::Failure;
+
+#[cfg(feature = "analytics")]
+pub use analytics::Analytics;
+
+/// The journal of a data folder.
+pub fn journal_folder(data: &Path) -> PathBuf {
+    data.join("journal")
+}
+
+/// File in the data folder that names the address of the running process.
+pub fn listen_file(data: &Path) -> PathBuf {
+    data.join("listen")
+}
+
+/// What to run.
+pub struct Plan {
+    /// The configuration, command-line options included.
+    pub config: Config,
+    /// The file it came from.
+    pub file: Option<PathBuf>,
+    /// Whether to land and to answer SQL as well.
+    pub analytics: bool,
+}
+
+/// A running Weir.
+pub struct Weir {
+    plan: Plan,
+    /// What the sidecar's workers share.
+    pub shared: Arc<Shared>,
+    running: Running,
+    upkeep: upkeep::Upkeep,
+    /// What the journal found at start.
+    pub recovery: Recovery,
+    /// Calls that the last run left open.
+    pub interrupted: u64,
+    #[cfg(feature = "analytics")]
+    analytics: Option<Analytics>,
+}
+
+impl Weir {
+    /// Opens the journal, ends what a crash left open, and begins to serve.
+    pub async fn start(plan: Plan) -> Result<Weir, Failure> {
+        let config = &plan.config;
+        std::fs::create_dir_all(&config.data).map_err(|error| {
+            Failure::Other(format!("cannot make the data folder {}: {error}", config.data.display()))
+        })?;
+        let Compiled { parts, journal: options } = compiled(config, plan.file.as_deref())?;
+        let snapshot = Snapshot::new(&parts, environment)?;
+        let (journal, recovery) = Journal::open(&journal_folder(&config.data), options)?;
+        let interrupted = sidecar::recover(&journal)?;
+        let shared = Shared::new(snapshot, journal.clone());
+        #[cfg(feature = "analytics")]
+        let analytics = match plan.analytics {
+            true => Some(Analytics::start(config, journal.clone()).await?),
+            false => None,
+        };
+        #[cfg(not(feature = "analytics"))]
+        let _ = plan.analytics;
+        let running = sidecar::start(Arc::clone(&shared), config.server.listen, config.server.threads)?;
+        let snapshot = shared.snapshot.load();
+        shared
+            .record(&Body::SidecarStarted(Box::new(SidecarStarted {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                listen: running.listen.to_string(),
+                providers: snapshot.routes.targets().iter().map(|target| target.name.to_string()).collect(),
+                policy_version: snapshot.policy.version().to_owned(),
+                torn_bytes: recovery.torn.as_ref().map_or(0, |torn| torn.bytes),
+                interrupted_calls: interrupted,
+            })))
+            .map_err(Failure::other)?;
+        drop(snapshot);
+        // Scripts that start Weir on port 0 find the address here.
+        std::fs::write(listen_file(&config.data), running.listen.to_string())?;
+        let upkeep = upkeep::start(Arc::clone(&shared), plan.analytics);
+        Ok(Weir {
+            plan,
+            shared,
+            running,
+            upkeep,
+            recovery,
+            interrupted,
+            #[cfg(feature = "analytics")]
+            analytics,
+        })
+    }
+
+    /// The address it listens on.
+    pub fn listen(&self) -> SocketAddr {
+        self.running.listen
+    }
+
+    /// The configuration in force at start.
+    pub fn config(&self) -> &Config {
+        &self.plan.config
+    }
+
+    /// The file that the configuration came from.
+    pub fn config_file(&self) -> Option<&Path> {
+        self.plan.file.as_deref()
+    }
+
+    /// The part that lands and answers SQL.
+    #[cfg(feature = "analytics")]
+    pub fn analytics(&self) -> Option<&Analytics> {
+        self.analytics.as_ref()
+    }
+
+    /// Takes over the configuration file as it is now; a bad one changes nothing. Either way it is
+    /// an event. Address, data folder, journal and lake keep what they were started with.
+    pub fn reload(&self) -> Result<(), Failure> {
+        let reloaded = self.reloaded();
+        let error = reloaded.as_ref().err().map(ToString::to_string);
+        if let Ok(snapshot) = reloaded {
+            self.shared.snapshot.store(Arc::new(snapshot));
+        }
+        let text = self.plan.file.as_deref().and_then(|file| std::fs::read(file).ok()).unwrap_or_default();
+        let body = Body::ConfigChanged(Box::new(ConfigChanged {
+            accepted: error.is_none(),
+            blake3: blake3::hash(&text).to_hex().to_string(),
+            error: error.clone(),
+            policy_version: self.shared.snapshot.load().policy.version().to_owned(),
+        }));
+        self.shared.record(&body).map_err(Failure::other)?;
+        error.map_or(Ok(()), |error| Err(Failure::Other(error)))
+    }
+
+    fn reloaded(&self) -> Result<Snapshot, Failure> {
+        let mut config = load(self.plan.file.as_deref(), std::env::vars())?;
+        // What the command line said holds on.
+        config.server.listen = self.plan.config.server.listen;
+        config.data.clone_from(&self.plan.config.data);
+        if config.upstream.is_empty() {
+            config.upstream.clone_from(&self.plan.config.upstream);
+        }
+        let compiled = compiled(&config, self.plan.file.as_deref())?;
+        Ok(Snapshot::new(&compiled.parts, environment)?)
+    }
+
+    /// Stops in order: no more calls, open ones finish within the configured time, everything
+    /// lands and is on the device.
+    pub async fn stop(self) -> Result<(), Failure> {
+        let grace = Duration::from_secs(self.plan.config.server.shutdown_seconds);
+        let running = self.running;
+        let unfinished = tokio::task::spawn_blocking(move || running.stop(grace)).await.map_err(Failure::other)?;
+        let stopped = SidecarStopped { reason: "signal".to_owned(), unfinished_calls: unfinished };
+        self.shared.record(&Body::SidecarStopped(Box::new(stopped))).map_err(Failure::other)?;
+        self.shared.journal.flush().map_err(Failure::other)?;
+        #[cfg(feature = "analytics")]
+        if let Some(analytics) = self.analytics {
+            analytics.stop().await;
+        }
+        self.upkeep.stop();
+        // Nobody is there any more; that the file stays behind does no harm.
+        let _ = std::fs::remove_file(listen_file(&self.plan.config.data));
+        Ok(())
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn compiled(config: &Config, file: Option<&Path>) -> Result<Compiled, ConfigError> {
+    let base = file.and_then(Path::parent).unwrap_or(Path::new("."));
+    compile(config, base, environment)
+}
