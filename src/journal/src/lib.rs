@@ -35,6 +35,8 @@ mod scan;
 mod segment;
 mod stats;
 mod sync;
+#[cfg(test)]
+mod tests;
 pub mod tool;
 
 pub use append::Appended;

@@ -66,12 +66,15 @@ impl Core {
         let Copied { segment, used } = copied;
         self.disk.rename(&blank.path, &segment::path(&self.dir, from))?;
         self.disk.sync_dir(&self.dir)?;
-        // From here on the new file has everything; what is left of the old ones is only in the way.
-        for source in &sources {
-            if source.first > from {
-                let _ = self.disk.remove(&segment::path(&self.dir, source.first));
+        // The new file has everything. What is left of those after it would overrule it at the next
+        // start, so they are gone for good before anything counts as synced.
+        for source in sources.iter().filter(|source| source.first > from) {
+            match self.disk.remove(&segment::path(&self.dir, source.first)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
             }
         }
+        self.disk.sync_dir(&self.dir)?;
         if let Some((source, at)) = cut {
             let _ = source.file.set_len(at);
             for older in state.older.iter_mut().filter(|(first, _)| *first == source.first) {

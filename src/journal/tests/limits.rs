@@ -1,0 +1,264 @@
+//! Full disks, quotas, folders that cannot be written.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::*;
+use event::{Body, EventType};
+use journal::{AppendError, FullReason, Journal, OpenError, Options, Quota, WhenFull, tool};
+
+fn quota(bytes: u64, when_full: WhenFull) -> Options {
+    Options {
+        segment_bytes: 64 << 10,
+        quota: Some(Quota { bytes, when_full }),
+        ..Options::default()
+    }
+}
+
+#[test]
+fn a_full_quota_refuses_new_calls_first_and_gives_room_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(dir.path(), quota(512 << 10, WhenFull::Block)).unwrap();
+    let mut calls = 0;
+    let refused = loop {
+        assert!(calls < 1000, "never full");
+        match journal.append(&[started(2000)]) {
+            Ok(_) => calls += 1,
+            Err(e) => break e,
+        }
+    };
+    assert!(
+        matches!(
+            refused,
+            AppendError::Full {
+                reason: FullReason::Quota,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    assert!(!journal.has_room());
+    assert!(journal.stats().disk_bytes <= 512 << 10);
+    // Calls in flight still write their ends, from the reserve, which ends too.
+    let mut ends = 0;
+    while journal.append(&[draft(ends, 1000)]).is_ok() {
+        ends += 1;
+        assert!(ends < 1000, "the reserve is finite");
+    }
+    assert!(ends >= 40, "{ends}");
+    assert_eq!(journal.stats().refused, 2);
+    let end = journal.end();
+    assert_eq!(end as u64, calls + ends);
+    journal.positions().set("lander", end).unwrap();
+    assert!(journal.release().unwrap().bytes > 400 << 10);
+    assert!(journal.has_room());
+    assert_eq!(journal.append(&[started(10)]).unwrap().first, end);
+    drop(journal);
+    assert!(tool::verify(dir.path()).unwrap().is_whole());
+}
+
+#[test]
+fn shed_events_are_counted_and_told_of_once_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(dir.path(), quota(512 << 10, WhenFull::Shed)).unwrap();
+    let mut taken = 0;
+    let mut dropped = 0;
+    while dropped < 7 {
+        match journal.append(&[started(3000), draft(1, 10)]) {
+            Ok(_) => taken += 2,
+            Err(AppendError::Shed {
+                events: 2,
+                reason: FullReason::Quota,
+            }) => dropped += 1,
+            Err(e) => unreachable!("{e}"),
+        }
+    }
+    let stats = journal.stats();
+    assert_eq!((stats.shed_events, stats.refused, stats.end), (14, 0, taken));
+    journal.positions().set("lander", taken).unwrap();
+    journal.release().unwrap();
+    // Told at once, without waiting for the next append.
+    assert_eq!(journal.end(), taken + 1);
+    journal.append(&[draft(5, 5)]).unwrap();
+    let records = read_all(&mut journal.reader(taken).unwrap());
+    let told = records[0].clone().decode().unwrap();
+    assert_eq!(
+        EventType::from(told.envelope.event_type.as_str()),
+        EventType::JournalShed
+    );
+    let Body::JournalShed(shed) = told.body else {
+        unreachable!()
+    };
+    assert_eq!(
+        (shed.count, shed.bytes, shed.reason.as_str()),
+        (14, stats.shed_bytes, "quota")
+    );
+    assert_eq!(records.len(), 2);
+    drop(journal);
+    assert!(tool::verify(dir.path()).unwrap().is_whole());
+}
+
+#[test]
+fn an_event_too_large_for_any_record_is_refused_by_its_size_alone() {
+    assert_eq!(journal::MAX_RECORD_BYTES, 512 << 20);
+}
+
+/// A tmpfs of its own, unmounted at the end; `None`, said loudly, where mounting is not permitted.
+struct Tmpfs(PathBuf);
+
+impl Tmpfs {
+    fn mount(at: &Path, size: &str) -> Option<Tmpfs> {
+        std::fs::create_dir_all(at).unwrap();
+        let options = format!("size={size}");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(at)
+            .output();
+        match mounted {
+            Ok(out) if out.status.success() => Some(Tmpfs(at.to_owned())),
+            Ok(out) => {
+                eprintln!(
+                    "SKIPPED: mounting a tmpfs is not permitted here: {}",
+                    String::from_utf8_lossy(&out.stderr)
+                );
+                None
+            }
+            Err(e) => {
+                eprintln!("SKIPPED: no mount command here: {e}");
+                None
+            }
+        }
+    }
+
+    fn read_only(&self, on: bool) {
+        let flag = if on { "remount,ro" } else { "remount,rw" };
+        assert!(
+            Command::new("mount")
+                .args(["-o", flag])
+                .arg(&self.0)
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_file_system_is_said_and_survived() {
+    let root = tempfile::tempdir().unwrap();
+    let Some(disk) = Tmpfs::mount(&root.path().join("disk"), "1m") else {
+        return;
+    };
+    let dir = disk.0.join("journal");
+    let (journal, _) = Journal::open(
+        &dir,
+        Options {
+            segment_bytes: 256 << 10,
+            ..Options::default()
+        },
+    )
+    .unwrap();
+    let mut taken = 0;
+    let refused = loop {
+        assert!(taken < 2000, "never full");
+        match journal.append(&[draft(taken, 2000)]) {
+            Ok(_) => taken += 1,
+            Err(e) => break e,
+        }
+    };
+    assert!(
+        matches!(
+            refused,
+            AppendError::Full {
+                reason: FullReason::Disk,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    assert!(refused.to_string().contains("full"));
+    assert!(taken as usize * 2000 > 700 << 10, "most of the disk was used: {taken}");
+    assert!(!journal.has_room());
+    assert!(journal.append(&[draft(taken, 2000)]).is_err());
+    // Consumers go on, and so make room.
+    journal.positions().set("lander", taken as i64).unwrap_or_else(|_| {
+        // Not even the few bytes of a position fit: somebody has to free something.
+        std::fs::remove_file(&segments(&dir)[0]).unwrap();
+    });
+    drop(journal);
+    let (journal, recovery) = Journal::open(
+        &dir,
+        Options {
+            segment_bytes: 256 << 10,
+            ..Options::default()
+        },
+    )
+    .unwrap();
+    assert_eq!(recovery.next_offset, taken as i64);
+    assert_eq!(recovery.torn, None);
+    journal.positions().set("lander", taken as i64).unwrap();
+    journal.release().unwrap();
+    assert!(journal.has_room());
+    assert_eq!(journal.append(&[draft(taken, 2000)]).unwrap().first, taken as i64);
+    drop(journal);
+    let report = tool::verify(&dir).unwrap();
+    assert!(report.is_whole(), "{:?}", report.faults);
+}
+
+#[test]
+fn a_read_only_folder_is_refused_clearly_and_still_read() {
+    let root = tempfile::tempdir().unwrap();
+    let Some(disk) = Tmpfs::mount(&root.path().join("disk"), "4m") else {
+        return;
+    };
+    let dir = disk.0.join("journal");
+    let options = Options {
+        segment_bytes: 256 << 10,
+        ..Options::default()
+    };
+    let (journal, _) = Journal::open(&dir, options).unwrap();
+    journal.append(&[draft(0, 10)]).unwrap();
+    drop(journal);
+    disk.read_only(true);
+    let refused = Journal::open(&dir, options).unwrap_err();
+    assert!(matches!(refused, OpenError::NotWritable { .. }), "{refused}");
+    let message = refused.to_string();
+    assert!(
+        message.contains("cannot be written") && message.contains(dir.to_str().unwrap()),
+        "{message}"
+    );
+    let absent = Journal::open(&disk.0.join("other"), options).unwrap_err();
+    assert!(matches!(absent, OpenError::NotWritable { .. }), "{absent}");
+    assert_eq!(read_all(&mut journal::Reader::open(&dir, 0).unwrap()).len(), 1);
+    assert!(tool::verify(&dir).unwrap().is_whole());
+    disk.read_only(false);
+    assert_eq!(Journal::open(&dir, options).unwrap().1.next_offset, 1);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let refused = Journal::open(&file.join("journal"), Options::default()).unwrap_err();
+    let message = refused.to_string();
+    assert!(
+        message.contains("cannot create") && message.contains(file.to_str().unwrap()),
+        "{message}"
+    );
+    let missing = journal::Reader::open(root.path(), 0).unwrap_err().to_string();
+    assert!(missing.contains("no journal in"), "{missing}");
+}
