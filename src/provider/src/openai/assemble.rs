@@ -69,6 +69,10 @@ pub struct Assembler {
     usage: Option<Usage>,
     usage_object: Option<Value>,
     error: Option<Error>,
+    /// The answer of the Responses API, whole, as its last event has it.
+    response: Option<String>,
+    /// The stream is of the Responses API.
+    events: bool,
 }
 
 #[derive(Debug, Default)]
@@ -149,6 +153,8 @@ impl Assembler {
             usage: None,
             usage_object: None,
             error: None,
+            response: None,
+            events: false,
         }
     }
 
@@ -164,6 +170,23 @@ impl Assembler {
         if let Some(error) = &view.error {
             self.error = Some(error.clone());
         }
+        if let Some(whole) = view.response_range.clone().and_then(|range| data.get(range))
+            && self.room(whole.len())
+        {
+            self.response = Some(whole.to_owned());
+        }
+        if view.event {
+            self.events = true;
+            for (key, value) in [
+                ("id", &view.id),
+                ("model", &view.model),
+                ("service_tier", &view.service_tier),
+            ] {
+                if let Some(value) = value {
+                    self.top.insert(key.into(), value.as_ref().into());
+                }
+            }
+        }
         for (choice, reason) in &view.finishes {
             self.choices.entry(*choice).or_default().finish = Some(reason.clone());
         }
@@ -175,7 +198,7 @@ impl Assembler {
                 moved.push((call.choice, call.number(), number));
             }
         }
-        let merging = (view.extra || !self.headed) && self.room(data.len());
+        let merging = (view.extra || !self.headed) && !view.event && self.room(data.len());
         for piece in &view.pieces {
             if piece.channel == Channel::Content && !merging && !self.truncated {
                 self.choices
@@ -308,21 +331,26 @@ impl Assembler {
         }
         let string = |key: &str| self.top.get(key).and_then(Value::as_str).map(str::to_owned);
         let (id, model, service_tier) = (string("id"), string("model"), string("service_tier"));
-        self.top.insert(
-            "object".into(),
-            if completion {
+        let (mut complete, mut whole) = (complete, None);
+        if self.events {
+            complete = self.error.is_none() && finish_reasons == ["completed"];
+            whole = self.response;
+            self.top.insert("object".into(), "response".into());
+            self.top.insert("output".into(), responses_output(&texts));
+        } else {
+            let object = if completion {
                 "text_completion"
             } else {
                 "chat.completion"
-            }
-            .into(),
-        );
-        self.top.insert("choices".into(), choices.into());
+            };
+            self.top.insert("object".into(), object.into());
+            self.top.insert("choices".into(), choices.into());
+        }
         if let Some(usage) = self.usage_object {
             self.top.insert("usage".into(), usage);
         }
         Assembled {
-            body: Value::Object(self.top).to_string(),
+            body: whole.unwrap_or_else(|| Value::Object(self.top).to_string()),
             id,
             model,
             service_tier,
@@ -334,6 +362,18 @@ impl Assembler {
             truncated: self.truncated,
         }
     }
+}
+
+/// Output items of a response that was cut off, as far as its deltas tell.
+fn responses_output(texts: &[(u32, Channel, String)]) -> Value {
+    let item = |(_, channel, text): &(u32, Channel, String)| match channel {
+        Channel::ToolArguments(_) => json!({"type": "function_call", "arguments": text}),
+        Channel::Refusal => json!({"type": "message", "content": [{"type": "refusal", "refusal": text}]}),
+        Channel::Content => json!({"type": "message", "content": [{"type": "output_text", "text": text}]}),
+        channel if channel.is_reasoning() => json!({"type": "reasoning", "content": [{"text": text}]}),
+        channel => json!({"type": channel.name(), "text": text}),
+    };
+    texts.iter().map(item).collect::<Vec<_>>().into()
 }
 
 impl Choice {

@@ -68,6 +68,14 @@ impl Endpoint {
     /// Whether a streamed answer is a sequence of chunks that [`super::stream`] understands.
     #[must_use]
     pub fn streams_chunks(self) -> bool {
+        matches!(
+            self,
+            Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Responses
+        )
+    }
+
+    /// Whether `stream_options.include_usage` is needed to get usage in a stream.
+    pub(crate) fn takes_include_usage(self) -> bool {
         matches!(self, Endpoint::ChatCompletions | Endpoint::Completions)
     }
 

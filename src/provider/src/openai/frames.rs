@@ -1,6 +1,7 @@
 //! Chunks of our own making, in the shape of the provider's.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use super::Channel;
 use crate::json::{Cursor, JsonError, Kind, quote};
@@ -9,11 +10,15 @@ use crate::json::{Cursor, JsonError, Kind, quote};
 /// release a text that was held back when its own chunk came.
 ///
 /// `template` is the data of an earlier chunk of the stream, whose `id`, `model` and the like are
-/// taken over; one that is no chunk (or is empty) gives a plain frame.
+/// taken over; one that is no chunk (or is empty) gives a plain frame. Of the Responses API it must
+/// be the last delta event of that very text: the frame is that event with another text.
 #[must_use]
 pub fn text_frame(template: &str, choice: u32, channel: &Channel, text: &str) -> String {
     let shape = Shape::of(template);
     let literal = quote(text);
+    if let Some(delta) = &shape.event_delta {
+        return format!("{}{literal}{}", &template[..delta.start], &template[delta.end..]);
+    }
     let member = match channel {
         Channel::Content if shape.completion => return shape.build(choice, &format!("\"text\":{literal}"), "null"),
         Channel::Content => format!("\"content\":{literal}"),
@@ -96,6 +101,8 @@ struct Shape<'a> {
     before: Vec<&'a str>,
     after: Vec<&'a str>,
     completion: bool,
+    /// Where the delta of an event of the Responses API stands.
+    event_delta: Option<Range<usize>>,
 }
 
 impl<'a> Shape<'a> {
@@ -116,6 +123,8 @@ impl<'a> Shape<'a> {
             return Ok(());
         }
         let mut choices = false;
+        let mut event = false;
+        let mut delta = None;
         let mut items = cursor.enter()?;
         while let Some(key) = cursor.key(&mut items)? {
             let name = key.text(template);
@@ -124,6 +133,8 @@ impl<'a> Shape<'a> {
             cursor.skip()?;
             let value = &template[start..cursor.offset()];
             match &*name {
+                "type" => event = value.starts_with("\"response."),
+                "delta" if kind == Kind::String => delta = Some(start..cursor.offset()),
                 "choices" => {
                     choices = true;
                     // A completion without an `object` is known by what its choices have.
@@ -143,6 +154,7 @@ impl<'a> Shape<'a> {
                 _ => {}
             }
         }
+        self.event_delta = delta.filter(|_| event);
         cursor.end()
     }
 

@@ -1,16 +1,20 @@
-//! Chunks of a streamed answer.
+//! Chunks of a streamed answer: those of chats and completions, and events of the Responses API.
+//!
+//! An event of the Responses API is a chunk whose choice is its `output_index`. Texts come in
+//! deltas, which are pieces; then [`ChunkView::ends`] tells that one is complete, and the events
+//! that follow repeat it as a whole, up to three times, in [`ChunkView::others`].
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use event::Usage;
 
-use super::Endpoint;
 pub use super::assemble::{Assembled, Assembler};
 use super::error::Error;
 pub use super::frames::{finish_frame, text_frame};
 pub use super::pieces::{Piece, ToolCall};
 use super::top::Top;
+use super::{Channel, Endpoint};
 use crate::json::{JsonError, TextSpan};
 use crate::usage::Reported;
 
@@ -44,11 +48,18 @@ pub struct ChunkView<'a> {
     pub others: Vec<TextSpan<'a>>,
     /// An error in the middle of the stream.
     pub error: Option<Error>,
+    /// Texts that are complete here: what was held back of them must leave before this chunk.
+    /// Only of the Responses API; elsewhere a text ends with its choice.
+    pub ends: Vec<(u32, Channel)>,
+    /// Where the finished `response` object of the Responses API stands.
+    pub response_range: Option<Range<usize>>,
+    /// The chunk is an event of the Responses API.
+    pub event: bool,
     /// The chunk has fields that this view does not tell of.
     pub(super) extra: bool,
 }
 
-/// Reads the data of a chat or completion chunk (not `[DONE]`: see
+/// Reads the data of a chunk or event (not `[DONE]`: see
 /// [`Frame::is_done`](crate::sse::Frame::is_done)).
 ///
 /// # Errors
@@ -70,6 +81,9 @@ pub fn parse(data: &str) -> Result<ChunkView<'_>, JsonError> {
         logprobs: top.choices.logprobs,
         others: top.others,
         error: top.error,
+        ends: top.ends,
+        event: top.event,
+        response_range: top.response,
     })
 }
 

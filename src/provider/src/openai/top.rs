@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::error::Error;
-use super::pieces::Choices;
+use super::pieces::{Choices, small};
 use super::{Channel, Endpoint};
 use crate::json::{Cursor, JsonError, Kind, Role, TextSpan, collect, is_opaque};
 use crate::usage::{self, Reported};
@@ -24,6 +24,14 @@ pub(super) struct Top<'a> {
     pub(super) others: Vec<TextSpan<'a>>,
     /// A field was seen that a chunk does not usually have.
     pub(super) extra: bool,
+    /// Where the `response` object of an event of the Responses API stands.
+    pub(super) response: Option<Range<usize>>,
+    /// Texts that are complete here.
+    pub(super) ends: Vec<(u32, Channel)>,
+    /// The object is an event of the Responses API.
+    pub(super) event: bool,
+    delta: Option<TextSpan<'a>>,
+    output_index: u32,
     object: Option<Cow<'a, str>>,
     message: Option<Cow<'a, str>>,
     kind: Option<Cow<'a, str>>,
@@ -43,6 +51,7 @@ impl<'a> Top<'a> {
             collect(&mut cursor, "", Role::Other, &mut top.others)?;
         }
         cursor.end()?;
+        top.settle();
         // vLLM and others: the error is the object itself.
         if top.error.is_none() && top.object.as_deref() == Some("error") {
             let message = top.message.take().unwrap_or_default().into_owned();
@@ -76,6 +85,9 @@ impl<'a> Top<'a> {
             "status" if endpoint == Endpoint::Responses => {
                 self.status = self.text(cursor, key)?.map(Cow::into_owned);
             }
+            "delta" if cursor.peek()? == Kind::String => self.delta = Some(cursor.span(Role::Assistant)?),
+            "output_index" => self.output_index = small(cursor.u64()?).unwrap_or(0),
+            "response" if cursor.peek()? == Kind::Object => self.response(cursor)?,
             "output" if endpoint == Endpoint::Responses && cursor.peek()? == Kind::Array => self.output(cursor)?,
             "created" | "system_fingerprint" => collect(cursor, key, Role::Other, &mut self.others)?,
             _ => {
@@ -96,6 +108,68 @@ impl<'a> Top<'a> {
             self.others.push(span);
         }
         Ok(Some(text))
+    }
+
+    /// The response so far, or whole, within an event. Its texts are not pieces: the deltas were.
+    fn response(&mut self, cursor: &mut Cursor<'a>) -> Result<(), JsonError> {
+        let start = cursor.value_start();
+        let kind = self.kind.take();
+        let mut items = cursor.enter()?;
+        while let Some(key) = cursor.key(&mut items)? {
+            match &*key.text(cursor.raw()) {
+                key @ ("output" | "delta" | "response" | "choices") => {
+                    collect(cursor, key, Role::Assistant, &mut self.others)?;
+                }
+                key => self.member(Endpoint::Responses, cursor, key)?,
+            }
+        }
+        self.kind = kind;
+        self.object = None;
+        self.response = Some(start..cursor.offset());
+        Ok(())
+    }
+
+    /// Events of the Responses API: what the delta is a part of, and what ends.
+    fn settle(&mut self) {
+        let kind = self.kind.as_deref().unwrap_or("");
+        if kind == "error" && self.error.is_none() {
+            let message = self.message.take().unwrap_or_default().into_owned();
+            self.error = Some(Error {
+                message,
+                kind: None,
+                code: self.code.take(),
+                param: None,
+            });
+        }
+        let event = kind.strip_prefix("response.");
+        self.event = event.is_some();
+        if let Some(mut span) = self.delta.take() {
+            let channel = event.and_then(|event| channel_of(event.strip_suffix(".delta")?));
+            match channel {
+                Some(channel) => {
+                    if channel.is_arguments() {
+                        span.role = Role::ToolCall;
+                    }
+                    self.choices.push(channel, span);
+                    if let Some(piece) = self.choices.pieces.last_mut() {
+                        piece.choice = self.output_index;
+                    }
+                }
+                None if is_opaque("data", &span.text) => {}
+                None => self.others.push(span),
+            }
+        }
+        if let Some(channel) = event.and_then(|event| channel_of(event.strip_suffix(".done")?)) {
+            self.ends.push((self.output_index, channel));
+        }
+        match event {
+            Some(event @ ("completed" | "incomplete" | "failed" | "cancelled")) => {
+                let status = self.status.take().unwrap_or_else(|| event.to_owned());
+                self.choices.finishes.push((0, status));
+            }
+            // Still in progress.
+            _ => self.response = None,
+        }
     }
 
     fn code(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<String>, JsonError> {
@@ -187,4 +261,18 @@ impl<'a> Top<'a> {
         }
         Ok(())
     }
+}
+
+/// The text that `response.…delta` is a part of, and `response.…done` the end of.
+fn channel_of(event: &str) -> Option<Channel> {
+    Some(match event {
+        "output_text" => Channel::Content,
+        "refusal" => Channel::Refusal,
+        "reasoning_text" | "reasoning" => Channel::Reasoning,
+        "reasoning_summary_text" | "reasoning_summary" => Channel::Other("reasoning_summary".into()),
+        "audio.transcript" | "audio_transcript" | "output_audio_transcript" => Channel::Transcript,
+        "function_call_arguments" | "custom_tool_call_input" | "mcp_call_arguments" => Channel::ToolArguments(0),
+        "code_interpreter_call_code" => Channel::Other("code".into()),
+        _ => return None,
+    })
 }

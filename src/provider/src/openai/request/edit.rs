@@ -8,7 +8,7 @@ use crate::json::{Edit, quote};
 /// ([`ChunkView::usage_only`](super::super::stream::ChunkView::usage_only)).
 #[must_use]
 pub fn inject_include_usage(raw: &str, view: &View<'_>) -> Option<Edit> {
-    if !view.stream || view.include_usage == Some(true) || !view.endpoint.streams_chunks() {
+    if !view.stream || view.include_usage == Some(true) || !view.endpoint.takes_include_usage() {
         return None;
     }
     debug_assert!(view.places.open <= raw.len(), "the view is of another document");

@@ -59,6 +59,40 @@ fn content_in_parts() {
     assert_eq!(pieces(data), expected);
 }
 
+#[test]
+fn events_of_the_responses_api() {
+    let data = r#"{"delta":"a b","output_index":2,"type":"response.output_text.delta","content_index":0}"#;
+    assert_eq!(pieces(data), [(2, Channel::Content, "a b".to_owned())]);
+    assert_eq!(
+        text_frame(data, 9, &Channel::Content, "c"),
+        r#"{"delta":"c","output_index":2,"type":"response.output_text.delta","content_index":0}"#
+    );
+    let data = r#"{"type":"response.function_call_arguments.delta","output_index":1,"delta":"{"}"#;
+    assert_eq!(pieces(data), [(1, Channel::ToolArguments(0), "{".to_owned())]);
+    let done = parse(r#"{"type":"response.output_text.done","output_index":2,"text":"a b c"}"#).unwrap();
+    assert_eq!(done.ends, [(2, Channel::Content)]);
+    assert_eq!((done.others[0].text.as_ref(), done.pieces.len()), ("a b c", 0));
+    let data = r#"{"type":"response.completed","response":{"id":"r","status":"completed","model":"m","output":[{"content":[{"text":"a b c"}]}],
+        "usage":{"input_tokens":5,"output_tokens":1}}}"#;
+    let view = parse(data).unwrap();
+    assert_eq!((view.id.as_deref(), view.model.as_deref()), (Some("r"), Some("m")));
+    assert_eq!(
+        (view.usage.unwrap().input, view.finishes.as_slice()),
+        (Some(5), &[(0, "completed".to_owned())][..])
+    );
+    assert_eq!((view.others[0].text.as_ref(), view.pieces.len()), ("a b c", 0));
+    let unknown = parse(r#"{"type":"response.novel.delta","delta":"words here"}"#).unwrap();
+    assert_eq!(unknown.others[0].text, "words here");
+    let error = parse(r#"{"type":"error","code":"server_error","message":"sorry, no","param":null}"#)
+        .unwrap()
+        .error
+        .unwrap();
+    assert_eq!(
+        (error.message.as_str(), error.code.as_deref()),
+        ("sorry, no", Some("server_error"))
+    );
+}
+
 const TEMPLATE: &str = r#"{"id":"c1","object":"chat.completion.chunk","created":7,"model":"m","service_tier":"default","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}],"usage":null,"obfuscation":"abc"}"#;
 
 fn channels() -> Vec<Channel> {
