@@ -1,4 +1,214 @@
-//! Compaction.
+//! Compaction: many small files of a day become few large ones. Landing goes on meanwhile.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use deltalake::kernel::Remove;
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+
+use crate::LakeError;
+use crate::commit::{Commit, now_millis};
+use crate::files::{FileWriter, Place, Purpose, Written, make_durable, upload};
+use crate::schema::DAY;
+use crate::store::{Lake, Snapshot, Table};
 
 /// Size that compaction aims at, bytes.
 pub(crate) const TARGET_BYTES: i64 = 256 << 20;
+/// A file of this size is left alone.
+const LARGE_BYTES: i64 = TARGET_BYTES / 4 * 3;
+
+/// What a compaction did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct CompactReport {
+    /// Files that were replaced.
+    pub files_removed: u64,
+    /// Files that replace them.
+    pub files_added: u64,
+    /// Bytes that were replaced.
+    pub bytes_removed: u64,
+    /// Bytes that replace them.
+    pub bytes_added: u64,
+    /// Groups that were given up because another writer was faster; the next run takes them up.
+    pub conflicts: u64,
+}
+
+impl CompactReport {
+    pub(crate) fn add(&mut self, other: &CompactReport) {
+        self.files_removed += other.files_removed;
+        self.files_added += other.files_added;
+        self.bytes_removed += other.bytes_removed;
+        self.bytes_added += other.bytes_added;
+        self.conflicts += other.conflicts;
+    }
+}
+
+/// Files to be made one.
+struct Group {
+    day: String,
+    files: Vec<Small>,
+}
+
+/// A file worth merging.
+struct Small {
+    path: String,
+    bytes: i64,
+    rows: usize,
+    remove: Remove,
+}
+
+/// Rewrites every day's small files where at least `min_files` of them make up a group.
+pub async fn compact(lake: &Lake, min_files: usize) -> Result<CompactReport, LakeError> {
+    let mut report = CompactReport::default();
+    for table in lake.tables() {
+        let mut snapshot = table.load().await?;
+        for group in plan(&snapshot, min_files.max(2)) {
+            match rewrite(table, &snapshot, &group).await {
+                Ok((next, done)) => {
+                    snapshot = next;
+                    report.add(&done);
+                }
+                Err(LakeError::Conflict { source, .. }) => {
+                    tracing::debug!(table = table.kind().name(), %source, "compaction gave way to another writer");
+                    report.conflicts += 1;
+                    // The plan was made of files that may be gone.
+                    break;
+                }
+                Err(other) => return Err(other),
+            }
+        }
+    }
+    Ok(report)
+}
+
+fn plan(snapshot: &Snapshot, min_files: usize) -> Vec<Group> {
+    let mut days: BTreeMap<String, Vec<Small>> = BTreeMap::new();
+    for file in snapshot.state.log_data().iter() {
+        let deleted_rows = file.deletion_vector_descriptor().is_some();
+        let day = file.partition_values_map().remove(DAY).flatten();
+        if let Some(day) = day.filter(|_| !deleted_rows && file.size() < LARGE_BYTES) {
+            days.entry(day).or_default().push(Small {
+                path: file.object_store_path().to_string(),
+                bytes: file.size(),
+                rows: file.num_records().unwrap_or_default(),
+                remove: file.remove_action(false),
+            });
+        }
+    }
+    let mut groups = Vec::new();
+    for (day, mut files) in days {
+        // File names are UUIDv7: in the order in which their rows landed.
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut group: Vec<Small> = Vec::new();
+        let mut bytes = 0;
+        for file in files {
+            if bytes + file.bytes > TARGET_BYTES && !group.is_empty() {
+                groups.push(Group {
+                    day: day.clone(),
+                    files: std::mem::take(&mut group),
+                });
+                bytes = 0;
+            }
+            bytes += file.bytes;
+            group.push(file);
+        }
+        groups.push(Group { day, files: group });
+    }
+    groups.retain(|group| group.files.len() >= min_files);
+    groups
+}
+
+async fn rewrite(table: &Table, snapshot: &Snapshot, group: &Group) -> Result<(Snapshot, CompactReport), LakeError> {
+    let place = &table.place;
+    let inputs = open_inputs(place, group).await?;
+    let day = day_number(&group.day)?;
+    let task_place = place.clone();
+    let (written, rows_in, bytes) = tokio::task::spawn_blocking(move || merge(&task_place, day, inputs)).await??;
+    upload(place, &written, bytes).await?;
+    let rows: usize = group.files.iter().map(|file| file.rows).sum();
+    if rows != rows_in {
+        return Err(LakeError::Assertion {
+            what: "compaction keeps every row",
+            expected: i64::try_from(rows).unwrap_or(i64::MAX),
+            found: i64::try_from(rows_in).unwrap_or(i64::MAX),
+        });
+    }
+    make_durable(place, std::slice::from_ref(&written)).await?;
+    let report = CompactReport {
+        files_removed: group.files.len() as u64,
+        files_added: 1,
+        bytes_removed: group.files.iter().map(|file| file.bytes.unsigned_abs()).sum(),
+        bytes_added: written.add.size.unsigned_abs(),
+        conflicts: 0,
+    };
+    let commit = Commit {
+        adds: vec![written.add],
+        removes: group.files.iter().map(|file| file.remove.clone()).collect(),
+        // Delta lets two rewrites of the same files pass, each adding their rows: this does not.
+        txns: vec![(COMPACTION.to_owned(), now_millis())],
+        rearranges: true,
+    };
+    let next = commit.run(table, snapshot).await?;
+    Ok((next, report))
+}
+
+/// The transaction that every rewrite of landed files moves on, so that no two go on at once.
+pub(crate) const COMPACTION: &str = "weir:compaction";
+
+enum Input {
+    Disk(File),
+    Memory(Bytes),
+}
+
+async fn open_inputs(place: &Place, group: &Group) -> Result<Vec<Input>, LakeError> {
+    let mut inputs = Vec::with_capacity(group.files.len());
+    for file in &group.files {
+        inputs.push(match &place.local {
+            Some(dir) => {
+                let path = dir.join(&file.path);
+                Input::Disk(File::open(&path).map_err(|e| LakeError::io(&path, e))?)
+            }
+            None => {
+                let store = place.log_store.object_store(None);
+                Input::Memory(store.get(&Path::from(file.path.as_str())).await?.bytes().await?)
+            }
+        });
+    }
+    Ok(inputs)
+}
+
+/// Reads files one after the other into a new one. Blocking.
+fn merge(place: &Place, day: i32, inputs: Vec<Input>) -> Result<(Written, usize, Option<Vec<u8>>), LakeError> {
+    let mut writer = FileWriter::create(place, day, Purpose::Compact)?;
+    let mut rows = 0;
+    let options = || ArrowReaderOptions::new().with_schema(place.kind.file_schema());
+    let mut copy = |batches: &mut dyn Iterator<Item = Result<RecordBatch, arrow::error::ArrowError>>| {
+        for batch in batches {
+            let batch = batch?;
+            rows += batch.num_rows();
+            writer.write(&batch)?;
+        }
+        Ok::<(), LakeError>(())
+    };
+    for input in inputs {
+        match input {
+            Input::Disk(file) => {
+                copy(&mut ParquetRecordBatchReaderBuilder::try_new_with_options(file, options())?.build()?)?;
+            }
+            Input::Memory(bytes) => {
+                copy(&mut ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options())?.build()?)?;
+            }
+        }
+    }
+    let (written, bytes) = writer.finish(false)?;
+    Ok((written, rows, bytes))
+}
+
+fn day_number(day: &str) -> Result<i32, LakeError> {
+    use arrow::compute::kernels::cast_utils::Parser as _;
+    arrow::datatypes::Date32Type::parse(day)
+        .ok_or_else(|| LakeError::Internal(format!("partition {DAY}={day} is no date")))
+}

@@ -77,8 +77,8 @@ pub(crate) fn writer_properties(kind: TableKind, purpose: Purpose) -> Result<Wri
 
 /// Rows of one day, in the order in which they are stored.
 pub(crate) struct DayRows {
-    day: i32,
-    rows: Vec<RecordBatch>,
+    pub(crate) day: i32,
+    pub(crate) rows: Vec<RecordBatch>,
 }
 
 /// Splits rows by their day, and sorts those of `calls` by their start.

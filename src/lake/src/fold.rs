@@ -10,11 +10,20 @@ use crate::source::Item;
 
 /// What the fold came across that is no part of an orderly history. Counted, never hidden.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FoldCounts {
+pub(crate) struct FoldCounts {
     /// Events of a call that had ended already, or whose beginning was never seen.
-    pub late: u64,
+    pub(crate) late: u64,
     /// Bodies that do not fit their type.
-    pub bad_bodies: u64,
+    pub(crate) bad_bodies: u64,
+}
+
+impl FoldCounts {
+    pub(crate) fn plus(self, other: FoldCounts) -> FoldCounts {
+        FoldCounts {
+            late: self.late + other.late,
+            bad_bodies: self.bad_bodies + other.bad_bodies,
+        }
+    }
 }
 
 /// The calls that are open at some point of the journal.
@@ -77,9 +86,9 @@ impl Fold {
         self.open.len()
     }
 
-    /// What was odd.
-    pub(crate) fn counts(&self) -> FoldCounts {
-        self.counts
+    /// What was odd since the last time.
+    pub(crate) fn take_counts(&mut self) -> FoldCounts {
+        std::mem::take(&mut self.counts)
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::{sleep, sleep_until};
 
 use crate::batch::{Batch, JournalState, Span, encode, txn};
 use crate::failpoint;
+use crate::fold::FoldCounts;
 use crate::landing::{Landed, land};
 use crate::source::Source;
 use crate::store::{Lake, Snapshot};
@@ -64,6 +65,11 @@ pub struct LanderStatus {
     pub duplicates: u64,
     /// Records kept as `unreadable` since the start.
     pub unreadable: u64,
+    /// Events since the start of calls that had ended, or whose beginning was never seen: in `events`
+    /// alone. (Scores that come after the end are among them.)
+    pub late: u64,
+    /// Bodies since the start that do not fit their type.
+    pub bad_bodies: u64,
     /// Failed landings since the last good one.
     pub failures: u64,
     /// The last failure, until a landing succeeds.
@@ -300,9 +306,13 @@ impl<S: Source> Lander<S> {
         self.open.next = self.open.next.max(fetched.next);
         failpoint::hit("b");
         let (landed, next, open) = (self.landed_position(), self.open.next, self.open_calls());
+        let odd =
+            (self.states.values_mut()).fold(FoldCounts::default(), |sum, state| sum.plus(state.fold.take_counts()));
         self.status.send_modify(|status| {
             status.duplicates += duplicates;
             status.unreadable += unreadable;
+            status.late += odd.late;
+            status.bad_bodies += odd.bad_bodies;
             status.waiting = next - landed;
             status.open_calls = open;
         });

@@ -197,11 +197,6 @@ impl Snapshot {
         self.state.version()
     }
 
-    /// Brings it to the newest version.
-    pub(crate) async fn update(&mut self) -> Result<(), LakeError> {
-        Ok(self.state.update(self.log_store.as_ref(), None).await?)
-    }
-
     /// The number that the newest transaction of this name committed.
     pub(crate) async fn txn(&self, app: &str) -> Result<Option<i64>, LakeError> {
         Ok(self.state.transaction_version(self.log_store.as_ref(), app).await?)

@@ -15,6 +15,8 @@ const SECOND: i64 = 1_000_000_000;
 pub struct History {
     pub journal: JournalId,
     pub items: Vec<Item>,
+    /// The same events as drafts, for a real journal.
+    pub drafts: Vec<Draft>,
     /// Calls that ended, in the order of their ends.
     pub ended: Vec<CallId>,
     chain: Chain,
@@ -26,6 +28,7 @@ impl History {
         History {
             journal: JournalId::new(),
             items: Vec::new(),
+            drafts: Vec::new(),
             ended: Vec::new(),
             chain: Chain::START,
             now: START,
@@ -50,6 +53,7 @@ impl History {
         let mut bytes = draft.bytes().to_vec();
         Draft::seal_into(self.journal, offset, &self.chain, &mut bytes);
         self.items.push(Item::Record(Record::parse(&bytes).unwrap()));
+        self.drafts.push(draft);
         self.now += SECOND / 50;
     }
 

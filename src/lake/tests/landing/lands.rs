@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use datafusion::prelude::SessionContext;
-use event::Body;
-use lake::source::{Item, MemorySource, Source as _};
+use lake::source::MemorySource;
 use lake::{Lake, LandOptions, Lander, LanderHandle, TableKind, View};
 
-use crate::history::{History, history};
+use crate::history::history;
 
 pub fn options() -> LandOptions {
     LandOptions {

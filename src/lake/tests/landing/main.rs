@@ -1,5 +1,9 @@
 //! Landing end to end, in one binary: each test binary links all of DataFusion.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::cast_possible_wrap, reason = "tests count to thousands")]
 
 mod history;
+mod kills;
 mod lands;
+mod proves;
+mod races;

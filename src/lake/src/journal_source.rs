@@ -1,0 +1,263 @@
+//! The local journal as a source: the embedded mode, without Kafka.
+
+use std::path::{Path, PathBuf};
+
+use event::{JournalId, Record};
+use journal::{Journal, RawRecord, ReadError, Reader};
+use tokio::sync::watch;
+
+use crate::source::{Fetched, Item, Source, SourceError};
+
+/// Name under which the journal keeps how far its records are in the lake.
+pub const POSITION: &str = "lake";
+
+/// Unreadable offsets that one read gives at most.
+const MAX_HOLE: i64 = 4096;
+/// Bytes of a damaged stretch that are kept.
+const MAX_HOLE_BYTES: u64 = 1 << 20;
+
+/// Reads a journal that this process has open. Only what is on the device is given: a record that a
+/// power cut could take back must not be in the lake, where its offset would be used again.
+#[derive(Debug)]
+pub struct JournalSource {
+    journal: Journal,
+    partition: String,
+    synced: watch::Receiver<i64>,
+    reading: Option<Reading>,
+}
+
+impl JournalSource {
+    /// A source over `journal`.
+    #[must_use]
+    pub fn new(journal: Journal) -> JournalSource {
+        JournalSource {
+            partition: journal.id().to_string(),
+            synced: journal.watch_synced(),
+            journal,
+            reading: None,
+        }
+    }
+}
+
+impl Source for JournalSource {
+    fn name(&self) -> &str {
+        "journal"
+    }
+
+    fn partition(&self) -> &str {
+        &self.partition
+    }
+
+    fn journals(&self) -> Vec<JournalId> {
+        vec![self.journal.id()]
+    }
+
+    async fn fetch(&mut self, from: i64, max_bytes: usize) -> Result<Fetched, SourceError> {
+        let (journal, kept) = (self.journal.clone(), self.reading.take());
+        let task = tokio::task::spawn_blocking(move || {
+            let mut reading = match kept.filter(|reading| reading.position == from) {
+                Some(reading) => reading,
+                None => Reading::new(journal.id(), journal.durable_reader(from), from)?,
+            };
+            let fetched = reading.next(max_bytes)?;
+            Ok((reading, fetched))
+        });
+        let (reading, fetched) = task.await.map_err(|e| SourceError::Unavailable {
+            source_name: self.partition.clone(),
+            what: e.to_string(),
+        })??;
+        self.reading = Some(reading);
+        Ok(fetched)
+    }
+
+    async fn wait(&mut self, from: i64) {
+        if self.synced.wait_for(|end| *end > from).await.is_err() {
+            // The journal was closed: nothing will come.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn landed(&mut self, next: i64) -> Result<(), SourceError> {
+        let journal = self.journal.clone();
+        let name = self.partition.clone();
+        let failed = move |what: String| SourceError::Unavailable {
+            source_name: name.clone(),
+            what,
+        };
+        let stored = tokio::task::spawn_blocking(move || {
+            journal.positions().set(POSITION, next)?;
+            journal.release()
+        })
+        .await;
+        match stored {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(failed(error.to_string())),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+}
+
+/// Reads a journal's records as items, damaged ones included.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    journal: JournalId,
+    reader: Reader,
+    position: i64,
+    hole: Option<Unread>,
+}
+
+/// A stretch of offsets that cannot be read.
+#[derive(Debug)]
+struct Unread {
+    next: i64,
+    raw: Vec<u8>,
+    why: String,
+}
+
+impl Reading {
+    pub(crate) fn new(
+        journal: JournalId,
+        reader: Result<Reader, ReadError>,
+        from: i64,
+    ) -> Result<Reading, SourceError> {
+        Ok(Reading {
+            journal,
+            reader: reader.map_err(|e| source_error(journal, from, e))?,
+            position: from,
+            hole: None,
+        })
+    }
+
+    /// The records from the position on; empty if there are none yet.
+    pub(crate) fn next(&mut self, max_bytes: usize) -> Result<Fetched, SourceError> {
+        let mut items = Vec::new();
+        if self.hole.is_none() {
+            match self.reader.next_raw_batch(max_bytes) {
+                Ok(raws) => {
+                    items.reserve(raws.len());
+                    for raw in raws {
+                        self.position = raw.offset + 1;
+                        items.push(self.item(raw));
+                    }
+                }
+                Err(ReadError::Corrupt(hole)) => {
+                    tracing::error!(journal = %self.journal, %hole, "the journal is damaged: these offsets land as unreadable");
+                    self.hole = Some(Unread {
+                        next: hole.next,
+                        raw: damaged_bytes(&hole.segment, hole.at, hole.bytes),
+                        why: hole.to_string(),
+                    });
+                }
+                Err(other) => return Err(source_error(self.journal, self.position, other)),
+            }
+        }
+        if let Some(hole) = &mut self.hole {
+            let to = hole.next.min(self.position + MAX_HOLE);
+            for offset in self.position..to {
+                items.push(Item::Unreadable {
+                    journal_id: self.journal,
+                    offset,
+                    // The bytes go with the first offset: where the others begin is not known.
+                    raw: std::mem::take(&mut hole.raw),
+                    why: hole.why.clone(),
+                });
+            }
+            self.position = to;
+            if to == hole.next {
+                self.hole = None;
+            }
+        }
+        Ok(Fetched {
+            items,
+            next: self.position,
+        })
+    }
+
+    fn item(&self, raw: RawRecord) -> Item {
+        let why = match Record::parse(&raw.payload) {
+            Ok(record) if record.envelope.journal_id == self.journal && record.envelope.offset == raw.offset => {
+                return Item::Record(record);
+            }
+            Ok(_) => "it names another journal or offset".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::error!(journal = %self.journal, offset = raw.offset, why, "a record is no event: it lands as unreadable");
+        Item::Unreadable {
+            journal_id: self.journal,
+            offset: raw.offset,
+            raw: raw.payload,
+            why,
+        }
+    }
+}
+
+fn damaged_bytes(segment: &Path, at: u64, bytes: u64) -> Vec<u8> {
+    use std::os::unix::fs::FileExt as _;
+    let length = usize::try_from(bytes.min(MAX_HOLE_BYTES)).unwrap_or_default();
+    let mut raw = vec![0; length];
+    let read = std::fs::File::open(segment).and_then(|file| file.read_exact_at(&mut raw, at));
+    if read.is_ok() { raw } else { Vec::new() }
+}
+
+fn source_error(journal: JournalId, at: i64, error: ReadError) -> SourceError {
+    let source_name = format!("journal {journal}");
+    match error {
+        ReadError::Released { from, first } => SourceError::Cut {
+            source_name,
+            wanted: from,
+            oldest: first,
+        },
+        ReadError::Beyond { from, end } => SourceError::Damaged {
+            source_name,
+            at: from,
+            what: format!(
+                "the journal ends at {end}, before what has landed from it: its folder was replaced or restored"
+            ),
+        },
+        other => SourceError::Unavailable {
+            source_name,
+            what: format!("at {at}: {other}"),
+        },
+    }
+}
+
+/// A journal folder seen from outside, whether or not its process runs.
+#[derive(Clone, Debug)]
+pub(crate) struct JournalDir {
+    dir: PathBuf,
+    pub(crate) id: JournalId,
+}
+
+impl JournalDir {
+    /// Looks into a journal folder; `None` if there is no journal, or nothing in it. Blocking.
+    pub(crate) fn open(dir: &Path) -> Result<Option<JournalDir>, SourceError> {
+        let failed = |error: ReadError| SourceError::Unavailable {
+            source_name: dir.display().to_string(),
+            what: error.to_string(),
+        };
+        let mut reader = match Reader::open(dir, 0) {
+            Ok(reader) => reader,
+            Err(ReadError::Released { first, .. }) => Reader::open(dir, first).map_err(failed)?,
+            Err(ReadError::Missing { .. }) => return Ok(None),
+            Err(ReadError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(other) => return Err(failed(other)),
+        };
+        loop {
+            match reader.next_batch(1) {
+                Ok(records) => {
+                    return Ok(records.first().map(|record| JournalDir {
+                        dir: dir.to_owned(),
+                        id: record.envelope.journal_id,
+                    }));
+                }
+                Err(ReadError::Record { .. } | ReadError::Corrupt(_)) => {}
+                Err(other) => return Err(failed(other)),
+            }
+        }
+    }
+
+    /// Reads on from an offset. Blocking.
+    pub(crate) fn read(&self, from: i64) -> Result<Reading, SourceError> {
+        Reading::new(self.id, Reader::open(&self.dir, from), from)
+    }
+}

@@ -1,0 +1,164 @@
+//! `calls` anew from `events`: what was folded once can be folded again.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+
+use crate::batch::txn;
+use crate::commit::{Commit, now_millis};
+use crate::compact::{COMPACTION, TARGET_BYTES};
+use crate::encode::CallsBuilder;
+use crate::files::{FileWriter, Place, Purpose, Written, by_day, make_durable, upload};
+use crate::fold::Fold;
+use crate::scan::{WINDOW, extents, window};
+use crate::store::Lake;
+use crate::{LakeError, TableKind};
+
+/// What a rebuild did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct RebuildReport {
+    /// Events read.
+    pub events: u64,
+    /// Calls written.
+    pub calls: u64,
+    /// Calls still open.
+    pub open: u64,
+    /// Files replaced.
+    pub files_removed: u64,
+    /// Files written.
+    pub files_added: u64,
+    /// Version of `calls` that has the new rows.
+    pub version: u64,
+}
+
+/// Rows that are gathered before they are written.
+const FLUSH_ROWS: usize = 32_768;
+/// Days that are written at once; a further one closes the one least recently written to.
+const MAX_OPEN_DAYS: usize = 8;
+
+/// Replaces every row of `calls` by folding `events` again. A landing meanwhile makes it fail with
+/// [`LakeError::Conflict`], and nothing has changed.
+pub async fn rebuild(lake: &Lake) -> Result<RebuildReport, LakeError> {
+    // Calls first: whatever lands after this makes the commit fail.
+    let table = lake.table(TableKind::Calls);
+    let calls = table.load().await?;
+    let events = lake.table(TableKind::Events).load().await?;
+    let mut report = RebuildReport::default();
+    let mut out = Output::new(table.place.clone());
+    let mut txns = vec![(COMPACTION.to_owned(), now_millis())];
+    for extent in extents(&events, &[]).await? {
+        let next = events
+            .txn(&txn::offset(extent.journal))
+            .await?
+            .unwrap_or(extent.max + 1);
+        let mut fold = Fold::default();
+        let mut rows = CallsBuilder::new();
+        let mut at = extent.min;
+        while at < next {
+            let to = (at + WINDOW).min(next);
+            let items = window(&events, extent.journal, at, to).await?;
+            report.events += items.len() as u64;
+            fold.apply_all(&items, 0, &mut rows);
+            if rows.len() >= FLUSH_ROWS {
+                report.calls += rows.len() as u64;
+                let full = std::mem::replace(&mut rows, CallsBuilder::new());
+                out = out.write(full.finish()?).await?;
+            }
+            at = to;
+        }
+        report.calls += rows.len() as u64;
+        if rows.len() > 0 {
+            out = out.write(rows.finish()?).await?;
+        }
+        report.open += fold.open() as u64;
+        txns.push((txn::calls(extent.journal), next));
+        txns.push((txn::low(extent.journal), fold.low(next)));
+    }
+    let files = out.finish().await?;
+    make_durable(&table.place, &files).await?;
+    let removes: Vec<_> = calls
+        .state
+        .log_data()
+        .iter()
+        .map(|file| file.remove_action(true))
+        .collect();
+    report.files_removed = removes.len() as u64;
+    report.files_added = files.len() as u64;
+    let commit = Commit {
+        adds: files.into_iter().map(|file| file.add).collect(),
+        removes,
+        txns,
+        rearranges: false,
+    };
+    report.version = commit.run(table, &calls).await?.version();
+    Ok(report)
+}
+
+/// Files being written, one a day.
+struct Output {
+    place: Place,
+    open: BTreeMap<i32, FileWriter>,
+    done: Vec<(Written, Option<Vec<u8>>)>,
+}
+
+impl Output {
+    fn new(place: Place) -> Output {
+        Output {
+            place,
+            open: BTreeMap::new(),
+            done: Vec::new(),
+        }
+    }
+
+    async fn write(mut self, rows: RecordBatch) -> Result<Output, LakeError> {
+        tokio::task::spawn_blocking(move || {
+            for day in by_day(self.place.kind, &[rows])? {
+                if !self.open.contains_key(&day.day) {
+                    self.make_room()?;
+                    let file = FileWriter::create(&self.place, day.day, Purpose::Compact)?;
+                    self.open.insert(day.day, file);
+                }
+                let Some(file) = self.open.get_mut(&day.day) else {
+                    continue;
+                };
+                for batch in &day.rows {
+                    file.write(batch)?;
+                }
+                if file.size() >= usize::try_from(TARGET_BYTES).unwrap_or(usize::MAX)
+                    && let Some(file) = self.open.remove(&day.day)
+                {
+                    self.done.push(file.finish(true)?);
+                }
+            }
+            Ok(self)
+        })
+        .await?
+    }
+
+    /// Closes the earliest day's file: history moves forward.
+    fn make_room(&mut self) -> Result<(), LakeError> {
+        if self.open.len() >= MAX_OPEN_DAYS
+            && let Some((_, file)) = self.open.pop_first()
+        {
+            self.done.push(file.finish(true)?);
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Vec<Written>, LakeError> {
+        let place = self.place.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            while let Some((_, file)) = self.open.pop_first() {
+                self.done.push(file.finish(true)?);
+            }
+            Ok::<_, LakeError>(self.done)
+        })
+        .await??;
+        let mut files = Vec::with_capacity(done.len());
+        for (file, bytes) in done {
+            upload(&place, &file, bytes).await?;
+            files.push(file);
+        }
+        Ok(files)
+    }
+}

@@ -1,0 +1,210 @@
+//! Events: every offset once, every link of the chain recomputed from the rows.
+
+use event::{Chain, Digest};
+use futures::TryStreamExt as _;
+
+use super::report::{JournalReport, Problem, Range, TailReport, push};
+use crate::decode::{EventRows, RECORD_COLUMNS};
+use crate::encode::seal;
+use crate::journal_source::JournalDir;
+use crate::scan::{Extent, range, read};
+use crate::source::Item;
+use crate::store::Snapshot;
+use crate::{LakeError, TableKind};
+
+/// Offsets that are checked at once: some 20 MB of hashes.
+const STRETCH: i64 = 262_144;
+/// Altered rows that are spelt out.
+const MAX_PROBLEMS: usize = 1000;
+
+/// What one record contributes to the chain.
+#[derive(Clone, Copy)]
+struct Link {
+    digest: Option<Digest>,
+    chain: Option<Chain>,
+}
+
+/// Where the chain stands; `None`: unknown, after a record that has no digest.
+#[derive(Clone, Copy)]
+pub(super) struct End {
+    chain: Option<Chain>,
+}
+
+impl Default for End {
+    fn default() -> End {
+        End {
+            chain: Some(Chain::START),
+        }
+    }
+}
+
+/// What a slot of a stretch holds.
+#[derive(Clone, Copy)]
+enum Slot {
+    Empty,
+    Once(Link),
+    Damaged,
+    Twice,
+}
+
+/// Checks one journal's rows.
+pub(super) async fn check(events: &Snapshot, extent: Extent) -> Result<(JournalReport, End), LakeError> {
+    let mut report = JournalReport::empty(extent.journal);
+    report.rows = extent.rows;
+    report.landed = Some(Range {
+        first: extent.min,
+        last: extent.max,
+    });
+    let mut end = End::default();
+    if extent.min > 0 {
+        report.missing.push(Range {
+            first: 0,
+            last: extent.min - 1,
+        });
+        end.chain = None;
+    }
+    let mut at = extent.min;
+    while at <= extent.max {
+        let to = (at + STRETCH).min(extent.max + 1);
+        stretch(events, extent, at, to, &mut report, &mut end).await?;
+        at = to;
+    }
+    Ok((report, end))
+}
+
+async fn stretch(
+    events: &Snapshot,
+    extent: Extent,
+    from: i64,
+    to: i64,
+    report: &mut JournalReport,
+    end: &mut End,
+) -> Result<(), LakeError> {
+    let mut slots = vec![Slot::Empty; usize::try_from(to - from).unwrap_or_default()];
+    let filter = range(extent.journal, from, to);
+    let mut rows = read(events, TableKind::Events, RECORD_COLUMNS, Some(filter)).await?;
+    while let Some(batch) = rows.try_next().await? {
+        let decoded = EventRows::of(&batch)?;
+        for row in 0..batch.num_rows() {
+            let offset = decoded.offset(row);
+            let Some(slot) = usize::try_from(offset - from).ok().and_then(|i| slots.get_mut(i)) else {
+                continue;
+            };
+            *slot = match slot {
+                Slot::Empty => match decoded.item(row) {
+                    Ok(item) => {
+                        if matches!(item, Item::Unreadable { .. }) {
+                            push(&mut report.unreadable, offset);
+                        }
+                        Slot::Once(link(&item))
+                    }
+                    Err(error) => {
+                        problem(&mut report.altered, offset, error.to_string());
+                        Slot::Damaged
+                    }
+                },
+                _ => Slot::Twice,
+            };
+        }
+    }
+    for (offset, slot) in (from..).zip(&slots) {
+        match slot {
+            Slot::Empty => {
+                push(&mut report.missing, offset);
+                end.chain = None;
+            }
+            Slot::Twice => {
+                push(&mut report.doubled, offset);
+                end.chain = None;
+            }
+            Slot::Damaged => end.chain = None,
+            Slot::Once(link) => match follow(end, extent, offset, link) {
+                Ok(held) => report.links += u64::from(held),
+                Err(what) => problem(&mut report.altered, offset, what),
+            },
+        }
+    }
+    report.unreadable.sort_by_key(|range| range.first);
+    Ok(())
+}
+
+fn link(item: &Item) -> Link {
+    match item {
+        Item::Record(record) => Link {
+            digest: record.canonical().ok().map(|bytes| Digest::of(&bytes)),
+            chain: Some(record.envelope.chain),
+        },
+        Item::Unreadable { raw, .. } => match seal(raw) {
+            Some((draft, chain)) => Link {
+                digest: Some(Digest::of(draft)),
+                chain: Some(chain),
+            },
+            None => Link {
+                digest: None,
+                chain: None,
+            },
+        },
+    }
+}
+
+/// Goes one link on: `true` if it was checked and holds, `false` if there was nothing to check it
+/// against.
+fn follow(end: &mut End, extent: Extent, offset: i64, link: &Link) -> Result<bool, String> {
+    let before = std::mem::replace(&mut end.chain, link.chain);
+    let (Some(before), Some(digest), Some(chain)) = (before, link.digest, link.chain) else {
+        return Ok(false);
+    };
+    if before.next(extent.journal, offset, &digest) == chain {
+        Ok(true)
+    } else {
+        Err("the hash chain breaks here: this row or the one before was altered".to_owned())
+    }
+}
+
+fn problem(problems: &mut Vec<Problem>, offset: i64, what: String) {
+    if problems.len() < MAX_PROBLEMS {
+        problems.push(Problem { offset, what });
+    }
+}
+
+/// Checks the records that have not landed: they follow on what has. Blocking.
+pub(super) fn check_tail(journal: &JournalDir, next: i64, mut end: End) -> TailReport {
+    let mut report = TailReport {
+        from: next,
+        ..TailReport::default()
+    };
+    let extent = Extent {
+        journal: journal.id,
+        min: next,
+        max: next,
+        rows: 0,
+    };
+    let mut reading = match journal.read(next) {
+        Ok(reading) => reading,
+        Err(error) => {
+            problem(&mut report.problems, next, error.to_string());
+            return report;
+        }
+    };
+    loop {
+        let fetched = match reading.next(4 << 20) {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                problem(&mut report.problems, next, error.to_string());
+                return report;
+            }
+        };
+        if fetched.items.is_empty() {
+            return report;
+        }
+        for item in &fetched.items {
+            report.records += 1;
+            if let Item::Unreadable { why, .. } = item {
+                problem(&mut report.problems, item.offset(), why.clone());
+            }
+            if let Err(what) = follow(&mut end, extent, item.offset(), &link(item)) {
+                problem(&mut report.problems, item.offset(), what);
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The lander dies at every lettered step, and nothing is lost or doubled.
+
+use std::path::Path;
+use std::process::Command;
+
+use journal::{Journal, Options};
+use lake::{JournalSource, Lake, LandOptions, Lander, TableKind, Tail, verify};
+
+use crate::history::{History, history};
+use crate::lands::{number, options};
+
+const CHILD: &str = "WEIR_TEST_CHILD";
+
+/// Not a test of its own: the process that is killed. It lands what the journal in `CHILD` holds, in
+/// several small landings.
+#[tokio::test(flavor = "multi_thread")]
+async fn child() {
+    let Some(data) = std::env::var_os(CHILD) else { return };
+    land_all(Path::new(&data)).await;
+}
+
+async fn land_all(data: &Path) {
+    let (journal, _) = Journal::open(&data.join("journal"), Options::default()).unwrap();
+    journal.flush().unwrap();
+    let lake = Lake::create(data.join("lake").to_str().unwrap()).await.unwrap();
+    let options = LandOptions {
+        max_bytes: 200_000,
+        fetch_bytes: 50_000,
+        ..options()
+    };
+    let (lander, handle) = Lander::open(lake, JournalSource::new(journal.clone()), options)
+        .await
+        .unwrap();
+    let task = tokio::spawn(lander.run());
+    let landed = handle.flush().await.unwrap();
+    assert_eq!(landed, journal.end());
+    assert_eq!(journal.positions().get(lake::journal_source::POSITION), Some(landed));
+    handle.stop().await;
+    task.await.unwrap().unwrap();
+}
+
+fn run_child(data: &Path, failpoint: Option<&str>) -> bool {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "kills::child", "--nocapture"])
+        .env(CHILD, data);
+    if let Some(failpoint) = failpoint {
+        command.env("WEIR_FAILPOINT", failpoint);
+    }
+    command.output().unwrap().status.success()
+}
+
+fn record(data: &Path, history: &mut History, calls: usize) -> i64 {
+    let (journal, _) = Journal::open(&data.join("journal"), Options::default()).unwrap();
+    history.calls(calls);
+    for drafts in history.drafts.drain(..).collect::<Vec<_>>().chunks(64) {
+        journal.append(drafts).unwrap();
+    }
+    journal.flush().unwrap();
+    journal.end()
+}
+
+async fn dies_at(failpoint: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    let mut history = history(0);
+    // Something has landed already, so that the fold is rebuilt from the tables too.
+    record(data, &mut history, 50);
+    assert!(run_child(data, None), "the first landing");
+    record(data, &mut history, 250);
+    assert!(
+        !run_child(data, Some(failpoint)),
+        "{failpoint}: the child should have died"
+    );
+    // While it is dead, SQL sees every event and every call once all the same.
+    let lake = Lake::open(data.join("lake").to_str().unwrap()).await.unwrap();
+    let tail = Tail::offline(&lake, Some(&data.join("journal"))).await.unwrap();
+    let view = tail.view();
+    assert_eq!(
+        number(&view, "select count(*) from events").await,
+        history.next(),
+        "{failpoint}"
+    );
+    assert_eq!(
+        number(&view, "select count(distinct \"offset\") from events").await,
+        history.next(),
+        "{failpoint}"
+    );
+    assert_eq!(number(&view, "select count(*) from calls").await, 300, "{failpoint}");
+    assert_eq!(
+        number(&view, "select count(distinct call_id) from calls").await,
+        300,
+        "{failpoint}"
+    );
+    let report = verify(&lake, Some(&data.join("journal"))).await.unwrap();
+    assert!(report.is_complete(), "{failpoint}, dead:\n{report}");
+    // It comes back, and more comes in.
+    let end = record(data, &mut history, 20);
+    assert!(run_child(data, None), "{failpoint}: the child should have recovered");
+    let report = verify(&lake, Some(&data.join("journal"))).await.unwrap();
+    assert!(report.is_complete(), "{failpoint}:\n{report}");
+    assert_eq!(report.journals[0].rows as i64, end, "{failpoint}");
+    assert_eq!(report.journals[0].links as i64, end, "{failpoint}");
+    assert_eq!((report.calls.ended, report.calls.rows), (320, 320), "{failpoint}");
+    assert_eq!(report.calls.pending, 0, "{failpoint}");
+    let calls = lake.table(TableKind::Calls).load().await.unwrap();
+    assert_eq!(calls.size().2, 320, "{failpoint}");
+}
+
+macro_rules! kill_at {
+    ($($name:ident = $point:literal,)*) => {
+        $(#[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            dies_at($point).await;
+        })*
+    };
+}
+
+kill_at! {
+    a_loaded = "a",
+    b_read = "b:3",
+    c_files_written = "c",
+    c_files_written_later = "c:2",
+    d_files_durable = "d",
+    e_events_committed = "e",
+    e_events_committed_later = "e:2",
+    f_calls_written = "f-written",
+    f_calls_committed = "f",
+    g_position_stored = "g",
+}

@@ -1,0 +1,236 @@
+//! Faults of the source are alarms, and `verify` finds what was taken away, doubled or altered.
+
+use deltalake::DeltaTableBuilder;
+use lake::source::{Item, MemorySource};
+use lake::{Lake, LakeError, Lander, Report, verify};
+
+use crate::history::{History, history};
+use crate::lands::{lander, number, options};
+
+async fn landed(h: &History) -> (tempfile::TempDir, Lake) {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    let source = MemorySource::new("one");
+    source.push(h.items.clone());
+    let handle = lander(&lake, &source).await;
+    handle.flush().await.unwrap();
+    handle.stop().await;
+    (dir, lake)
+}
+
+async fn table(lake: &Lake, name: &str) -> deltalake::DeltaTable {
+    let url = deltalake::ensure_table_uri(format!("{}/{name}", lake.location())).unwrap();
+    DeltaTableBuilder::from_url(url).unwrap().load().await.unwrap()
+}
+
+async fn report(lake: &Lake) -> Report {
+    verify(lake, None).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_row_is_named() {
+    let h = history(30);
+    let (_dir, lake) = landed(&h).await;
+    assert!(report(&lake).await.is_complete());
+    table(&lake, "events")
+        .await
+        .delete()
+        .with_predicate("\"offset\" in (7, 8, 20)")
+        .await
+        .unwrap();
+    let found = report(&lake).await;
+    assert!(!found.is_complete());
+    let missing: Vec<(i64, i64)> = found.journals[0].missing.iter().map(|r| (r.first, r.last)).collect();
+    assert_eq!(missing, [(7, 8), (20, 20)], "{found}");
+    assert!(found.to_string().contains("7–8, 20"), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_end_and_a_cut_beginning_show() {
+    let h = history(30);
+    let (_dir, lake) = landed(&h).await;
+    let last = h.next() - 1;
+    let predicate = format!("\"offset\" < 3 or \"offset\" > {}", last - 4);
+    table(&lake, "events")
+        .await
+        .delete()
+        .with_predicate(predicate)
+        .await
+        .unwrap();
+    let found = report(&lake).await;
+    let missing: Vec<(i64, i64)> = found.journals[0].missing.iter().map(|r| (r.first, r.last)).collect();
+    assert_eq!(missing, [(0, 2), (last - 3, last)], "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_altered_row_shows() {
+    let h = history(30);
+    let (_dir, lake) = landed(&h).await;
+    let altered = table(&lake, "events").await.update();
+    altered
+        .with_predicate("\"offset\" = 11")
+        .with_update("app", "'somebody-else'")
+        .await
+        .unwrap();
+    let found = report(&lake).await;
+    assert!(!found.is_complete());
+    assert_eq!(found.journals[0].altered[0].offset, 11, "{found}");
+    assert!(found.journals[0].missing.is_empty() && found.journals[0].doubled.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_doubled_row_and_doubled_calls_show() {
+    let h = history(30);
+    let (_dir, lake) = landed(&h).await;
+    for name in ["events", "calls"] {
+        let delta = table(&lake, name).await;
+        let context = datafusion::prelude::SessionContext::new();
+        let provider = delta.table_provider().await.unwrap();
+        let rows = context
+            .read_table(provider)
+            .unwrap()
+            .limit(0, Some(2))
+            .unwrap()
+            .collect()
+            .await
+            .unwrap();
+        delta.write(rows).await.unwrap();
+    }
+    let found = report(&lake).await;
+    let doubled: i64 = found.journals[0].doubled.iter().map(|r| r.last - r.first + 1).sum();
+    assert_eq!(doubled, 2, "{found}");
+    assert!(found.calls.problem_count >= 2, "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_call_shows() {
+    let h = history(30);
+    let (_dir, lake) = landed(&h).await;
+    let predicate = format!("call_id = '{}'", h.ended[4]);
+    table(&lake, "calls")
+        .await
+        .delete()
+        .with_predicate(predicate)
+        .await
+        .unwrap();
+    let found = report(&lake).await;
+    assert_eq!(found.calls.problem_count, 1, "{found}");
+    assert!(found.calls.problems[0].contains(&h.ended[4].to_string()), "{found}");
+    lake::rebuild(&lake).await.unwrap();
+    assert!(report(&lake).await.is_complete());
+}
+
+/// Redelivery is dropped; a second end of a call and a late score leave its row alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn redelivered_and_late_events_do_no_harm() {
+    let mut h = history(40);
+    let late = h.ended[3];
+    h.end(late, 5, event::Body::CallFailed);
+    h.ended.pop();
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    let source = MemorySource::new("one");
+    source.redeliver(13);
+    let handle = lander(&lake, &source).await;
+    for items in h.items.chunks(30) {
+        source.push(items.iter().cloned());
+        handle.flush().await.unwrap();
+    }
+    assert!(handle.status().duplicates > 0);
+    let view = handle.tail().view();
+    assert_eq!(number(&view, "select count(*) from events").await, h.next());
+    assert_eq!(number(&view, "select count(*) from calls").await, 40);
+    assert!(handle.status().late >= 1);
+    // The double end itself is the producer's fault, and `verify` says so.
+    let found = report(&lake).await;
+    assert_eq!(found.calls.problems, [format!("call {late} ended 2 times")], "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_stops_landing() {
+    let h = history(20);
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    let source = MemorySource::new("one");
+    let mut items = h.items.clone();
+    items.remove(50);
+    source.push(items);
+    let (lander, _handle) = Lander::open(lake.clone(), source, options()).await.unwrap();
+    let error = lander.run().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            LakeError::Gap {
+                expected: 50,
+                found: 51,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(error.is_alarm());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_was_cut_stops_landing() {
+    let h = history(20);
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    let source = MemorySource::new("one");
+    source.push(h.items.clone());
+    source.cut(3);
+    let (lander, _handle) = Lander::open(lake, source, options()).await.unwrap();
+    let error = lander.run().await.unwrap_err();
+    assert!(
+        error.is_alarm() && error.to_string().contains("position 0 is gone, the oldest is 3"),
+        "{error}"
+    );
+}
+
+/// Bytes that are no event keep their place; with a seal on them even the chain goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn unreadable_records_are_kept() {
+    let h = history(20);
+    let mut items = h.items.clone();
+    for (at, spoil) in [(9, true), (30, false)] {
+        let Item::Record(record) = &items[at] else {
+            panic!("a record")
+        };
+        let raw = if spoil {
+            b"\xff\x00 not an event".to_vec()
+        } else {
+            record.to_bytes().unwrap()
+        };
+        items[at] = Item::Unreadable {
+            journal_id: h.journal,
+            offset: at as i64,
+            raw,
+            why: "spoilt".to_owned(),
+        };
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    let source = MemorySource::new("one");
+    source.push(items);
+    let handle = lander(&lake, &source).await;
+    handle.flush().await.unwrap();
+    assert_eq!(handle.status().unreadable, 2);
+    let view = handle.tail().view();
+    assert_eq!(
+        number(
+            &view,
+            "select count(*) from events where type = 'unreadable' and raw is not null"
+        )
+        .await,
+        2
+    );
+    let found = report(&lake).await;
+    assert!(
+        found.journals[0].missing.is_empty() && found.journals[0].altered.is_empty(),
+        "{found}"
+    );
+    assert_eq!(found.journals[0].unreadable.len(), 2);
+    // Offset 9 and the link after it cannot be checked; 30 can, by its seal.
+    assert_eq!(found.journals[0].links as i64, h.next() - 2);
+    assert!(!found.is_complete(), "damage is never passed over");
+}

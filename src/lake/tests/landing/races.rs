@@ -1,0 +1,152 @@
+//! Several at once: readers, landers, compaction.
+
+use std::time::Duration;
+
+use lake::source::MemorySource;
+use lake::{Lake, LandOptions, Lander, compact, rebuild, verify};
+
+use crate::history::history;
+use crate::lands::{lander, number, options};
+
+async fn lake() -> (tempfile::TempDir, Lake) {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    (dir, lake)
+}
+
+/// Every row is seen once at every moment of landing.
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_see_every_row_once() {
+    let (_dir, lake) = lake().await;
+    let h = history(400);
+    let source = MemorySource::new("one");
+    let small = LandOptions {
+        max_bytes: 60_000,
+        fetch_bytes: 20_000,
+        pause: Duration::from_millis(1),
+        ..LandOptions::default()
+    };
+    let (lander, handle) = Lander::open(lake.clone(), source.clone(), small).await.unwrap();
+    tokio::spawn(lander.run());
+    let feeder = {
+        let (source, items) = (source.clone(), h.items.clone());
+        tokio::spawn(async move {
+            for items in items.chunks(20) {
+                source.push(items.iter().cloned());
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+    };
+    let tail = handle.tail();
+    let (mut last, mut looks) = (0, 0);
+    while last < h.next() {
+        let view = tail.view();
+        let rows = number(&view, "select count(*) from events").await;
+        let distinct = number(&view, "select count(distinct \"offset\") from events").await;
+        let reach = number(&view, "select coalesce(max(\"offset\") + 1, 0) from events").await;
+        assert_eq!((rows, distinct), (reach, reach), "no row twice, none missing");
+        assert!(rows >= last, "what was visible stays visible");
+        let ended = number(
+            &view,
+            "select count(*) from events where type in ('call.completed','call.failed','call.blocked','call.interrupted')",
+        )
+        .await;
+        assert_eq!(number(&view, "select count(distinct call_id) from calls").await, ended);
+        assert_eq!(number(&view, "select count(*) from calls").await, ended);
+        last = rows;
+        looks += 1;
+    }
+    assert!(looks > 3, "looked {looks} times only");
+    feeder.await.unwrap();
+    handle.flush().await.unwrap();
+    assert!(handle.status().landings > 3);
+    assert!(verify(&lake, None).await.unwrap().is_complete());
+}
+
+/// Two landers on one source: the slower one writes nothing, says so, and takes up from the table.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_lander_fails_closed() {
+    let (_dir, lake) = lake().await;
+    let h = history(60);
+    let source = MemorySource::new("one");
+    let stale = lander(&lake, &source).await;
+    source.push(h.items[..100].iter().cloned());
+    let quick = lander(&lake, &source).await;
+    assert_eq!(quick.flush().await.unwrap(), 100);
+    let refused = stale.flush().await.unwrap_err().to_string();
+    assert!(refused.contains("another writer committed first"), "{refused}");
+    let report = verify(&lake, None).await.unwrap();
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(report.journals[0].rows, 100);
+    // It has reloaded, and can go on.
+    source.push(h.items[100..].iter().cloned());
+    assert_eq!(stale.flush().await.unwrap(), h.next());
+    let report = verify(&lake, None).await.unwrap();
+    assert!(report.is_complete(), "{report}");
+    assert_eq!((report.journals[0].rows as i64, report.calls.rows), (h.next(), 60));
+}
+
+/// Compaction under a landing lander, and against another compaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn compaction_and_landing_go_together() {
+    let (_dir, lake) = lake().await;
+    let h = history(200);
+    let source = MemorySource::new("one");
+    let handle = lander(&lake, &source).await;
+    let compactor = {
+        let lake = lake.clone();
+        tokio::spawn(async move {
+            let mut done = lake::CompactReport::default();
+            for _ in 0..10 {
+                let (a, b) = tokio::join!(compact(&lake, 2), compact(&lake, 2));
+                for report in [a.unwrap(), b.unwrap()] {
+                    done.files_removed += report.files_removed;
+                    done.conflicts += report.conflicts;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            done
+        })
+    };
+    for items in h.items.chunks(25) {
+        source.push(items.iter().cloned());
+        handle.flush().await.unwrap();
+    }
+    let done = compactor.await.unwrap();
+    assert!(done.files_removed > 0);
+    assert!(done.conflicts > 0, "two compactions met");
+    let last = compact(&lake, 2).await.unwrap();
+    assert_eq!(last.conflicts, 0);
+    let report = verify(&lake, None).await.unwrap();
+    assert!(report.is_complete(), "{report}");
+    assert_eq!((report.journals[0].rows as i64, report.calls.rows), (h.next(), 200));
+    assert_eq!(report.journals[0].links as i64, h.next());
+}
+
+/// A rebuild gives the same rows; a landing afterwards goes on from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_gives_the_same_calls() {
+    let (_dir, lake) = lake().await;
+    let h = history(100);
+    let source = MemorySource::new("one");
+    let handle = lander(&lake, &source).await;
+    source.push(h.items[..301].iter().cloned());
+    handle.flush().await.unwrap();
+    let sums = "select sum(cost_nano_usd) + sum(output_tokens) + sum(attempts) + count(*) from calls";
+    let before = number(&handle.tail().view(), sums).await;
+    let report = rebuild(&lake).await.unwrap();
+    assert_eq!(report.events, 301);
+    source.push(h.items[301..].iter().cloned());
+    // The lander's handle on `calls` is stale now: it is refused once, and goes on.
+    let _refused = handle.flush().await;
+    assert_eq!(handle.flush().await.unwrap(), h.next());
+    let report = rebuild(&lake).await.unwrap();
+    assert_eq!((report.calls, report.open), (100, 0));
+    let after = verify(&lake, None).await.unwrap();
+    assert!(after.is_complete(), "{after}");
+    assert_eq!(after.calls.rows, 100);
+    assert!(before > 0);
+    let view = lake::Tail::offline(&lake, None).await.unwrap().view();
+    assert_eq!(number(&view, "select count(distinct call_id) from calls").await, 100);
+    let _ = options();
+}
