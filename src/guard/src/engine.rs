@@ -469,9 +469,7 @@ impl Engine {
         self.judge_waiting(state, false);
         let mut frontier = state.at - self.trie.held(state.node, |n| view.in_word(state.at - n));
         for start in state.at.saturating_sub(LEVELS - 1)..frontier {
-            let bytes = view.slice(start, state.at);
-            let before = before_class(view.before(start));
-            if bytes.first().is_some_and(|b| self.starts.may_start(before, *b)) && self.starts.any(before, bytes) {
+            if self.may_match_from(view, start, state.at) {
                 frontier = start;
                 break;
             }
@@ -479,6 +477,31 @@ impl Engine {
         let live = state.live.iter().map(|c| c.start);
         live.chain(state.waiting.iter().map(|c| c.claim_start))
             .fold(frontier, usize::min)
+    }
+
+    /// Whether a rule of the start table is still alive, or has matched, from `start`, which the pass
+    /// has not come to yet. The table alone would say yes too often.
+    fn may_match_from(&self, view: View<'_>, start: usize, end: usize) -> bool {
+        let (bytes, before) = (view.slice(start, end), before_class(view.before(start)));
+        if !bytes.first().is_some_and(|byte| self.starts.may_start(before, *byte)) {
+            return false;
+        }
+        let mut alive = false;
+        self.starts.each(before, bytes, |rule| {
+            let pattern = &self.rules[rule as usize].rule.pattern;
+            let mut candidate = Candidate {
+                rule,
+                state: pattern.start(before),
+                start,
+                end: 0,
+            };
+            let dead = bytes
+                .iter()
+                .zip(start..)
+                .any(|(byte, at)| step(pattern, &mut candidate, at, *byte));
+            alive |= !dead || candidate.end > 0;
+        });
+        alive
     }
 
     fn out_of_fuel(&self, state: &mut State, view: View<'_>) {

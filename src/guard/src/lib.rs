@@ -11,6 +11,7 @@
 //! only while some rule can still match from inside it. The crate does no I/O.
 
 mod engine;
+pub mod eval;
 mod normalize;
 mod outcome;
 mod pack;

@@ -20,6 +20,8 @@ pub(crate) const BEFORE: usize = 5;
 pub(crate) const MAX_LEN: usize = 8192;
 /// The largest automaton of one rule, bytes.
 const MAX_DFA: usize = 4 << 20;
+/// Automata of rules that a literal wakes are kept dense up to this size, bytes.
+const SMALL_DFA: usize = 128 << 10;
 /// The longest literal prefix that the prefilter uses, bytes.
 const MAX_PREFIX: usize = 12;
 
@@ -168,12 +170,12 @@ impl Pattern {
             }
         }
         let (dfa, starts) = match prefixes {
-            Some(_) => {
+            Some(_) if dense.memory_usage() > SMALL_DFA => {
                 let sparse = dense.to_sparse().map_err(|e| PatternError::Build(e.to_string()))?;
                 let starts = start_states(&sparse)?;
                 (Dfa::Sparse(sparse), starts)
             }
-            None => (Dfa::Dense(dense), starts),
+            _ => (Dfa::Dense(dense), starts),
         };
         let value = if has_value(&hir) {
             let nfa = self::nfa(&hir, WhichCaptures::All)?;

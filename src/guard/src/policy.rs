@@ -200,6 +200,15 @@ impl Policy {
             .sum()
     }
 
+    /// The entities that rules looking at `phase` can name.
+    pub fn entities(&self, phase: Phase) -> std::collections::BTreeSet<&str> {
+        self.engine(phase)
+            .into_iter()
+            .flat_map(|e| &e.rules)
+            .map(|r| &*r.rule.entity)
+            .collect()
+    }
+
     /// Number of rules that look at `phase`.
     pub fn rule_count(&self, phase: Phase) -> usize {
         self.engine(phase).map_or(0, |e| e.rules.len())

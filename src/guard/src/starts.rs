@@ -94,11 +94,6 @@ impl StartTable {
         mask
     }
 
-    /// Whether any rule's match may begin with `bytes`.
-    pub(crate) fn any(&self, before: usize, bytes: &[u8]) -> bool {
-        (0..self.words).any(|word| self.mask(word, before, bytes) != 0)
-    }
-
     /// Calls `found` with each rule whose match may begin with `bytes`.
     #[inline]
     pub(crate) fn each(&self, before: usize, bytes: &[u8], mut found: impl FnMut(u32)) {
