@@ -104,6 +104,7 @@ impl Journal {
             synced_watch: watch::Sender::new(next),
             counters: Counters::default(),
         });
+        position::lay_ballast(dir);
         begin(&core)?;
         let thread = std::thread::Builder::new().name("weir-journal".to_owned()).spawn({
             let core = core.clone();
@@ -234,6 +235,7 @@ impl Journal {
             core.disk
                 .sync_dir(&core.dir)
                 .map_err(|e| PositionError::of("sync", &core.dir, e))?;
+            position::lay_ballast(&core.dir);
             core.settle_shed();
         }
         outcome.map(|()| released)

@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::core::{Core, lock};
+use crate::disk::{Disk as _, Os};
 use crate::segment::TEMPORARY;
 use crate::{OpenError, PositionError};
 
 const FOLDER: &str = "positions";
+const BALLAST: &str = "ballast";
+const BALLAST_BYTES: u64 = 64 << 10;
 
 /// Named consumer positions: the offset that each will read next. A segment is released only when
 /// every one of them is past it.
@@ -95,13 +98,19 @@ impl Positions {
         }
         let path = self.dir.join(name);
         let temporary = self.dir.join(format!("{name}{TEMPORARY}"));
-        let stored = (|| {
+        let store = || {
             let mut file = File::create(&temporary)?;
             file.write_all(encode(offset).as_bytes())?;
             file.sync_all()?;
             std::fs::rename(&temporary, &path)?;
             File::open(&self.dir)?.sync_all()
-        })();
+        };
+        let stored = match store() {
+            Err(e) if e.kind() == io::ErrorKind::StorageFull => std::fs::remove_file(self.core.dir.join(BALLAST))
+                .and_then(|()| store())
+                .map_err(|_| e),
+            other => other,
+        };
         stored.map_err(|e| PositionError::of("store", &path, e))?;
         known.insert(name.to_owned(), offset);
         Ok(())
@@ -121,6 +130,19 @@ impl Positions {
     /// The least position; `None` without consumers.
     pub(crate) fn least(&self) -> Option<i64> {
         lock(&self.known).values().min().copied()
+    }
+}
+
+/// Reserves a few blocks for positions. On a disk that the journal itself has filled, a consumer
+/// could otherwise not store that it is done, nothing could be released, and it stayed full.
+pub(crate) fn lay_ballast(journal: &Path) {
+    let path = journal.join(BALLAST);
+    if path.exists() {
+        return;
+    }
+    // Best effort: it is tried again after each release.
+    if Os.create(&path, BALLAST_BYTES).and_then(|file| file.sync()).is_err() {
+        let _ = std::fs::remove_file(&path);
     }
 }
 

@@ -193,12 +193,8 @@ fn a_full_file_system_is_said_and_survived() {
     assert!(taken as usize * 2000 > 700 << 10, "most of the disk was used: {taken}");
     assert!(!journal.has_room());
     assert!(journal.append(&[draft(taken, 2000)]).is_err());
-    // Consumers go on, and so make room.
-    journal.positions().set("lander", taken as i64).unwrap_or_else(|_| {
-        // Not even the few bytes of a position fit: somebody has to free something.
-        std::fs::remove_file(&segments(&dir)[0]).unwrap();
-    });
     drop(journal);
+    // A restart on the full disk: what is there can be consumed, and room made.
     let (journal, recovery) = Journal::open(
         &dir,
         Options {
@@ -207,10 +203,14 @@ fn a_full_file_system_is_said_and_survived() {
         },
     )
     .unwrap();
-    assert_eq!(recovery.next_offset, taken as i64);
-    assert_eq!(recovery.torn, None);
+    assert_eq!((recovery.next_offset, recovery.torn), (taken as i64, None));
+    assert!(matches!(
+        journal.append(&[draft(taken, 2000)]),
+        Err(AppendError::Full { .. })
+    ));
+    assert_eq!(read_all(&mut journal.reader(0).unwrap()).len() as u64, taken);
     journal.positions().set("lander", taken as i64).unwrap();
-    journal.release().unwrap();
+    assert!(journal.release().unwrap().segments > 1);
     assert!(journal.has_room());
     assert_eq!(journal.append(&[draft(taken, 2000)]).unwrap().first, taken as i64);
     drop(journal);
