@@ -39,10 +39,32 @@ struct Model {
     usd_service_tier: BTreeMap<String, BTreeMap<String, Box<RawValue>>>,
     #[serde(default)]
     tiered_pricing: Vec<BTreeMap<String, Box<RawValue>>>,
-    off_peak_pricing: Option<Box<RawValue>>,
+    off_peak_pricing: Option<OffPeak>,
     search_per_query: Option<Box<RawValue>>,
     max_input: Option<Box<RawValue>>,
     max_output: Option<Box<RawValue>>,
+}
+
+/// Weekdays may be those of another time zone; the only one in the list is Shanghai's, and there
+/// the hours in question (16 to 24 UTC) cost the same on every day.
+#[derive(Deserialize)]
+struct OffPeak {
+    windows: Vec<Window>,
+    #[serde(flatten)]
+    usd: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Window {
+    hours_utc: OneOrMany,
+    weekdays: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
 }
 
 const KINDS: [(&str, &str, &str); 5] = [
@@ -126,10 +148,11 @@ fn row(model: &Model) -> Result<Option<String>, Box<dyn Error>> {
     if fee || (searches && model.search_per_query.is_some()) {
         flags.push('f');
     }
-    if model.off_peak_pricing.is_some() {
-        flags.push('h');
-    }
     let mut sections = vec![rates(&model.usd, |kind| kind.1)?];
+    if let Some(off) = &model.off_peak_pricing {
+        flags.push('h');
+        sections.push(format!("@{} {}", hours(off)?, off_peak(off, &sections[0])?));
+    }
     for (above, usd) in &model.usd_above_input_tokens {
         sections.push(format!(">{above} {}", rates(usd, |kind| kind.1)?));
     }
@@ -183,6 +206,45 @@ fn rates(
     for kind in &KINDS {
         if let Some(number) = usd.get(name(&(kind.0, kind.1, kind.2))) {
             words.push(format!("{}{}", kind.0, Rate::per_token(number.get())?));
+        }
+    }
+    Ok(words.join(" "))
+}
+
+fn hours(off: &OffPeak) -> Result<String, Box<dyn Error>> {
+    let minute = |time: &str| -> Result<u32, Box<dyn Error>> {
+        let (hours, minutes) = time.split_once(':').ok_or("an hour without minutes")?;
+        Ok(hours.parse::<u32>()? * 60 + minutes.parse::<u32>()?)
+    };
+    let mut groups = Vec::new();
+    for window in &off.windows {
+        let spans = match &window.hours_utc {
+            OneOrMany::One(span) => std::slice::from_ref(span),
+            OneOrMany::Many(spans) => spans,
+        };
+        let mut minutes = Vec::new();
+        for span in spans {
+            let (from, to) = span.split_once('-').ok_or("hours without an end")?;
+            let to = match minute(to)? {
+                0 => 1440,
+                to => to,
+            };
+            minutes.push(format!("{}-{to}", minute(from)?));
+        }
+        let days: String = window.weekdays.iter().map(u8::to_string).collect();
+        groups.push(format!("{days}:{}", minutes.join(",")));
+    }
+    Ok(groups.join(";"))
+}
+
+fn off_peak(off: &OffPeak, standing: &str) -> Result<String, Box<dyn Error>> {
+    let mut words = Vec::new();
+    for (letter, _, name) in &KINDS {
+        if let Some(number) = off.usd.get(*name) {
+            // A flattened number has been a float; its shortest text is the one that was read.
+            words.push(format!("{letter}{}", Rate::per_token(&number.to_string())?));
+        } else if let Some(word) = standing.split(' ').find(|word| **word == format!("{letter}0")) {
+            words.push(word.to_owned());
         }
     }
     Ok(words.join(" "))

@@ -4,8 +4,9 @@
 //! allocated before a model is looked up. Prices are whole femto-dollars a token, so that sums are
 //! exact; a cost is rounded half up to nano-dollars once, at its end. What is not known for
 //! certain has no cost: a model that is not in the table, a token count or a price that is
-//! missing, a service tier without prices, a fee per request, prices by the hour of the day.
+//! missing, a service tier without prices, a fee per request, a call during which the prices changed.
 
+mod hours;
 mod rate;
 mod table;
 
@@ -14,6 +15,7 @@ use std::borrow::Cow;
 use event::{NanoUsd, Usage};
 
 use crate::catalog;
+pub use hours::{OffPeak, Window};
 pub use rate::{Rate, RateError};
 
 /// Femto-dollars of a nano-dollar.
@@ -51,7 +53,7 @@ pub struct Tier {
 pub enum Unpriceable {
     /// There is a fee for each request or search.
     Fee,
-    /// The price depends on the hour of the day.
+    /// The price depends on the hour of the day: see [`Price::during`].
     TimeOfDay,
 }
 
@@ -68,6 +70,8 @@ pub struct Price {
     pub max_output: Option<u64>,
     /// The model has no answer tokens (embeddings).
     pub input_only: bool,
+    /// Other prices at some hours.
+    pub off_peak: Option<OffPeak>,
     /// Set where tokens alone do not make the price.
     pub unpriceable: Option<Unpriceable>,
 }
@@ -77,6 +81,22 @@ impl Price {
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Option<NanoUsd> {
         self.cost_in(usage, None)
+    }
+
+    /// The price as it was during a call, for models whose price depends on the hour; any other
+    /// price as it is. A call across a change of prices keeps [`Unpriceable::TimeOfDay`]. Times are
+    /// seconds of the Unix epoch.
+    #[must_use]
+    pub fn during(mut self, started: i64, ended: i64) -> Price {
+        if let (Some(Unpriceable::TimeOfDay), Some(off)) = (self.unpriceable, &self.off_peak)
+            && let Some(held) = off.holds(started, ended)
+        {
+            self.unpriceable = None;
+            if held {
+                self.rates = off.rates;
+            }
+        }
+        self
     }
 
     /// What `usage` costs in the service tier that the answer names.
@@ -112,10 +132,15 @@ impl Price {
     /// token at the dearest of its prices.
     #[must_use]
     pub fn upper_bound(&self, prompt_tokens: u64, answer_tokens: u64) -> Option<NanoUsd> {
-        if self.unpriceable.is_some() {
+        if self.unpriceable == Some(Unpriceable::Fee) {
             return None;
         }
-        let all = || std::iter::once(&self.rates).chain(self.tiers.iter().map(|tier| &tier.rates));
+        let all = || {
+            let conditional = self.tiers.iter().map(|tier| &tier.rates);
+            std::iter::once(&self.rates)
+                .chain(conditional)
+                .chain(self.off_peak.iter().map(|off| &off.rates))
+        };
         let prompt = all().filter_map(|r| r.input.max(r.cache_write).max(r.cache_read)).max();
         let answer = all().filter_map(|r| r.output.max(r.reasoning)).max();
         let usage = Usage {

@@ -3,9 +3,10 @@
 //! `provider ⇥ model ⇥ flags ⇥ longest prompt ⇥ longest answer ⇥ prices`, where prices are
 //! `i2.5 r1.25 w3 o10 t10` (input, cache read, cache write, output, reasoning; dollars for a
 //! million tokens) and, after `|`, the same under a condition: `flex`, `>200000` or
-//! `priority>200000`. Flags: `e` embeddings, `f` a fee besides, `h` by the hour.
+//! `priority>200000`; `@12345:0-60;67:0-1440` stands for hours (see [`OffPeak::windows`]). Flags:
+//! `e` embeddings, `f` a fee besides, `h` by the hour.
 
-use super::{Price, Rate, Rates, Tier, Unpriceable};
+use super::{OffPeak, Price, Rate, Rates, Tier, Unpriceable};
 
 static TABLE: &str = include_str!("../../data/prices.tsv");
 
@@ -81,6 +82,12 @@ fn parse(line: &str) -> Option<Price> {
             continue;
         }
         let condition = words.next()?;
+        if let Some(hours) = condition.strip_prefix('@') {
+            let windows = OffPeak::windows(hours)?;
+            let rates = rates(words)?;
+            price.off_peak = Some(OffPeak { rates, windows });
+            continue;
+        }
         let (service, above) = match condition.split_once('>') {
             Some((service, above)) => (service, Some(above.parse().ok()?)),
             None => (condition, None),

@@ -124,11 +124,26 @@ fn fees_and_hours_have_no_cost() {
         (Some(Unpriceable::Fee), None)
     );
     let flash = prices.lookup("deepseek", "deepseek-v4-flash").unwrap();
+    let million = usage(1_000_000, 0, 0);
     assert_eq!(
-        (flash.unpriceable, flash.cost(&usage(1, 0, 1))),
+        (flash.unpriceable, flash.cost(&million)),
         (Some(Unpriceable::TimeOfDay), None)
     );
-    assert_eq!(flash.upper_bound(1, 1), None);
+    // Friday 2026-11-20, 02:00 and 05:00 UTC; then from 03:59 to 04:00.
+    let friday = 1_795_132_800;
+    let cost = |from: i64, to: i64| {
+        flash
+            .clone()
+            .during(friday + from * 60, friday + to * 60)
+            .cost(&million)
+    };
+    assert_eq!(cost(120, 121), Some(NanoUsd(300_000_000)));
+    assert_eq!(cost(300, 301), Some(NanoUsd(150_000_000)));
+    assert_eq!(cost(239, 240), None);
+    assert_eq!(flash.upper_bound(1_000_000, 0), Some(NanoUsd(300_000_000)));
+    let steady = prices.lookup("openai", "gpt-4o").unwrap();
+    assert_eq!(steady.clone().during(0, 0), steady);
+    assert_eq!(sonar.clone().during(0, 0), sonar);
 }
 
 #[test]
