@@ -595,3 +595,6 @@ fn confirm_hits(state: &mut State, next: Option<u8>, view: View<'_>) {
     }
     state.unconfirmed = 0;
 }
+
+#[cfg(test)]
+mod tests;

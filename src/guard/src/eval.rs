@@ -25,9 +25,19 @@ pub struct Row {
     /// Where it comes from.
     #[serde(default)]
     pub source: String,
-    /// What should be found, as `[start, end, entity]` in Unicode code points; `None` if not annotated.
+    /// What should be found; `None` if not annotated.
     #[serde(default)]
-    pub spans: Option<Vec<(usize, usize, String)>>,
+    pub spans: Option<Vec<Span>>,
+}
+
+/// What should be found: `[start, end, entity]`, or `[start, end]` if any entity will do.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Span {
+    /// First and one past the last Unicode code point, and what stands there.
+    Typed(usize, usize, String),
+    /// First and one past the last Unicode code point.
+    Untyped(usize, usize),
 }
 
 fn truth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
@@ -170,7 +180,7 @@ pub fn evaluate<'r>(policy: &Policy, phase: Phase, rows: impl IntoIterator<Item 
 fn kind_of(kind: &str) -> Option<Kind> {
     Some(match kind {
         "pii" => Kind::Pii,
-        "injection" | "evasion" | "overdefense_xstest" => Kind::Injection,
+        "injection" | "evasion" | "overdefense" => Kind::Injection,
         "toxic" => Kind::Toxicity,
         "exfil_code" => Kind::Exfil,
         _ if kind.starts_with("secret") => Kind::Secret,
@@ -182,14 +192,22 @@ fn count_spans(
     report: &mut Report,
     known: &BTreeSet<&str>,
     row: &Row,
-    spans: &[(usize, usize, String)],
+    spans: &[Span],
     outcome: &Outcome,
     kind: Option<Kind>,
 ) {
     let mut offsets: Vec<usize> = row.text.char_indices().map(|(at, _)| at).collect();
     offsets.push(row.text.len());
     let byte = |code_point: usize| offsets.get(code_point).copied().unwrap_or(row.text.len());
-    let gold: Vec<(usize, usize, &str)> = spans.iter().map(|(s, e, t)| (byte(*s), byte(*e), t.as_str())).collect();
+    let gold = spans.iter().filter_map(|span| match span {
+        Span::Typed(start, end, entity) => Some((byte(*start), byte(*end), entity.as_str())),
+        // There is no entity to count it under; the row itself counts.
+        Span::Untyped(..) => None,
+    });
+    let gold: Vec<(usize, usize, &str)> = gold.collect();
+    if gold.is_empty() && !spans.is_empty() {
+        return;
+    }
     let found: Vec<&Verdict> = outcome
         .verdicts
         .iter()
@@ -228,7 +246,12 @@ mod tests {
     use crate::{Pack, PolicySpec};
 
     fn row(text: &str, label: bool, spans: &[(usize, usize, &str)]) -> Row {
-        let spans = Some(spans.iter().map(|(s, e, t)| (*s, *e, (*t).to_owned())).collect());
+        let spans = Some(
+            spans
+                .iter()
+                .map(|(s, e, t)| Span::Typed(*s, *e, (*t).to_owned()))
+                .collect(),
+        );
         Row {
             text: text.to_owned(),
             label,

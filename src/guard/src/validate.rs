@@ -50,7 +50,7 @@ impl Validator {
             Validator::E164 => group_ends(text).find(|end| is_e164(&digits(&text[..*end]))),
             Validator::NationalPhone => {
                 let d = digits(text);
-                whole((7..=12).contains(&d.len()) && !d.iter().all(|x| *x == d[0]))
+                whole((7..=12).contains(&d.len()) && !d.iter().all(|x| *x == d[0]) && !is_date(&d))
             }
             Validator::Ipv4 => whole(is_ipv4(text)),
             Validator::Ipv6 => whole(is_ipv6(text)),
@@ -273,6 +273,14 @@ fn is_nanp(d: &[u8]) -> bool {
         && !matches!(area / 10, 37 | 96)
         && (area / 10) % 10 != 9
         && !d.iter().all(|x| *x == d[0])
+}
+
+/// A date, or a span of years, that looks like eight digits of a phone number.
+fn is_date(d: &[u8]) -> bool {
+    let year = |n: u64| (1900..2100).contains(&n);
+    d.len() == 8
+        && year(number(&d[..4]))
+        && (year(number(&d[4..])) || ((1..=12).contains(&number(&d[4..6])) && (1..=31).contains(&number(&d[6..]))))
 }
 
 /// Country codes of two digits (ITU E.164); 1 and 7 stand alone, all others have three.

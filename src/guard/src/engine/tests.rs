@@ -1,0 +1,95 @@
+//! The prefilter against no prefilter: every rule tried at every position must find the same.
+
+use super::*;
+use crate::{Pack, Phase, Policy, PolicySpec};
+
+/// Matches of every rule from every position, in the order of settling.
+fn naive(engine: &Engine, text: &str) -> Vec<(u32, usize, usize)> {
+    let view = View {
+        bytes: text.as_bytes(),
+        base: 0,
+    };
+    let mut state = engine.state();
+    engine.advance(&mut state, view);
+    state.live.clear();
+    state.waiting.clear();
+    state.ready.clear();
+    for rule in 0..engine.rules.len() as u32 {
+        for start in 0..text.len() {
+            engine.launch(&mut state, view, rule, start);
+        }
+    }
+    // What the pass left for the end of the text was launched above.
+    for mut candidate in std::mem::take(&mut state.live) {
+        if engine.rules[candidate.rule as usize]
+            .rule
+            .pattern
+            .matches_at_end(candidate.state)
+        {
+            candidate.end = state.at;
+        }
+        engine.resolve(&mut state, view, candidate);
+    }
+    confirm_hits(&mut state, None, view);
+    engine.judge_waiting(&mut state, true);
+    settled(engine, &mut state)
+}
+
+fn settled(engine: &Engine, state: &mut State) -> Vec<(u32, usize, usize)> {
+    let mut all = Vec::new();
+    engine.settle(state, usize::MAX, |s| {
+        all.push((s.rule.unwrap_or(u32::MAX), s.start, s.end))
+    });
+    all
+}
+
+#[test]
+fn the_prefilter_misses_nothing() {
+    let spec = PolicySpec {
+        max_steps_per_byte: 4096,
+        ..PolicySpec::default()
+    };
+    let policy = Policy::compile(&spec, &Pack::builtin()).unwrap();
+    let engine = policy.engine(Phase::Input).unwrap();
+    let mut found = 0;
+    for pack in Pack::builtin() {
+        for rule in pack.rules() {
+            let (positive, negative) = rule.examples();
+            for text in positive.iter().chain(&negative).filter(|t| t.len() < 400) {
+                let text = format!("x{text} {text}-{text}");
+                let view = View {
+                    bytes: text.as_bytes(),
+                    base: 0,
+                };
+                let mut state = engine.state();
+                engine.advance(&mut state, view);
+                engine.finish(&mut state, view);
+                let fast = settled(engine, &mut state);
+                assert_eq!(fast, naive(engine, &text), "{} on {text:?}", rule.id());
+                found += fast.len();
+            }
+        }
+    }
+    assert!(found > 200, "only {found} matches: the test tests nothing");
+}
+
+#[test]
+fn the_frontier_never_moves_back() {
+    let policy = Policy::compile(&PolicySpec::default(), &Pack::builtin()).unwrap();
+    let engine = policy.engine(Phase::Input).unwrap();
+    for pack in Pack::builtin() {
+        for text in pack.rules().flat_map(|r| r.examples().0) {
+            let (mut state, mut last) = (engine.state(), 0);
+            for end in 0..=text.len() {
+                let view = View {
+                    bytes: &text.as_bytes()[..end],
+                    base: 0,
+                };
+                engine.advance(&mut state, view);
+                let frontier = engine.frontier(&mut state, view);
+                assert!(frontier >= last && frontier <= end, "{last} to {frontier} of {text:?}");
+                last = frontier;
+            }
+        }
+    }
+}
