@@ -11,7 +11,7 @@ use uuid::Uuid;
 pub(crate) const HEADER_BYTES: u64 = 1024;
 /// Where the second copy of the header lies.
 const SECOND_COPY: usize = 512;
-const COPY_BYTES: usize = 104;
+const COPY_BYTES: usize = 108;
 const MAGIC: [u8; 8] = *b"WEIRSEG\n";
 const VERSION: u32 = 1;
 
@@ -32,6 +32,9 @@ pub(crate) struct Header {
     /// The chain's value before the first record.
     pub chain: Chain,
     pub created_unix_nano: i64,
+    /// Everything below this offset was on the device when the segment was begun: what recovery
+    /// need not look at.
+    pub synced: i64,
 }
 
 /// Why bytes are not a header.
@@ -59,7 +62,7 @@ impl Header {
         copy.extend_from_slice(&self.first.to_le_bytes());
         copy.extend_from_slice(&self.chain.0);
         copy.extend_from_slice(&self.created_unix_nano.to_le_bytes());
-        copy.extend_from_slice(&[0; 4]);
+        copy.extend_from_slice(&self.synced.to_le_bytes());
         copy.extend_from_slice(&crc32c::crc32c(&copy).to_le_bytes());
         let mut bytes = vec![0; HEADER_BYTES as usize];
         bytes[..COPY_BYTES].copy_from_slice(&copy);
@@ -88,7 +91,7 @@ fn decode_copy(copy: &[u8]) -> Result<Header, HeaderError> {
     if copy[..8] != MAGIC {
         return Err(HeaderError::Magic);
     }
-    if crc32c::crc32c(&copy[..100]) != u32_at(copy, 100) {
+    if crc32c::crc32c(&copy[..104]) != u32_at(copy, 104) {
         return Err(HeaderError::Checksum);
     }
     let version = u32_at(copy, 8);
@@ -101,6 +104,7 @@ fn decode_copy(copy: &[u8]) -> Result<Header, HeaderError> {
         first: i64::from_le_bytes(array(copy, 48)),
         chain: Chain(array(copy, 56)),
         created_unix_nano: i64::from_le_bytes(array(copy, 88)),
+        synced: i64::from_le_bytes(array(copy, 96)),
     })
 }
 

@@ -53,7 +53,7 @@ impl std::fmt::Debug for Journal {
 
 impl Journal {
     /// Opens the journal in folder `dir` (`<data>/journal`), creating it if there is none, and
-    /// says what was found there. Reads the newest two segments.
+    /// says what was found there. Reads the segments that may not have been on the device.
     pub fn open(dir: &Path, options: Options) -> Result<(Journal, Recovery), OpenError> {
         Journal::open_on(Box::new(Os), dir, options)
     }
@@ -206,25 +206,35 @@ impl Journal {
     pub fn release(&self) -> Result<Released, PositionError> {
         let core = &self.0.core;
         let least = self.0.positions.least().unwrap_or(0).min(core.synced());
-        let mut state = lock(&core.state);
         let mut released = Released::default();
         let mut outcome = Ok(());
-        while let Some(&(first, bytes)) = state.older.first() {
-            let next = state.older.get(1).map(|(first, _)| *first);
-            let next = next.or(state.active.as_ref().map(|a| a.first));
+        let mut state = lock(&core.state);
+        let goes = |state: &State, i: usize| {
             // Without a following segment this one says where the journal goes on.
-            if next.is_none_or(|next| next > least) || state.sealed.iter().any(|s| s.first == first) {
-                break;
-            }
+            let next = state
+                .older
+                .get(i + 1)
+                .map(|(first, _)| *first)
+                .or(state.active.as_ref().map(|a| a.first));
+            let sealed = |(first, _): &(i64, u64)| state.sealed.iter().any(|s| s.first == *first);
+            next.is_some_and(|next| next <= least) && state.older.get(i).is_some_and(|older| !sealed(older))
+        };
+        let count = (0..state.older.len()).take_while(|i| goes(&state, *i)).count();
+        let mut doomed: Vec<(i64, u64)> = state.older.drain(..count).collect();
+        drop(state);
+        // Unlinking takes a file system milliseconds: not under the appenders' lock.
+        while let Some(&(first, bytes)) = doomed.first() {
             let path = segment::path(&core.dir, first);
             if let Err(e) = core.disk.remove(&path) {
                 outcome = Err(PositionError::of("remove", &path, e));
                 break;
             }
-            state.older.remove(0);
+            doomed.remove(0);
             released.segments += 1;
             released.bytes += bytes;
         }
+        let mut state = lock(&core.state);
+        state.older.splice(..0, doomed);
         let first = state.older.first().map(|(first, _)| *first);
         released.first = first.or(state.active.as_ref().map(|a| a.first)).unwrap_or(state.end);
         core.used.store(state.used(), Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! What a journal's folder holds after whatever ended the last process.
 //!
-//! The newest segment is read in full, and the one before it too: both may have been written
-//! within the last sync interval. What follows the last good record is a torn tail and is cut.
+//! A segment's header says what was on the device when it was begun. The newest segment, and every
+//! other with records that were not, is read in full and synced. What follows the last good record is a torn tail and is cut.
 //! What precedes a good record is damage: kept, and reported. Writing always goes on in a fresh
 //! segment, so no byte of an old one can be taken for a new one.
 
@@ -27,8 +27,8 @@ pub struct Recovery {
     pub next_offset: i64,
     /// The torn tail that was cut, if there was one.
     pub torn: Option<Torn>,
-    /// Damaged or missing records, kept as they are. Only the newest two segments were looked
-    /// at; [`crate::tool::verify`] looks at all.
+    /// Damaged or missing records, kept as they are. Only segments that may not have been
+    /// on the device were looked at; [`crate::tool::verify`] looks at all.
     pub corrupt: Vec<Hole>,
     /// Offsets `from..to` that will never be: consumers had positions beyond the recovered end,
     /// and an offset is never given twice.
@@ -60,13 +60,17 @@ pub(crate) fn recover(dir: &Path, most_consumed: Option<i64>) -> Result<Found, O
     remove_temporary(dir)?;
     let mut firsts = segment::list(dir).map_err(|e| OpenError::of("list", dir, e))?;
     let mut torn = None;
+    let mut synced = 0;
     // A newest segment whose header never reached the device holds nothing that was synced.
     while let Some(&first) = firsts.last() {
         let path = segment::path(dir, first);
         let io_error = |e| OpenError::of("read", &path, e);
         let file = OsFile::open(&path).map_err(io_error)?;
         match segment::header(file.as_ref()).map_err(io_error)? {
-            Ok(_) => break,
+            Ok(header) => {
+                synced = header.synced;
+                break;
+            }
             Err(HeaderError::Zero) => {
                 let blank = file.next_data(0).map_err(io_error)?.is_none();
                 let bytes = if blank { 0 } else { file.len().map_err(io_error)? };
@@ -108,7 +112,7 @@ pub(crate) fn recover(dir: &Path, most_consumed: Option<i64>) -> Result<Found, O
     let newest = firsts.len().saturating_sub(1);
     for (i, &first) in firsts.iter().enumerate() {
         let path = segment::path(dir, first);
-        if i + 2 > newest {
+        if firsts.get(i + 1).is_none_or(|next| *next > synced) {
             walk(&mut found, path, firsts.get(i + 1).copied(), i == newest)?;
         } else {
             let bytes = std::fs::metadata(&path)
@@ -193,6 +197,8 @@ fn walk(found: &mut Found, path: PathBuf, next_first: Option<i64>, newest: bool)
         expected = record.offset + 1;
     };
     if let Some(next) = next_first {
+        // A process that was killed may have left it in the page cache.
+        file.sync().map_err(|e| OpenError::of("sync", &path, e))?;
         if expected < next {
             recovery.corrupt.push(Hole {
                 segment: path.clone(),

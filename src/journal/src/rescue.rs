@@ -14,7 +14,7 @@ use crate::core::{Core, State};
 use crate::disk::write_all;
 use crate::format::{self, FRAME_BYTES, HEADER_BYTES};
 use crate::scan::{Found, Scanner, Step};
-use crate::segment::{self, Blank, Sealed};
+use crate::segment::{self, Blank, Sealed, Start};
 
 const CHUNK: usize = 1 << 20;
 
@@ -102,7 +102,13 @@ impl Core {
         sources: &[Sealed],
         from: i64,
     ) -> io::Result<(Copied, Option<(Sealed, u64)>)> {
-        let header = blank.head(self.id, from, state.synced_chain)?;
+        let start = Start {
+            journal: self.id,
+            first: from,
+            chain: state.synced_chain,
+            synced: from,
+        };
+        let segment = blank.head(&start)?;
         let mut out = Vec::new();
         let mut at = HEADER_BYTES;
         let mut next = from;
@@ -118,7 +124,7 @@ impl Core {
                     if source.first < from && cut.is_none() {
                         cut = Some((source.clone(), place));
                     }
-                    push(&mut out, &mut scanner, &record, &header.segment)?;
+                    push(&mut out, &mut scanner, &record, &segment)?;
                     next += 1;
                     if out.len() >= CHUNK {
                         write_all(blank.file.as_ref(), &out, at)?;
@@ -140,13 +146,7 @@ impl Core {
         }
         blank.file.set_len(at)?;
         blank.file.sync()?;
-        Ok((
-            Copied {
-                segment: header.segment,
-                used: at,
-            },
-            cut,
-        ))
+        Ok((Copied { segment, used: at }, cut))
     }
 }
 

@@ -56,6 +56,15 @@ pub(crate) fn header(file: &dyn DiskFile) -> io::Result<Result<Header, HeaderErr
     Ok(Header::decode(&bytes[..filled]))
 }
 
+/// Where a segment begins.
+pub(crate) struct Start {
+    pub journal: JournalId,
+    pub first: i64,
+    pub chain: Chain,
+    /// What is on the device as it begins.
+    pub synced: i64,
+}
+
 /// A file with its blocks reserved, waiting to become a segment.
 pub(crate) struct Blank {
     pub file: Arc<dyn DiskFile>,
@@ -71,16 +80,17 @@ impl Blank {
     }
 
     /// Writes the header that makes it a segment; it is not yet under its name.
-    pub fn head(&self, journal: JournalId, first: i64, chain: Chain) -> io::Result<Header> {
+    pub fn head(&self, start: &Start) -> io::Result<Uuid> {
         let header = Header {
-            journal,
+            journal: start.journal,
             segment: Uuid::now_v7(),
-            first,
-            chain,
+            first: start.first,
+            chain: start.chain,
             created_unix_nano: crate::now_unix_nano(),
+            synced: start.synced,
         };
         write_all(self.file.as_ref(), &header.encode(), 0)?;
-        Ok(header)
+        Ok(header.segment)
     }
 }
 
@@ -96,24 +106,17 @@ pub(crate) struct Active {
 }
 
 impl Active {
-    /// Turns `blank` into the segment that begins at `first`, replacing an empty one of that name.
-    pub fn begin(
-        disk: &dyn Disk,
-        dir: &Path,
-        blank: Blank,
-        journal: JournalId,
-        first: i64,
-        chain: Chain,
-    ) -> io::Result<Active> {
-        let begun = blank.head(journal, first, chain).and_then(|header| {
-            disk.rename(&blank.path, &path(dir, first))?;
-            Ok(header)
+    /// Turns `blank` into the segment that begins at `start`, replacing an empty one of that name.
+    pub fn begin(disk: &dyn Disk, dir: &Path, blank: Blank, start: &Start) -> io::Result<Active> {
+        let begun = blank.head(start).and_then(|segment| {
+            disk.rename(&blank.path, &path(dir, start.first))?;
+            Ok(segment)
         });
         match begun {
-            Ok(header) => Ok(Active {
+            Ok(segment) => Ok(Active {
                 file: blank.file,
-                segment: header.segment,
-                first,
+                segment,
+                first: start.first,
                 capacity: blank.bytes,
                 written: HEADER_BYTES,
             }),

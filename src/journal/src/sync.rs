@@ -188,12 +188,17 @@ impl Core {
                 }
                 deadline = Some(due);
             }
-            if self.end_watch.receiver_count() > 0 && *self.end_watch.borrow() != self.end() {
-                let due = rhythm.published + PUBLISH_INTERVAL;
-                if now >= due {
+            if self.end_watch.receiver_count() > 0 {
+                let due = if *self.end_watch.borrow() == self.end() {
+                    // While something is unsynced, appenders do not wake this thread: look again.
+                    deadline.map(|_| now + PUBLISH_INTERVAL)
+                } else {
+                    Some(rhythm.published + PUBLISH_INTERVAL)
+                };
+                if due.is_some_and(|due| now >= due) {
                     return Work::Publish;
                 }
-                deadline = Some(deadline.map_or(due, |d| d.min(due)));
+                deadline = deadline.into_iter().chain(due).min();
             }
             pace.wanted = 1;
             pace = match deadline {
@@ -241,8 +246,9 @@ impl Core {
 
     /// One sync, and the news of it.
     fn round(&self, rhythm: &mut Rhythm) {
-        rhythm.since = None;
         let began = Instant::now();
+        // What was written while this sync ran has waited since then at most.
+        rhythm.since = Some(began);
         let result = self.sync();
         rhythm.took = began.elapsed();
         add(&self.counters.syncs, 1);

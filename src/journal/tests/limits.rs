@@ -105,11 +105,6 @@ fn shed_events_are_counted_and_told_of_once_there_is_room() {
     assert!(tool::verify(dir.path()).unwrap().is_whole());
 }
 
-#[test]
-fn an_event_too_large_for_any_record_is_refused_by_its_size_alone() {
-    assert_eq!(journal::MAX_RECORD_BYTES, 512 << 20);
-}
-
 /// A tmpfs of its own, unmounted at the end; `None`, said loudly, where mounting is not permitted.
 struct Tmpfs(PathBuf);
 
@@ -152,7 +147,8 @@ impl Tmpfs {
 
 impl Drop for Tmpfs {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
+        // Lazily: a test beside this one may just be forking, and hold its files for that moment.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 

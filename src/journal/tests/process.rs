@@ -2,7 +2,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    clippy::zombie_processes,
     reason = "a test fails by panicking; the child speaks through its output"
 )]
 

@@ -4,6 +4,7 @@
 mod common;
 
 use std::path::Path;
+use std::time::Duration;
 
 use common::*;
 use journal::{Journal, OpenError, Options, ReadError, Reader, tool};
@@ -153,11 +154,12 @@ fn a_page_that_was_lost_under_later_records_is_reported() {
 }
 
 #[test]
-fn damage_before_the_last_two_segments_is_found_by_readers_and_verify() {
+fn damage_where_recovery_need_not_look_is_found_by_readers_and_verify() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, _) = reopened(dir.path());
     for n in 0..200 {
         journal.append(&[draft(n, 1000)]).unwrap();
+        journal.flush().unwrap();
     }
     drop(journal);
     let first = &segments(dir.path())[0];
@@ -166,7 +168,7 @@ fn damage_before_the_last_two_segments_is_found_by_readers_and_verify() {
     bytes.truncate(cut);
     std::fs::write(first, &bytes).unwrap();
     let (journal, recovery) = reopened(dir.path());
-    assert_eq!(recovery.corrupt, []);
+    assert_eq!(recovery.corrupt, [], "what was synced is not read again at each start");
     let mut reader = journal.reader(0).unwrap();
     let mut seen = 0;
     let mut holes = Vec::new();
@@ -193,6 +195,32 @@ fn damage_before_the_last_two_segments_is_found_by_readers_and_verify() {
         unreachable!("{:?}", report.faults)
     };
     assert_eq!((hole.first, hole.next), (holes[0].first, next));
+}
+
+#[test]
+fn damage_in_any_segment_that_may_not_have_been_synced_is_found_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = dir.path().join("live");
+    let lazy = Options {
+        segment_bytes: 64 << 10,
+        sync_interval: Duration::from_secs(3600),
+        ..Options::default()
+    };
+    let (journal, _) = Journal::open(&live, lazy).unwrap();
+    for n in 0..200 {
+        journal.append(&[draft(n, 1000)]).unwrap();
+    }
+    let dead = dir.path().join("dead");
+    copy_dir(&live, &dead);
+    let second = &segments(&dead)[1];
+    let mut bytes = std::fs::read(second).unwrap();
+    bytes[2000] ^= 1;
+    std::fs::write(second, bytes).unwrap();
+    let (_journal, recovery) = reopened(&dead);
+    assert_eq!(recovery.next_offset, 200);
+    assert!(segments(&dead).len() > 4);
+    assert_eq!(recovery.corrupt.len(), 1);
+    assert_eq!(&recovery.corrupt[0].segment, second);
 }
 
 #[test]

@@ -267,6 +267,60 @@ fn wait(durable: crate::Durable) -> Result<(), AppendError> {
     }
 }
 
+/// Threads meet failing writes: each batch is either recorded as acknowledged, or not at all.
+/// (In unit tests a leader hands over after one round, so that is met too.)
+#[test]
+fn many_threads_and_failing_writes_keep_acknowledged_and_refused_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Memory::default();
+    disk.plan.half_writes.store(true, SeqCst);
+    let (journal, _) = Journal::open_on(Box::new(disk.clone()), dir.path(), options(Durability::Os)).unwrap();
+    let outcomes: Vec<(u64, Option<i64>)> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..16u64)
+            .map(|t| {
+                let (journal, disk) = (&journal, &disk);
+                scope.spawn(move || {
+                    let mut outcomes = Vec::new();
+                    for n in 0..60 {
+                        if n % 20 == t {
+                            // Some fail once, some twice in a row: those are refused.
+                            disk.plan.for_good.store(t % 2 == 0, SeqCst);
+                            disk.plan.fail_write.store(1, SeqCst);
+                        }
+                        let serial = t * 1000 + n * 2;
+                        let appended = journal.append(&[draft(serial), draft(serial + 1)]);
+                        if appended.is_err() {
+                            disk.plan.fail_write.store(0, SeqCst);
+                        }
+                        outcomes.push((serial, appended.ok().map(|a| a.first)));
+                    }
+                    outcomes
+                })
+            })
+            .collect();
+        writers.into_iter().flat_map(|w| w.join().unwrap()).collect()
+    });
+    disk.plan.fail_write.store(0, SeqCst);
+    let taken: Vec<_> = outcomes
+        .iter()
+        .filter_map(|(serial, first)| Some((*serial, (*first)?)))
+        .collect();
+    assert!(
+        taken.len() < outcomes.len() && journal.stats().poisoned > 0,
+        "faults were met"
+    );
+    drop(journal);
+    let numbers = numbers(dir.path());
+    assert_eq!(numbers.len(), taken.len() * 2);
+    for (serial, first) in taken {
+        assert_eq!(
+            numbers[first as usize..first as usize + 2],
+            [serial as i64, serial as i64 + 1]
+        );
+    }
+    whole(dir.path());
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Append(u8),

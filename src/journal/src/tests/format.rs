@@ -12,6 +12,7 @@ fn the_bytes_are_those_of_the_specification() {
         first: 7,
         chain: Chain([9; 32]),
         created_unix_nano: 11,
+        synced: 13,
     };
     let bytes = header.encode();
     assert_eq!(bytes.len(), 1024);
@@ -21,7 +22,7 @@ fn the_bytes_are_those_of_the_specification() {
         (bytes[31], bytes[47], bytes[48], bytes[56], bytes[88]),
         (2, 4, 7, 9, 11)
     );
-    assert_eq!(bytes[..104], bytes[512..616]);
+    assert_eq!(bytes[..108], bytes[512..620]);
     assert_eq!(Header::decode(&bytes), Ok(header));
 
     let mut out = Vec::new();
