@@ -91,6 +91,16 @@ pub(crate) struct OffsetMap {
 }
 
 impl OffsetMap {
+    /// Notes that from `at` on the original is `by` bytes further ahead.
+    fn drift(&mut self, at: usize, by: usize, ends: bool) {
+        let shift = self.shift() + by;
+        match self.drifts.last_mut() {
+            // A run of invisible characters is one drift, however long it is.
+            Some(last) if last.at == at && !last.ends && !ends => last.shift = shift,
+            _ => self.drifts.push(Drift { at, shift, ends }),
+        }
+    }
+
     fn shift(&self) -> usize {
         self.drifts.last().map_or(self.base, |d| d.shift)
     }
@@ -141,23 +151,13 @@ pub(crate) fn append_view(chunk: &str, view: &mut Vec<u8>, view_base: usize, map
             Fold::Keep => {}
             Fold::Remove => {
                 view.extend_from_slice(&bytes[copied..at]);
-                let shift = map.shift() + (next - at);
-                map.drifts.push(Drift {
-                    at: view_base + view.len(),
-                    shift,
-                    ends: false,
-                });
+                map.drift(view_base + view.len(), next - at, false);
                 copied = next;
             }
             Fold::Ascii(byte) => {
                 view.extend_from_slice(&bytes[copied..at]);
                 view.push(byte);
-                let shift = map.shift() + (next - at - 1);
-                map.drifts.push(Drift {
-                    at: view_base + view.len(),
-                    shift,
-                    ends: true,
-                });
+                map.drift(view_base + view.len(), next - at - 1, true);
                 copied = next;
             }
         }
@@ -227,6 +227,13 @@ mod tests {
         assert_eq!(original(1, 2), "ｂ");
         assert_eq!(original(2, 3), "c");
         assert_eq!(original(2, 4), "c\u{200B}d");
+    }
+
+    #[test]
+    fn a_long_invisible_run_costs_one_entry() {
+        let (seen, map) = view(&format!("a{}b", "\u{200B}".repeat(1000)));
+        assert_eq!((seen.as_str(), map.drifts.len()), ("ab", 1));
+        assert_eq!((map.end(1), map.start(1)), (1, 3001));
     }
 
     #[test]

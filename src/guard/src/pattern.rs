@@ -164,10 +164,9 @@ impl Pattern {
             Some(_) => None,
             None => Some(first_bytes(&dense, &starts)),
         };
-        if let Some(first) = &first {
-            if (b'a'..=b'z').filter(|&b| first.start[1][usize::from(b)]).count() > 4 {
-                return Err(PatternError::WeakStart);
-            }
+        let letters_inside_word = |f: &FirstBytes| (b'a'..=b'z').filter(|&b| f.start[1][usize::from(b)]).count();
+        if first.as_ref().map_or(0, letters_inside_word) > 4 {
+            return Err(PatternError::WeakStart);
         }
         let (dfa, starts) = match prefixes {
             Some(_) if dense.memory_usage() > SMALL_DFA => {

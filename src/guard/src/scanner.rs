@@ -180,7 +180,6 @@ impl Scanner {
             self.text = String::new();
             self.text_base = self.done;
         } else if self.done - self.text_base >= self.text.len() {
-            // A redacted span may reach beyond nothing: what is done is at most what was seen.
             self.text.clear();
             self.text_base = self.done;
         } else if self.done - self.text_base > 256 {
