@@ -1,1 +1,20 @@
-//! query
+//! SQL over the lake: session, tables, functions, named queries and output formats.
+//!
+//! ```text
+//!  SQL ──▶ Engine ──▶ one View of the lake ──▶ events, calls = landed ∪ tail ──▶ rows ──▶ output
+//! ```
+//!
+//! Reading only: whatever would write is refused before it is planned.
+
+#![forbid(unsafe_code)]
+
+mod engine;
+mod error;
+mod named;
+pub mod output;
+mod recent;
+mod table;
+
+pub use engine::{Engine, EngineOptions};
+pub use error::QueryError;
+pub use named::{NamedQuery, named};

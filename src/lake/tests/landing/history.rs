@@ -21,17 +21,24 @@ pub struct History {
     pub ended: Vec<CallId>,
     chain: Chain,
     now: i64,
+    begun: u64,
 }
 
 impl History {
     pub fn new() -> History {
+        History::at(START)
+    }
+
+    /// A history that begins at this time, nanoseconds since 1970.
+    pub fn at(start: i64) -> History {
         History {
             journal: JournalId::new(),
             items: Vec::new(),
             drafts: Vec::new(),
             ended: Vec::new(),
             chain: Chain::START,
-            now: START,
+            now: start,
+            begun: 0,
         }
     }
 
@@ -64,7 +71,10 @@ impl History {
 
     /// A call that begins, and stays open.
     pub fn begin(&mut self, model: &str) -> CallId {
-        let call = CallId::new();
+        // Ids that are the same in every run, and in the order of their calls, as UUIDv7 are.
+        self.begun += 1;
+        let id = (0x019c_0000_0000_7000_u128 << 64) | (0x8000_0000_0000_0000_u128 + u128::from(self.begun));
+        let call = CallId(uuid::Uuid::from_u128(id));
         let body = CallStarted {
             method: "POST".to_owned(),
             endpoint: "/v1/chat/completions".to_owned(),

@@ -1,0 +1,67 @@
+//! CSV. Nested values, which CSV has no form for, are written as JSON.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StructArray};
+use arrow::csv::{Writer, WriterBuilder};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::json::writer::{LineDelimitedWriter, WriterBuilder as JsonBuilder};
+
+use super::Rows;
+use crate::QueryError;
+
+pub(super) struct Csv<W: Write>(Writer<W>);
+
+impl<W: Write> Csv<W> {
+    pub(super) fn new(out: W, schema: &Schema) -> Result<Csv<W>, QueryError> {
+        let mut csv = Csv(WriterBuilder::new().with_header(true).build(out));
+        // The header, even if no row comes.
+        csv.0.write(&flat(&RecordBatch::new_empty(Arc::new(schema.clone())))?)?;
+        Ok(csv)
+    }
+}
+
+impl<W: Write> Rows<W> for Csv<W> {
+    fn write(&mut self, rows: &RecordBatch) -> Result<(), QueryError> {
+        Ok(self.0.write(&flat(rows)?)?)
+    }
+
+    fn finish(self: Box<Self>) -> Result<W, QueryError> {
+        Ok(self.0.into_inner())
+    }
+}
+
+fn flat(rows: &RecordBatch) -> Result<RecordBatch, QueryError> {
+    let mut fields = Vec::with_capacity(rows.num_columns());
+    let mut columns = Vec::with_capacity(rows.num_columns());
+    for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
+        if field.data_type().is_nested() {
+            fields.push(Field::new(field.name(), DataType::Utf8, true));
+            columns.push(as_json(column)?);
+        } else {
+            fields.push(field.as_ref().clone());
+            columns.push(column.clone());
+        }
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
+
+/// Each value as JSON text; null stays null.
+pub(super) fn as_json(column: &ArrayRef) -> Result<ArrayRef, QueryError> {
+    const NAME: &str = "v";
+    let field = Arc::new(Field::new(NAME, column.data_type().clone(), true));
+    let rows = RecordBatch::from(StructArray::from(vec![(field, column.clone())]));
+    let mut bytes = Vec::new();
+    let mut writer: LineDelimitedWriter<_> = JsonBuilder::new().with_explicit_nulls(true).build(&mut bytes);
+    writer.write(&rows)?;
+    writer.finish()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let values: StringArray = (text.lines().enumerate())
+        .map(|(row, line)| {
+            let value = line.strip_prefix("{\"v\":").and_then(|rest| rest.strip_suffix('}'));
+            value.filter(|_| !column.is_null(row))
+        })
+        .collect();
+    Ok(Arc::new(values))
+}

@@ -1,0 +1,101 @@
+//! Known answers.
+
+use query::named;
+use query::output::Format;
+
+use crate::history::History;
+use crate::world::{golden, small_world, world};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn landed_and_tail_are_one_table() {
+    let w = small_world().await;
+    assert!(!w.lander.tail().view().events.tail.is_empty());
+    assert!(!w.lander.tail().view().calls.tail.is_empty());
+    let events = w.history.next();
+    assert_eq!(w.number("select count(*) from events").await, events);
+    assert_eq!(w.number("select count(distinct \"offset\") from events").await, events);
+    assert_eq!(w.number("select count(offset) from events where offset >= 10").await, events - 10);
+    assert_eq!(w.number("select count(*) from calls").await, 60);
+    assert_eq!(w.number("select count(*) from calls where status = 'failed'").await, 6);
+    assert_eq!(w.number("select count(*) from calls where request_text like '%deep%' and status <> 'failed'").await, 54);
+    assert_eq!(w.number("select count(*) from calls where 'blue' = any(tags)").await, 60);
+    assert_eq!(w.number("select arrow_cast(sum(cardinality(tags)), 'Int64') from calls").await, 120);
+    assert_eq!(w.number("select count(*) from calls where started_at >= '2026-02-01T00:00:00Z'").await, 0);
+    assert_eq!(
+        w.number("select count(*) from calls c join events e on e.call_id = c.call_id and e.type = 'call.started'").await,
+        60
+    );
+    // The same again, all landed.
+    w.lander.flush().await.unwrap();
+    assert!(w.lander.tail().view().events.tail.is_empty());
+    assert_eq!(w.number("select count(*) from events").await, events);
+    assert_eq!(w.number("select count(*) from calls where status = 'failed'").await, 6);
+}
+
+/// Each query in `queries/`, against what is known of the history.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_named_query_answers() {
+    let w = small_world().await;
+    for query in named() {
+        let found = w.text(&format!("@{}", query.name), Format::Table, None).await;
+        if query.name == "overview" {
+            // It looks at the last day, and this history is older.
+            assert!(found.contains("\n    0  "), "{found}");
+            continue;
+        }
+        golden(&format!("{}.txt", query.name), &found);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_overview_shows_the_last_day() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let mut history = History::at(now.as_nanos() as i64 - 3_600_000_000_000);
+    history.calls(20);
+    let w = world(history, 50).await;
+    let found = w.text("@overview", Format::Ndjson, None).await;
+    let expected = "{\"calls\":20,\"completed\":14,\"failed\":2,\"blocked\":2,\"cancelled\":0,\"interrupted\":2,\
+         \"prompt_tokens\":252,\"answer_tokens\":126,\"cost_usd\":0.000225,\"p50_ms\":1.5,\"p99_ms\":1.5}\n";
+    assert_eq!(found, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recent_calls_are_the_last_ones() {
+    let w = small_world().await;
+    let columns = "call_id, started_at, request_text, response_body, tags";
+    let wanted = format!("select {columns} from calls order by started_at desc, call_id desc limit 7");
+    let found = format!("select {columns} from recent_calls(7)");
+    assert_eq!(
+        w.text(&found, Format::Json, None).await,
+        w.text(&wanted, Format::Json, None).await
+    );
+    assert_eq!(w.number("select count(*) from recent_calls(1000)").await, 60);
+    assert_eq!(w.number("select count(*) from recent_calls(7) where status = 'failed'").await, 1);
+    let error = w.error("select * from recent_calls('x')").await.to_string();
+    assert!(error.contains("recent_calls(20)"), "{error}");
+}
+
+/// Files that a filter on time or day excludes are not opened, and a filter on a small column keeps
+/// the texts of other rows unread.
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_skip_files_and_texts() {
+    let mut history = History::new();
+    history.calls(200);
+    let w = world(history, 1000).await;
+    let plan = w
+        .text(
+            "explain analyze select count(*) from calls where started_at < '2026-01-31T23:59:55Z'",
+            Format::Ndjson,
+            None,
+        )
+        .await;
+    assert!(plan.contains("count_files_scanned=1"), "{plan}");
+    let plan = w
+        .text(
+            "explain analyze select request_text from calls where call_id = 'nobody' and request_text <> ''",
+            Format::Ndjson,
+            None,
+        )
+        .await;
+    assert!(plan.contains("row_groups_pruned_bloom_filter=1") || plan.contains("bloom"), "{plan}");
+}
