@@ -281,7 +281,7 @@ impl<'a> Weir<'a> {
         });
         let addr = weir.addr.clone();
         eventually("weir up is ready", PATIENCE, || {
-            raw::try_get(&addr, "/readyz")
+            raw::try_get(&addr, "/healthz")
                 .ok()
                 .filter(|answer| answer.status == 200)
         });

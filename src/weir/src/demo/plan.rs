@@ -41,26 +41,14 @@ impl Plan {
         }
     }
 
-    /// Applies the directives that concern transport: early ends, compression, cuts.
+    /// Applies the directives that concern transport, in this order: compression, cuts, early ends.
     pub fn directed(mut self, directives: &Directives) -> io::Result<Self> {
-        for (key, end) in [
-            ("end_after", End::Finish),
-            ("die_after", End::Die),
-            ("hang_after", End::Hang),
-        ] {
-            if let Some(count) = directives.count(key) {
-                self.frames.truncate(count);
-                self.end = end;
-            }
-        }
         if let Some(mut coder) = Coder::new(directives)? {
             let mut coded = Vec::with_capacity(self.frames.len() + 1);
             for (pause, frame) in self.frames {
                 coded.push((pause, coder.push(&frame)?));
             }
-            if self.end == End::Finish {
-                coded.push((Duration::ZERO, coder.finish()?));
-            }
+            coded.push((Duration::ZERO, coder.finish()?));
             self.frames = coded;
         }
         if let Some(size) = directives.count("cut").filter(|size| *size > 0) {
@@ -72,6 +60,16 @@ impl Plan {
                 }
             }
             self.frames = cut;
+        }
+        for (key, end) in [
+            ("end_after", End::Finish),
+            ("die_after", End::Die),
+            ("hang_after", End::Hang),
+        ] {
+            if let Some(count) = directives.count(key) {
+                self.frames.truncate(count);
+                self.end = end;
+            }
         }
         Ok(self)
     }
