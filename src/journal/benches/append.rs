@@ -109,6 +109,38 @@ fn journal(dir: &Path, durability: Durability, writers: u64, each: u64, encode: 
     run
 }
 
+/// As a thread-per-core proxy does it: many tasks on one thread.
+fn strict_tasks(dir: &Path, writers: u64, each: u64) -> Run {
+    let options = Options {
+        durability: Durability::Strict,
+        segment_bytes: SEGMENT,
+        ..Options::default()
+    };
+    let (journal, _) = Journal::open(dir, options).unwrap();
+    let draft = Arc::new(draft(&body(), 0));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let run = timed(|| {
+        runtime.block_on(async {
+            let mut tasks = tokio::task::JoinSet::new();
+            for _ in 0..writers {
+                let (journal, draft) = (journal.clone(), draft.clone());
+                tasks.spawn(async move {
+                    for _ in 0..each {
+                        let last = journal.append(std::slice::from_ref(&*draft)).unwrap().last;
+                        journal.durable(last).await.unwrap();
+                    }
+                });
+            }
+            while tasks.join_next().await.is_some() {}
+        });
+        let stats = journal.stats();
+        (stats.appended_events, stats.syncs, stats.writes)
+    });
+    drop(journal);
+    std::fs::remove_dir_all(dir).unwrap();
+    run
+}
+
 /// Preallocated files, one `pwrite` a batch, and if `sync` one `fdatasync` after each. Without
 /// it, a second thread syncs every 50 ms, as the journal does.
 fn bare(dir: &Path, batch: u64, rounds: u64, sync: bool) -> Run {
@@ -198,11 +230,13 @@ fn main() {
     }
     for writers in [1, 64, 256] {
         let each = (events / 120 / writers).clamp(30, 400);
-        let run = journal(&dir, Durability::Strict, writers, each, false);
-        let batch = (run.events as f64 / run.syncs as f64).round().max(1.0) as u64;
-        let floor = bare(&dir, batch, (run.events / batch).max(1), true);
+        let tasks = strict_tasks(&dir, writers, each);
+        let batch = (tasks.events as f64 / tasks.syncs as f64).round().max(1.0) as u64;
+        let floor = bare(&dir, batch, (tasks.events / batch).max(1), true);
+        let threads = journal(&dir, Durability::Strict, writers, each, false);
         print("strict: bare, same", batch, &floor, None);
-        print("strict: journal", writers, &run, Some(&floor));
+        print("strict: tasks", writers, &tasks, Some(&floor));
+        print("strict: threads", writers, &threads, Some(&floor));
     }
     let _ = std::fs::remove_dir(&root);
 }
