@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use regex_automata::util::primitives::StateID;
 
-use crate::pack::Rule;
 use crate::pattern::{LEVELS, Step, before_class, is_word};
+use crate::rule::Rule;
 use crate::starts::StartTable;
 use crate::trie::{HIT, Meaning, Trie};
 use crate::types::{Action, Kind};

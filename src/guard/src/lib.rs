@@ -9,6 +9,21 @@
 //! The promise is that of `docs/specs/streaming-guardrails.md`: what a stream releases, and every
 //! verdict on it, equals what the whole text would have given, wherever it was cut; and text waits
 //! only while some rule can still match from inside it. The crate does no I/O.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use guard::{Pack, Phase, Policy, PolicySpec};
+//!
+//! let policy = Arc::new(Policy::compile(&PolicySpec::default(), &Pack::builtin())?);
+//! let outcome = policy.scan(Phase::Input, "write to jane@example.com");
+//! assert_eq!(outcome.redacted("write to jane@example.com"), "write to [EMAIL]");
+//!
+//! let mut scanner = policy.scanner(Phase::Output);
+//! assert_eq!(scanner.push("Write to jane@exa").text, "Write to ");
+//! assert_eq!(scanner.push("mple.com, please").text, "[EMAIL], ");
+//! assert_eq!(scanner.finish().text, "please");
+//! # Ok::<(), guard::PolicyError>(())
+//! ```
 
 mod engine;
 pub mod eval;
@@ -17,6 +32,7 @@ mod outcome;
 mod pack;
 mod pattern;
 mod policy;
+mod rule;
 mod scanner;
 mod starts;
 mod template;
@@ -25,8 +41,9 @@ mod types;
 mod validate;
 
 pub use outcome::{Outcome, Release};
-pub use pack::{ExampleFailure, Pack, PackError, Rule};
+pub use pack::{Pack, PackError};
 pub use policy::{OnError, Policy, PolicyError, PolicySpec, RuleOverride};
+pub use rule::{ExampleFailure, Rule};
 pub use scanner::Scanner;
 pub use types::{Action, GUARD_ERROR, Kind, Phase, Phases, Verdict};
 pub use validate::Validator;

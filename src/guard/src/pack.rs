@@ -9,9 +9,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::pattern::{Pattern, PatternError};
+use crate::rule::{Context, ExampleFailure, MAX_WINDOW, Rule};
 use crate::template;
 use crate::types::{Action, Kind, Phase, Phases};
-use crate::validate::{Validator, entropy};
+use crate::validate::Validator;
 
 /// Why a pack was refused: where, which rule, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,17 +37,6 @@ impl fmt::Display for PackError {
     }
 }
 
-/// An example of a pack that did not behave as the pack says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExampleFailure {
-    /// Full id of the rule.
-    pub rule: String,
-    /// Whether the rule should have matched.
-    pub expected_match: bool,
-    /// The example as the pack writes it.
-    pub example: String,
-}
-
 /// A parsed pack. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Pack {
@@ -56,55 +46,6 @@ pub struct Pack {
     pub(crate) digest: [u8; 32],
     pub(crate) rules: Vec<Arc<Rule>>,
 }
-
-/// One rule of a pack, compiled.
-#[derive(Debug)]
-pub struct Rule {
-    pub(crate) id: Arc<str>,
-    pub(crate) description: String,
-    pub(crate) kind: Kind,
-    pub(crate) entity: Arc<str>,
-    pub(crate) actions: BTreeMap<Phase, Action>,
-    pub(crate) pattern: Pattern,
-    pub(crate) validators: Vec<Validator>,
-    pub(crate) entropy: Option<f32>,
-    pub(crate) stop: Vec<String>,
-    /// ASCII characters that, right before a match, show that it is part of something else ...
-    pub(crate) not_before: String,
-    /// ... or right after it.
-    pub(crate) not_after: String,
-    pub(crate) score: Option<f32>,
-    pub(crate) context: Option<Context>,
-    pub(crate) positive: Vec<String>,
-    pub(crate) negative: Vec<String>,
-}
-
-/// Words near a match that make it more likely.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Context {
-    /// Whole words or phrases, any case.
-    pub(crate) words: Vec<String>,
-    /// How far before the match a word may start, bytes of the view.
-    #[serde(default = "default_before")]
-    pub(crate) before: usize,
-    /// How far after the match a word may end. The match is held until that much is seen.
-    #[serde(default)]
-    pub(crate) after: usize,
-    /// Added to the score.
-    #[serde(default)]
-    pub(crate) boost: f32,
-    /// Without a word there is no match.
-    #[serde(default)]
-    pub(crate) required: bool,
-}
-
-fn default_before() -> usize {
-    64
-}
-
-/// The widest context window, bytes.
-const MAX_WINDOW: usize = 512;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -269,73 +210,6 @@ impl Pack {
     /// Runs every rule on its own examples. Empty if all behave.
     pub fn test(&self) -> Vec<ExampleFailure> {
         self.rules.iter().flat_map(|rule| rule.test(self)).collect()
-    }
-}
-
-impl Rule {
-    /// Full id, `pack.rule`.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// What the rule finds, for people.
-    pub fn description(&self) -> &str {
-        &self.description
-    }
-
-    /// The family of the rule.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// What stands in the placeholder.
-    pub fn entity(&self) -> &str {
-        &self.entity
-    }
-
-    /// What the pack wants done in `phase`; `None` if the rule is not active there.
-    pub fn action(&self, phase: Phase) -> Option<Action> {
-        self.actions.get(&phase).copied()
-    }
-
-    /// The longest match, bytes of the normalised text. It bounds what a stream may hold.
-    pub fn max_len(&self) -> usize {
-        self.pattern.max_len
-    }
-
-    /// Memory of the rule's automaton, bytes.
-    pub fn memory(&self) -> usize {
-        self.pattern.memory()
-    }
-
-    /// The rule's examples, placeholders expanded: those it must match, those it must not.
-    pub fn examples(&self) -> (Vec<String>, Vec<String>) {
-        let expand = |texts: &[String]| {
-            texts
-                .iter()
-                .filter_map(|t| template::expand(t, &self.id).ok())
-                .collect()
-        };
-        (expand(&self.positive), expand(&self.negative))
-    }
-
-    /// The accepted prefix of a matched text, bytes.
-    pub(crate) fn accept(&self, text: &str) -> Option<usize> {
-        let mut end = text.len();
-        for validator in &self.validators {
-            end = validator.accept(&text[..end])?;
-        }
-        let text = &text[..end];
-        if self.entropy.is_some_and(|least| entropy(text) < least) {
-            return None;
-        }
-        if !self.stop.is_empty() {
-            let lower = text.to_ascii_lowercase();
-            if self.stop.iter().any(|word| lower.contains(word.as_str())) {
-                return None;
-            }
-        }
-        Some(end)
     }
 }
 
@@ -572,51 +446,5 @@ fn source(rule: &RawRule) -> Result<(usize, String, String, bool), String> {
             ))
         }
         _ => Err("give exactly one of `regex`, `literals` and `phrases`, not empty".to_owned()),
-    }
-}
-
-impl Rule {
-    /// Runs the rule alone on its examples. A rule with a context is given the same policy as always:
-    /// the examples must hold the words.
-    fn test(&self, pack: &Pack) -> Vec<ExampleFailure> {
-        let alone = Pack {
-            rules: pack.rules.iter().filter(|r| r.id == self.id).cloned().collect(),
-            ..pack.clone()
-        };
-        let phases = Some(crate::Phases::All);
-        let spec = crate::PolicySpec {
-            packs: vec![pack.name.to_string()],
-            rules: [(
-                self.id.to_string(),
-                crate::RuleOverride {
-                    phase: phases,
-                    ..Default::default()
-                },
-            )]
-            .into(),
-            ..Default::default()
-        };
-        let failure = |expected_match: bool, example: &str| ExampleFailure {
-            rule: self.id.to_string(),
-            expected_match,
-            example: example.to_owned(),
-        };
-        let Ok(policy) = crate::Policy::compile(&spec, &[alone]) else {
-            return vec![failure(true, "(the rule does not compile alone)")];
-        };
-        let examples = self
-            .positive
-            .iter()
-            .map(|e| (true, e))
-            .chain(self.negative.iter().map(|e| (false, e)));
-        let wrong = |(expected, example): &(bool, &String)| {
-            let matched = template::expand(example, &self.id)
-                .is_ok_and(|text| !policy.scan(Phase::Input, &text).verdicts.is_empty());
-            matched != *expected
-        };
-        examples
-            .filter(wrong)
-            .map(|(expected, example)| failure(expected, example))
-            .collect()
     }
 }

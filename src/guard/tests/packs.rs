@@ -189,3 +189,30 @@ fn the_default_policy_acts_as_documented() {
     }
     assert!(!Policy::off().is_active(Phase::Input) && Policy::off().scan(Phase::Input, &key).verdicts.is_empty());
 }
+
+#[test]
+fn a_spec_is_strict_and_its_default_is_the_empty_file() {
+    let default: PolicySpec = toml::from_str("").unwrap();
+    assert_eq!(default, PolicySpec::default());
+    assert_eq!(
+        toml::from_str::<PolicySpec>(&toml::to_string(&default).unwrap()).unwrap(),
+        default
+    );
+    let written: PolicySpec = toml::from_str(
+        "on_error = \"pass\"\nactions.pii = \"block\"\n[rules.\"pii.ipv4\"]\naction = \"redact\"\nphase = \"all\"",
+    )
+    .unwrap();
+    let policy = Policy::compile(&written, &Pack::builtin()).unwrap();
+    assert_eq!(
+        policy.scan(Phase::Input, "jane@example.com").action(),
+        Some(Action::Block)
+    );
+    assert_eq!(policy.scan(Phase::Tool, "8.8.8.8").action(), Some(Action::Redact));
+    for wrong in [
+        "onerror = \"pass\"",
+        "[rules.\"pii.email\"]\nactoin = \"flag\"",
+        "on_error = \"open\"",
+    ] {
+        assert!(toml::from_str::<PolicySpec>(wrong).is_err(), "{wrong}");
+    }
+}

@@ -288,8 +288,16 @@ fn texts() -> impl Strategy<Value = String> {
         .prop_map(|parts| parts.into_iter().map(|(fragment, glue)| fragment + glue).collect())
 }
 
+/// `PROPTEST_CASES` for a long run.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(48)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_stream_gives_what_the_whole_text_gives(text in texts(), random in prop::collection::vec(any::<usize>(), 0..9)) {
