@@ -9,12 +9,13 @@ use deltalake::kernel::Remove;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use serde_json::Value;
 
-use crate::LakeError;
 use crate::commit::{Commit, now_millis};
 use crate::files::{FileWriter, Place, Purpose, Written, make_durable, upload};
 use crate::schema::DAY;
 use crate::store::{Lake, Snapshot, Table};
+use crate::{LakeError, TableKind};
 
 /// Size that compaction aims at, bytes.
 pub(crate) const TARGET_BYTES: i64 = 256 << 20;
@@ -54,18 +55,22 @@ struct Group {
 
 /// A file worth merging.
 struct Small {
+    /// Its place in the order of rows: the least journal and offset in it, or the earliest start.
+    order: (String, i64),
     path: String,
     bytes: i64,
     rows: usize,
     remove: Remove,
 }
 
-/// Rewrites every day's small files where at least `min_files` of them make up a group.
+/// Rewrites every day's small files where at least `min_files` of them make up a group. A file that
+/// outweighs the rest of its group waits until that has grown, so that a row is rewritten a few times
+/// and not at each run; with `min_files` of 2 or less nothing waits.
 pub async fn compact(lake: &Lake, min_files: usize) -> Result<CompactReport, LakeError> {
     let mut report = CompactReport::default();
     for table in lake.tables() {
         let mut snapshot = table.load().await?;
-        for group in plan(&snapshot, min_files.max(2)) {
+        for group in plan(table.kind(), &snapshot, min_files.max(2)) {
             match rewrite(table, &snapshot, &group).await {
                 Ok((next, done)) => {
                     snapshot = next;
@@ -84,13 +89,14 @@ pub async fn compact(lake: &Lake, min_files: usize) -> Result<CompactReport, Lak
     Ok(report)
 }
 
-fn plan(snapshot: &Snapshot, min_files: usize) -> Vec<Group> {
+fn plan(kind: TableKind, snapshot: &Snapshot, min_files: usize) -> Vec<Group> {
     let mut days: BTreeMap<String, Vec<Small>> = BTreeMap::new();
     for file in snapshot.state.log_data().iter() {
         let deleted_rows = file.deletion_vector_descriptor().is_some();
         let day = file.partition_values_map().remove(DAY).flatten();
         if let Some(day) = day.filter(|_| !deleted_rows && file.size() < LARGE_BYTES) {
             days.entry(day).or_default().push(Small {
+                order: order(kind, file.stats().as_deref()),
                 path: file.object_store_path().to_string(),
                 bytes: file.size(),
                 rows: file.num_records().unwrap_or_default(),
@@ -100,8 +106,7 @@ fn plan(snapshot: &Snapshot, min_files: usize) -> Vec<Group> {
     }
     let mut groups = Vec::new();
     for (day, mut files) in days {
-        // File names are UUIDv7: in the order in which their rows landed.
-        files.sort_by(|a, b| a.path.cmp(&b.path));
+        files.sort_by(|a, b| (&a.order, &a.path).cmp(&(&b.order, &b.path)));
         let mut group: Vec<Small> = Vec::new();
         let mut bytes = 0;
         for file in files {
@@ -117,8 +122,38 @@ fn plan(snapshot: &Snapshot, min_files: usize) -> Vec<Group> {
         }
         groups.push(Group { day, files: group });
     }
+    if min_files > 2 {
+        groups.iter_mut().for_each(leave_heavy);
+    }
     groups.retain(|group| group.files.len() >= min_files);
     groups
+}
+
+/// Leaves out what outweighs all else in the group.
+fn leave_heavy(group: &mut Group) {
+    let mut total: i64 = group.files.iter().map(|file| file.bytes).sum();
+    while let Some((at, heaviest)) =
+        (group.files.iter().map(|file| file.bytes).enumerate()).max_by_key(|(_, bytes)| *bytes)
+        && heaviest > total - heaviest
+    {
+        total -= heaviest;
+        group.files.remove(at);
+    }
+}
+
+fn order(kind: TableKind, stats: Option<&str>) -> (String, i64) {
+    let stats: Value = stats
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let least = |column: &str| stats.get("minValues").and_then(|values| values.get(column));
+    let (text, number) = match kind {
+        TableKind::Events => ("journal_id", "offset"),
+        TableKind::Calls => ("started_at", ""),
+    };
+    (
+        least(text).and_then(Value::as_str).unwrap_or_default().to_owned(),
+        least(number).and_then(Value::as_i64).unwrap_or_default(),
+    )
 }
 
 async fn rewrite(table: &Table, snapshot: &Snapshot, group: &Group) -> Result<(Snapshot, CompactReport), LakeError> {
@@ -211,4 +246,32 @@ fn day_number(day: &str) -> Result<i32, LakeError> {
     use arrow::compute::kernels::cast_utils::Parser as _;
     arrow::datatypes::Date32Type::parse(day)
         .ok_or_else(|| LakeError::Internal(format!("partition {DAY}={day} is no date")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heavy_file_waits_for_the_light_ones() {
+        let small = |bytes| Small {
+            order: (String::new(), 0),
+            path: String::new(),
+            bytes,
+            rows: 1,
+            remove: Remove::default(),
+        };
+        let mut group = Group {
+            day: "2026-01-31".to_owned(),
+            files: [100, 3, 3, 3].map(small).into(),
+        };
+        leave_heavy(&mut group);
+        assert_eq!(group.files.iter().map(|file| file.bytes).collect::<Vec<_>>(), [3, 3, 3]);
+        let mut group = Group {
+            day: "2026-01-31".to_owned(),
+            files: [100, 60, 50].map(small).into(),
+        };
+        leave_heavy(&mut group);
+        assert_eq!(group.files.len(), 3);
+    }
 }

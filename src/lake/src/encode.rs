@@ -394,3 +394,6 @@ fn words(builder: &mut WordsBuilder, words: &[String]) {
     }
     builder.append(true);
 }
+
+#[cfg(test)]
+mod tests;

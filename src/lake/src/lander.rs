@@ -39,7 +39,7 @@ pub struct LandOptions {
 impl Default for LandOptions {
     fn default() -> LandOptions {
         LandOptions {
-            max_bytes: 64 << 20,
+            max_bytes: 32 << 20,
             max_age: Duration::from_secs(10),
             fetch_bytes: 4 << 20,
             pause: Duration::from_millis(100),
@@ -193,14 +193,38 @@ impl<S: Source> Lander<S> {
                 return Err(error);
             }
             tracing::warn!(%error, app = self.app, failures, "landing failed, beginning again from what has landed");
-            sleep(Duration::from_millis(100 << failures.min(7))).await;
             // Whatever was under way: what the tables say now decides what comes next.
-            if let Err(error) = self.recover().await {
-                if error.is_alarm() {
-                    return Err(error);
-                }
-                tracing::warn!(%error, app = self.app, "the lake cannot be read");
+            while let Err(error) = self.begin_again(failures).await? {
+                failures += 1;
+                tracing::warn!(%error, app = self.app, failures, "the lake cannot be read");
             }
+        }
+    }
+
+    /// Waits a little, longer after each failure, and starts at (a). An outer error ends the lander: an
+    /// alarm, or the wish to end it while nothing works.
+    async fn begin_again(&mut self, failures: u32) -> Result<Result<(), LakeError>, LakeError> {
+        let pause = sleep(Duration::from_millis(100 << failures.min(7)));
+        tokio::pin!(pause);
+        loop {
+            tokio::select! {
+                () = &mut pause => break,
+                command = self.commands.recv() => match command {
+                    Some(Command::Flush(reply)) => {
+                        let last = self.status.borrow().error.clone().unwrap_or_default();
+                        // Nobody waits for the answer any more: nothing is lost.
+                        let _ = reply.send(Err(last));
+                    }
+                    Some(Command::Stop) | None => {
+                        let last = self.status.borrow().error.clone().unwrap_or_default();
+                        return Err(LakeError::Stopped(last));
+                    }
+                },
+            }
+        }
+        match self.recover().await {
+            Err(error) if error.is_alarm() => Err(error),
+            result => Ok(result),
         }
     }
 

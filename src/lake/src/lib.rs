@@ -6,7 +6,8 @@
 //!               └── Tail: rows not landed yet ── one swap ── Snapshot ──┴──────────┘──▶ SQL
 //! ```
 //!
-//! The protocol and its promises are in `docs/specs/landing.md`.
+//! The protocol and its promises are in `docs/specs/landing.md`. Everything here runs on a
+//! multi-threaded tokio runtime; what takes CPU or disk time runs on its blocking threads.
 
 #![forbid(unsafe_code)]
 

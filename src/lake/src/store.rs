@@ -162,7 +162,10 @@ impl Table {
             ])
             .await;
         match created {
-            Ok(_) => make_version_durable(&self.place, 0).await,
+            Ok(_) => {
+                make_version_durable(&self.place, 0).await?;
+                sync_parents(self.place.local.as_deref())
+            }
             // Somebody else was faster: theirs is as good.
             Err(error) => match self.load().await {
                 Ok(snapshot) => snapshot.check(self),
@@ -235,4 +238,13 @@ impl Snapshot {
     pub fn register_store(&self, session: &dyn Session) -> Result<(), LakeError> {
         Ok(DeltaTable::new(self.log_store.clone()).update_datafusion_session(session)?)
     }
+}
+
+/// Makes a new table's folder, and the lake's, last: their names stand in the folders above.
+fn sync_parents(table: Option<&Path>) -> Result<(), LakeError> {
+    for dir in table.into_iter().flat_map(|table| table.ancestors().skip(1).take(2)) {
+        let synced = std::fs::File::open(dir).and_then(|dir| dir.sync_all());
+        synced.map_err(|e| LakeError::io(dir, e))?;
+    }
+    Ok(())
 }

@@ -14,7 +14,9 @@ pub enum QueryError {
     #[error("{0} is refused: SQL here only reads (SELECT, EXPLAIN, SHOW, DESCRIBE)")]
     ReadOnly(String),
     /// It ran longer than a statement may.
-    #[error("the query took longer than {0:?} and was stopped: narrow it (a condition on `day` or `started_at` skips whole files) or raise the time limit")]
+    #[error(
+        "the query took longer than {0:?} and was stopped: narrow it (a condition on `day` or `started_at` skips whole files) or raise the time limit"
+    )]
     Timeout(Duration),
     /// It needed more memory than there is.
     #[error("the query needed more memory than it may use: {0}")]

@@ -55,7 +55,9 @@ pub fn named() -> &'static [NamedQuery] {
 
 /// The text of `@name`, or `sql` itself.
 pub(crate) fn resolve(sql: &str) -> Result<Cow<'_, str>, QueryError> {
-    let Some(name) = sql.trim().strip_prefix('@') else { return Ok(Cow::Borrowed(sql)) };
+    let Some(name) = sql.trim().strip_prefix('@') else {
+        return Ok(Cow::Borrowed(sql));
+    };
     let name = name.trim_end_matches(';').trim();
     if let Some(query) = named().iter().find(|query| query.name == name) {
         return Ok(Cow::Borrowed(query.sql));

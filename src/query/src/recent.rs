@@ -80,14 +80,22 @@ impl TableProvider for Recent {
             let started = batch.column(1).as_primitive::<TimestampMicrosecondType>();
             oldest = oldest.into_iter().chain(started.values().iter().copied()).min();
             let ids = batch.column(0).as_string_view();
-            wanted.extend(ids.iter().flatten().map(|id| lit(ScalarValue::Utf8View(Some(id.to_owned())))));
+            wanted.extend(
+                ids.iter()
+                    .flatten()
+                    .map(|id| lit(ScalarValue::Utf8View(Some(id.to_owned())))),
+            );
         }
         let since = lit(ScalarValue::TimestampMicrosecond(
             Some(oldest.unwrap_or(i64::MAX)),
             Some("UTC".into()),
         ));
         let mut plan = calls()?
-            .filter(col("started_at").gt_eq(since).and(col("call_id").in_list(wanted, false)))?
+            .filter(
+                col("started_at")
+                    .gt_eq(since)
+                    .and(col("call_id").in_list(wanted, false)),
+            )?
             .sort(newest_first())?;
         if let Some(projection) = projection {
             let schema = self.schema();

@@ -88,3 +88,93 @@ async fn a_history_lands_and_reads_back() {
     );
     handle.stop().await;
 }
+
+/// From the journal to SQL in less than a second, without anybody asking to land.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_visible_within_a_second() {
+    use lake::{JournalSource, Tail};
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    let path = dir.path().join("journal");
+    let (journal, _) = journal::Journal::open(&path, journal::Options::default()).unwrap();
+    let (lander, handle) = Lander::open(
+        lake.clone(),
+        JournalSource::new(journal.clone()),
+        LandOptions::default(),
+    )
+    .await
+    .unwrap();
+    tokio::spawn(lander.run());
+    let mut h = history(0);
+    let mut slowest = Duration::ZERO;
+    for round in 1..=10 {
+        h.calls(1);
+        journal.append(&std::mem::take(&mut h.drafts)).unwrap();
+        let begun = std::time::Instant::now();
+        while number(&handle.tail().view(), "select count(*) from calls").await < round {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        slowest = slowest.max(begun.elapsed());
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    assert_eq!(handle.status().landings, 0, "the batch is still open");
+    // Another process sees the same, reading the journal beside the one that writes it.
+    journal.flush().unwrap();
+    let offline = Tail::offline(&lake, Some(&path)).await.unwrap().view();
+    assert_eq!(number(&offline, "select count(*) from calls").await, 10);
+    let report = lake::verify(&lake, Some(&path)).await.unwrap();
+    assert!(report.is_complete(), "{report}");
+    let tail = report.journals[0].tail.as_ref().unwrap();
+    assert_eq!(tail.records as i64, h.next());
+    let status = lake::LakeStatus::read(&lake, Some(&path)).await.unwrap();
+    assert_eq!(status.journals[0].lag, Some(h.next()), "{status}");
+    handle.stop().await;
+}
+
+/// Upkeep: few files, a checkpoint, and nothing lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn upkeep_leaves_few_files_and_every_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    let h = history(90);
+    let source = MemorySource::new("one");
+    let handle = lander(&lake, &source).await;
+    for items in h.items.chunks(20) {
+        source.push(items.iter().cloned());
+        handle.flush().await.unwrap();
+    }
+    let before = lake.table(TableKind::Events).load().await.unwrap().size();
+    let done = lake::compact_now(&lake).await.unwrap();
+    let after = lake.table(TableKind::Events).load().await.unwrap().size();
+    assert_eq!(
+        (after.0, after.2),
+        (1, before.2),
+        "one day, one file, every row: {done:?}"
+    );
+    assert!(done.files_removed >= before.0);
+    let checkpoints = std::fs::read_dir(dir.path().join("lake/events/_delta_log"))
+        .unwrap()
+        .filter(|entry| {
+            entry
+                .as_ref()
+                .unwrap()
+                .file_name()
+                .to_string_lossy()
+                .contains("checkpoint")
+        })
+        .count();
+    assert!(checkpoints >= 2, "{checkpoints}");
+    // Old views still have their files: they go a day later.
+    let view = handle.tail().view();
+    assert_eq!(number(&view, "select count(*) from events").await, h.next());
+    let report = lake::verify(&lake, None).await.unwrap();
+    assert!(report.is_complete(), "{report}");
+    // The transactions survived the checkpoint: landing goes on where it was.
+    let mut h = h;
+    h.calls(3);
+    source.push(h.items[usize::try_from(before.2).unwrap()..].iter().cloned());
+    assert_eq!(handle.flush().await.unwrap(), h.next());
+    let report = lake::verify(&lake, None).await.unwrap();
+    assert!(report.is_complete(), "{report}");
+}

@@ -3,6 +3,7 @@
 #![expect(clippy::cast_possible_wrap, reason = "tests count to thousands")]
 
 mod history;
+mod judge;
 mod kills;
 mod lands;
 mod proves;

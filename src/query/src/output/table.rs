@@ -32,7 +32,11 @@ impl<W: Write> Table<W> {
         Table {
             out,
             names: schema.fields().iter().map(|field| clean(field.name())).collect(),
-            right: schema.fields().iter().map(|field| field.data_type().is_numeric()).collect(),
+            right: schema
+                .fields()
+                .iter()
+                .map(|field| field.data_type().is_numeric())
+                .collect(),
             width,
             waiting: Vec::new(),
             widths: None,
@@ -87,13 +91,22 @@ impl<W: Write> Rows<W> for Table<W> {
     fn write(&mut self, rows: &RecordBatch) -> Result<(), QueryError> {
         let options = FormatOptions::new().with_null("null");
         let columns = (rows.columns().iter())
-            .map(|column| if column.data_type().is_nested() { as_json(column) } else { Ok(column.clone()) })
+            .map(|column| {
+                if column.data_type().is_nested() {
+                    as_json(column)
+                } else {
+                    Ok(column.clone())
+                }
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let formats = (columns.iter())
             .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
             .collect::<Result<Vec<_>, _>>()?;
         for row in 0..rows.num_rows() {
-            let cells: Vec<String> = formats.iter().map(|format| clean(&format.value(row).to_string())).collect();
+            let cells: Vec<String> = formats
+                .iter()
+                .map(|format| clean(&format.value(row).to_string()))
+                .collect();
             self.rows += 1;
             match self.widths.take() {
                 Some(widths) => {
@@ -160,8 +173,15 @@ fn cut(text: &str, width: usize) -> String {
 fn shrink(widths: &mut [usize], room: usize) {
     while widths.iter().sum::<usize>() > room {
         let over = widths.iter().sum::<usize>() - room;
-        let Some(widest) = widths.iter().copied().max().filter(|widest| *widest > NARROWEST) else { return };
-        let second = widths.iter().copied().filter(|width| *width < widest).max().unwrap_or(NARROWEST);
+        let Some(widest) = widths.iter().copied().max().filter(|widest| *widest > NARROWEST) else {
+            return;
+        };
+        let second = widths
+            .iter()
+            .copied()
+            .filter(|width| *width < widest)
+            .max()
+            .unwrap_or(NARROWEST);
         let count = widths.iter().filter(|width| **width == widest).count();
         let step = (over.div_ceil(count)).min(widest - second.max(NARROWEST)).max(1);
         for width in widths.iter_mut().filter(|width| **width == widest) {

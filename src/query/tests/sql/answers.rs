@@ -14,15 +14,34 @@ async fn landed_and_tail_are_one_table() {
     let events = w.history.next();
     assert_eq!(w.number("select count(*) from events").await, events);
     assert_eq!(w.number("select count(distinct \"offset\") from events").await, events);
-    assert_eq!(w.number("select count(offset) from events where offset >= 10").await, events - 10);
+    assert_eq!(
+        w.number("select count(offset) from events where offset >= 10").await,
+        events - 10
+    );
     assert_eq!(w.number("select count(*) from calls").await, 60);
     assert_eq!(w.number("select count(*) from calls where status = 'failed'").await, 6);
-    assert_eq!(w.number("select count(*) from calls where request_text like '%deep%' and status <> 'failed'").await, 54);
-    assert_eq!(w.number("select count(*) from calls where 'blue' = any(tags)").await, 60);
-    assert_eq!(w.number("select arrow_cast(sum(cardinality(tags)), 'Int64') from calls").await, 120);
-    assert_eq!(w.number("select count(*) from calls where started_at >= '2026-02-01T00:00:00Z'").await, 0);
     assert_eq!(
-        w.number("select count(*) from calls c join events e on e.call_id = c.call_id and e.type = 'call.started'").await,
+        w.number("select count(*) from calls where request_text like '%deep%' and status <> 'failed'")
+            .await,
+        54
+    );
+    assert_eq!(
+        w.number("select count(*) from calls where 'blue' = any(tags)").await,
+        60
+    );
+    assert_eq!(
+        w.number("select arrow_cast(sum(cardinality(tags)), 'Int64') from calls")
+            .await,
+        120
+    );
+    assert_eq!(
+        w.number("select count(*) from calls where started_at >= '2026-02-01T00:00:00Z'")
+            .await,
+        0
+    );
+    assert_eq!(
+        w.number("select count(*) from calls c join events e on e.call_id = c.call_id and e.type = 'call.started'")
+            .await,
         60
     );
     // The same again, all landed.
@@ -49,7 +68,9 @@ async fn every_named_query_answers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_overview_shows_the_last_day() {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
     let mut history = History::at(now.as_nanos() as i64 - 3_600_000_000_000);
     history.calls(20);
     let w = world(history, 50).await;
@@ -70,7 +91,11 @@ async fn recent_calls_are_the_last_ones() {
         w.text(&wanted, Format::Json, None).await
     );
     assert_eq!(w.number("select count(*) from recent_calls(1000)").await, 60);
-    assert_eq!(w.number("select count(*) from recent_calls(7) where status = 'failed'").await, 1);
+    assert_eq!(
+        w.number("select count(*) from recent_calls(7) where status = 'failed'")
+            .await,
+        1
+    );
     let error = w.error("select * from recent_calls('x')").await.to_string();
     assert!(error.contains("recent_calls(20)"), "{error}");
 }
@@ -97,5 +122,37 @@ async fn filters_skip_files_and_texts() {
             None,
         )
         .await;
-    assert!(plan.contains("row_groups_pruned_bloom_filter=1") || plan.contains("bloom"), "{plan}");
+    assert!(
+        plan.contains("row_groups_pruned_bloom_filter=1") || plan.contains("bloom"),
+        "{plan}"
+    );
+}
+
+/// At every moment of landing, a query sees every row once.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_once_while_landing() {
+    let mut history = History::new();
+    history.calls(300);
+    let (items, end) = (history.items.clone(), history.next());
+    let mut w = world(History::new(), 0).await;
+    w.history = history;
+    let (source, lander) = (w.source.clone(), w.lander.clone());
+    let feeder = tokio::spawn(async move {
+        for items in items.chunks(30) {
+            source.push(items.iter().cloned());
+            lander.flush().await.unwrap();
+        }
+    });
+    let mut seen = 0;
+    while seen < end {
+        let sql = "select count(*) - count(distinct \"offset\") from events union all \
+             select count(*) - coalesce(max(\"offset\") + 1, 0) from events union all \
+             select count(*) - count(distinct call_id) from calls union all \
+             select count(*) - (select count(*) from events where type in \
+               ('call.completed', 'call.failed', 'call.blocked', 'call.interrupted')) from calls";
+        let rows = w.text(sql, Format::Csv, None).await;
+        assert!(rows.ends_with("\n0\n0\n0\n0\n"), "{rows}");
+        seen = w.number("select count(*) from events").await;
+    }
+    feeder.await.unwrap();
 }

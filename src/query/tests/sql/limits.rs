@@ -37,7 +37,10 @@ async fn nothing_is_written() {
         assert!(error.to_string().contains("only reads"), "{sql}: {error}");
     }
     let error = w.error("select 1; drop table calls").await;
-    assert_eq!(error.to_string(), "one statement at a time: there is more after the first `;`");
+    assert_eq!(
+        error.to_string(),
+        "one statement at a time: there is more after the first `;`"
+    );
     assert!(w.engine.collect("select 1;").await.is_ok());
     // No file of the machine is a table.
     for sql in ["select * from '/etc/passwd'", "select * from '/tmp/x.parquet'"] {

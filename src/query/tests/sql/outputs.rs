@@ -14,7 +14,11 @@ const ODD: &str = "select * from (values \
 #[tokio::test(flavor = "multi_thread")]
 async fn texts_are_as_ever() {
     let w = small_world().await;
-    for (name, sql) in [("rows", ROWS), ("odd", ODD), ("none", "select call_id, attempts from calls where false")] {
+    for (name, sql) in [
+        ("rows", ROWS),
+        ("odd", ODD),
+        ("none", "select call_id, attempts from calls where false"),
+    ] {
         for format in ["table", "csv", "json", "ndjson"] {
             let found = w.text(sql, format.parse().unwrap(), None).await;
             golden(&format!("{name}.{format}"), &found);
@@ -39,7 +43,8 @@ async fn columnar_formats_read_back() {
     assert_eq!(arrow::compute::concat_batches(&wanted.schema(), &read).unwrap(), wanted);
     let file = w.dir.path().join("out.parquet");
     std::fs::write(&file, w.bytes(sql, Format::Parquet, None).await).unwrap();
-    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(file).unwrap());
+    let reader =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(file).unwrap());
     let read: Vec<_> = reader.unwrap().build().unwrap().map(Result::unwrap).collect();
     assert_eq!(arrow::compute::concat_batches(&wanted.schema(), &read).unwrap(), wanted);
 }

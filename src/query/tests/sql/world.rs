@@ -15,6 +15,7 @@ use crate::history::History;
 
 pub struct World {
     pub dir: tempfile::TempDir,
+    pub source: MemorySource,
     pub lander: LanderHandle,
     pub engine: Engine,
     pub history: History,
@@ -41,6 +42,7 @@ pub async fn world(history: History, landed: usize) -> World {
     let engine = Engine::open(lander.tail(), EngineOptions::default()).unwrap();
     World {
         dir,
+        source,
         lander,
         engine,
         history,
@@ -96,5 +98,8 @@ pub fn golden(name: &str, found: &str) {
         std::fs::write(&path, found).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(expected == found, "{name} differs (UPDATE_GOLDEN=1 rewrites it):\n{found}");
+    assert!(
+        expected == found,
+        "{name} differs (UPDATE_GOLDEN=1 rewrites it):\n{found}"
+    );
 }

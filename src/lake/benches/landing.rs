@@ -1,0 +1,159 @@
+//! From journal to committed Delta: events and megabytes a second per core, and the memory it takes.
+//!
+//! `cargo bench -p weir-lake` writes a journal of realistic calls (about 3 KB an event where bodies
+//! are) and lands it with the default options. CPU time is the whole process's, journal reading
+//! included; its recording is not.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark speaks and may fail"
+)]
+
+use std::time::Instant;
+
+use event::body::{AttemptStarted, CallEnded, CallStarted, ResponseStarted};
+use event::{Body, CallId, Draft, Json, NanoUsd, Scope, Usage, UsageSource};
+use journal::{Journal, Options};
+use lake::{JournalSource, Lake, LandOptions, Lander};
+
+const CALLS: usize = 50_000;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(run());
+}
+
+async fn run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(&dir.path().join("journal"), Options::default()).unwrap();
+    let mut bytes = 0u64;
+    for n in 0..CALLS {
+        let drafts = call(n);
+        bytes += drafts.iter().map(|draft| draft.bytes().len() as u64).sum::<u64>();
+        journal.append(&drafts).unwrap();
+    }
+    journal.flush().unwrap();
+    let events = journal.end();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    let (cpu, wall) = (cpu_seconds(), Instant::now());
+    let (lander, handle) = Lander::open(lake.clone(), JournalSource::new(journal), LandOptions::default())
+        .await
+        .unwrap();
+    let task = tokio::spawn(lander.run());
+    assert_eq!(handle.flush().await.unwrap(), events);
+    let (cpu, wall) = (cpu_seconds() - cpu, wall.elapsed().as_secs_f64());
+    let landings = handle.status().landings;
+    handle.stop().await;
+    task.await.unwrap().unwrap();
+    let megabytes = bytes as f64 / 1e6;
+    let stored: u64 = lake::LakeStatus::read(&lake, None)
+        .await
+        .unwrap()
+        .tables
+        .iter()
+        .map(|table| table.bytes)
+        .sum();
+    println!(
+        "{events} events, {megabytes:.0} MB of JSON, {landings} landings, {:.0} MB stored",
+        stored as f64 / 1e6
+    );
+    println!("wall {wall:.2} s, CPU {cpu:.2} s");
+    println!(
+        "per core: {:.0} events/s, {:.1} MB/s",
+        events as f64 / cpu,
+        megabytes / cpu
+    );
+    println!(
+        "elapsed:  {:.0} events/s, {:.1} MB/s",
+        events as f64 / wall,
+        megabytes / wall
+    );
+    println!("peak memory {} MB", peak_kilobytes() / 1024);
+}
+
+/// Five events: a prompt of some 4 KB, an answer of some 1.5 KB, words that repeat as words do.
+fn call(n: usize) -> Vec<Draft> {
+    let id = CallId::new();
+    let scope = Scope {
+        tenant: Some("acme".to_owned()),
+        app: Some(format!("app-{}", n % 7)),
+        trace_id: Some(id.0.simple().to_string()),
+        span_id: None,
+    };
+    let time = 1_769_903_990_000_000_000 + i64::try_from(n).unwrap() * 1_000_000;
+    let prompt = format!(
+        r#"{{"model":"large","messages":[{{"role":"user","content":"{}"}}]}}"#,
+        words(n, 650)
+    );
+    let answer = format!(r#"{{"choices":[{{"message":{{"content":"{}"}}}}]}}"#, words(n + 1, 220));
+    let started = CallStarted {
+        method: "POST".to_owned(),
+        endpoint: "/v1/chat/completions".to_owned(),
+        operation: Some("chat".to_owned()),
+        request_model: Some("large".to_owned()),
+        session_id: Some(format!("session-{}", n / 9)),
+        request_body: Some(Json::parse(prompt).unwrap()),
+        ..CallStarted::default()
+    };
+    let mut ended = CallEnded {
+        http_status: Some(200),
+        finish_reasons: vec!["stop".to_owned()],
+        cost: Some(NanoUsd(12_500)),
+        response_body: Some(Json::parse(answer).unwrap()),
+        ..CallEnded::default()
+    };
+    let usage = Usage {
+        input: Some(900),
+        output: Some(300),
+        ..Usage::default()
+    };
+    ended.set_usage(&usage, UsageSource::Provider);
+    let bodies = [
+        Body::CallStarted(Box::new(started)),
+        Body::AttemptStarted(Box::<AttemptStarted>::default()),
+        Body::ResponseStarted(Box::<ResponseStarted>::default()),
+        Body::CallCompleted(Box::new(ended)),
+    ];
+    (bodies.iter().zip(0..))
+        .map(|(body, seq)| Draft::new(&scope, Some(id), seq, time + i64::from(seq), body).unwrap())
+        .collect()
+}
+
+/// Pseudo-random words from a small vocabulary.
+fn words(seed: usize, count: usize) -> String {
+    const VOCABULARY: [&str; 32] = [
+        "water", "flows", "over", "the", "weir", "and", "below", "it", "a", "pool", "forms", "where", "fish", "rest",
+        "measure", "depth", "width", "speed", "of", "stream", "in", "spring", "ice", "melts", "level", "rises",
+        "keeper", "opens", "gate", "by", "hand", "slowly",
+    ];
+    let mut state = seed as u64 * 0x9e37_79b9_7f4a_7c15 + 1;
+    let mut out = String::new();
+    for _ in 0..count {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        out.push_str(VOCABULARY[(state >> 59) as usize]);
+        out.push(' ');
+    }
+    out
+}
+
+/// CPU seconds of this process, user and system.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    // utime and stime, in ticks of 10 ms.
+    fields[11..13]
+        .iter()
+        .map(|ticks| ticks.parse::<f64>().unwrap() / 100.0)
+        .sum()
+}
+
+fn peak_kilobytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}

@@ -1,0 +1,147 @@
+use event::{CallId, Chain, Digest, Envelope, EventId, JournalId, Json, Record};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::decode::EventRows;
+use crate::fold::Fold;
+
+fn maybe_text() -> impl Strategy<Value = Option<String>> {
+    proptest::option::of(".{0,40}")
+}
+
+fn record() -> impl Strategy<Value = Record> {
+    let ids = (any::<u128>(), any::<u128>(), proptest::option::of(any::<u128>()));
+    let numbers = (any::<u16>(), any::<u32>(), any::<i64>(), any::<i64>());
+    let texts = (maybe_text(), maybe_text(), maybe_text(), maybe_text());
+    (ids, numbers, texts, ".{0,20}", ".{0,400}", any::<[u8; 32]>()).prop_map(
+        |((journal, event, call), (v, seq, time, offset), (tenant, app, trace, span), event_type, body, chain)| {
+            Record {
+                envelope: Envelope {
+                    v,
+                    event_id: EventId(Uuid::from_u128(event)),
+                    event_type,
+                    call_id: call.map(|id| CallId(Uuid::from_u128(id))),
+                    seq,
+                    time_unix_nano: time,
+                    tenant,
+                    app,
+                    trace_id: trace,
+                    span_id: span,
+                    journal_id: JournalId(Uuid::from_u128(journal)),
+                    offset,
+                    chain: Chain(chain),
+                },
+                // Spaces that nobody would write: the body's bytes must come back as they were.
+                body: Json::parse(format!(" {{ \"t\" :{}}}", serde_json::to_string(&body).unwrap())).unwrap(),
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_row_rebuilds_its_record(records in proptest::collection::vec(record(), 1..20)) {
+        let mut builder = EventsBuilder::new(0);
+        for record in &records {
+            builder.append(&Item::Record(record.clone()));
+        }
+        let batch = builder.finish().unwrap();
+        let rows = EventRows::of(&batch).unwrap();
+        for (i, record) in records.iter().enumerate() {
+            match rows.item(i).unwrap() {
+                Item::Record(found) => prop_assert_eq!(&found, record),
+                Item::Unreadable { .. } => prop_assert!(false, "a record came back as unreadable"),
+            }
+        }
+    }
+
+    /// Wherever the seal is looked for, it is found in sealed bytes, and the chain agrees.
+    #[test]
+    fn a_seal_is_found(record in record()) {
+        let digest = Digest::of(&record.canonical().unwrap());
+        let chain = Chain::START.next(record.envelope.journal_id, record.envelope.offset, &digest);
+        let mut record = record;
+        record.envelope.chain = chain;
+        let bytes = record.to_bytes().unwrap();
+        let (draft, found) = seal(&bytes).unwrap();
+        prop_assert_eq!(found, chain);
+        prop_assert_eq!(Digest::of(draft), digest);
+        prop_assert!(seal(&bytes[..bytes.len() - 1]).is_none());
+    }
+
+    /// A lander that is stopped anywhere, and begins again from its two marks, gives each ended call
+    /// the same row, once.
+    #[test]
+    fn restarts_change_no_call(
+        steps in proptest::collection::vec((0u128..6, 0u8..6), 1..120),
+        cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..6),
+    ) {
+        let items = life(&steps);
+        let whole = rows(&items, &[]);
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(items.len())).collect();
+        cuts.sort_unstable();
+        prop_assert_eq!(rows(&items, &cuts), whole);
+    }
+}
+
+/// Calls that begin, go on and end in any order, second ends and events of unknown calls among them.
+fn life(steps: &[(u128, u8)]) -> Vec<Item> {
+    let mut seqs = [0u32; 6];
+    let steps = steps.iter().enumerate();
+    steps
+        .map(|(offset, (call, step))| {
+            let slot = &mut seqs[usize::try_from(*call).unwrap()];
+            let (event_type, body) = match step {
+                0 | 1 => ("call.started", r#"{"weir.endpoint":"/v1/x"}"#),
+                2 => ("call.completed", r#"{"gen_ai.usage.output_tokens":3}"#),
+                3 => ("call.interrupted", "[1]"),
+                4 => ("score.recorded", r#"{"gen_ai.evaluation.name":"thumbs"}"#),
+                _ => ("from.the.future", "null"),
+            };
+            // A call id used again after its end is another call that begins with 0.
+            if *step == 0 {
+                *slot = 0;
+            }
+            let seq = *slot;
+            *slot += 1;
+            Item::Record(Record {
+                envelope: Envelope {
+                    v: 1,
+                    event_id: EventId(Uuid::from_u128(offset as u128)),
+                    event_type: event_type.to_owned(),
+                    call_id: Some(CallId(Uuid::from_u128(*call))),
+                    seq,
+                    time_unix_nano: i64::try_from(offset).unwrap() * 1000,
+                    tenant: None,
+                    app: None,
+                    trace_id: None,
+                    span_id: None,
+                    journal_id: JournalId(Uuid::from_u128(1)),
+                    offset: i64::try_from(offset).unwrap(),
+                    chain: Chain::START,
+                },
+                body: Json::parse(body.to_owned()).unwrap(),
+            })
+        })
+        .collect()
+}
+
+/// The ended calls, with restarts at `cuts`.
+fn rows(items: &[Item], cuts: &[usize]) -> Vec<Call> {
+    let mut out = Vec::new();
+    let mut fold = Fold::default();
+    for (at, item) in items.iter().enumerate() {
+        for _ in cuts.iter().filter(|cut| **cut == at) {
+            let next = i64::try_from(at).unwrap();
+            let low = usize::try_from(fold.low(next)).unwrap();
+            fold = Fold::default();
+            for item in &items[low..at] {
+                // Ends before the mark have their rows.
+                fold.apply(item, &mut |_| {});
+            }
+        }
+        fold.apply(item, &mut |call| out.push(call.clone()));
+    }
+    out
+}
