@@ -226,9 +226,13 @@ fn call(kind: Kind, seed: &mut Seed) -> Call {
     if let Some(demo) = demo {
         headers.push(("x-demo", demo));
     }
+    let system = match app.name {
+        "research" => format!("{} {}", app.system, handbook()),
+        _ => app.system.to_owned(),
+    };
     let mut body = json!({
         "model": model,
-        "messages": [{"role": "system", "content": app.system}, {"role": "user", "content": prompt}],
+        "messages": [{"role": "system", "content": system}, {"role": "user", "content": prompt}],
         "temperature": 0.2,
         "stream": stream,
     });
@@ -256,6 +260,37 @@ fn post(kind: Kind, path: &'static str, headers: Vec<(&'static str, String)>, bo
 
 fn empty(kind: Kind) -> Call {
     post(kind, "/v1/chat/completions", Vec::new(), &Value::Null)
+}
+
+/// A long text that opens each prompt of an app: providers cache those.
+fn handbook() -> String {
+    const TOPICS: [&str; 12] = [
+        "figures",
+        "sources",
+        "tables",
+        "charts",
+        "risks",
+        "terms",
+        "dates",
+        "names",
+        "units",
+        "quotes",
+        "forecasts",
+        "summaries",
+    ];
+    const RULES: [&str; 7] = [
+        "are checked twice before they are written down",
+        "carry the place where they were found and the day",
+        "are left out where nobody asked for them",
+        "stand in the order in which the reader needs them",
+        "are marked as uncertain where they are a guess",
+        "are the same in the text and in the appendix",
+        "come from the newest report that has them",
+    ];
+    let lines = RULES
+        .iter()
+        .flat_map(|rule| TOPICS.iter().map(move |topic| format!("Our {topic} {rule}.")));
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 fn tools() -> Value {
