@@ -19,6 +19,8 @@ mod reply;
 mod script;
 mod seed;
 mod sse;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod words;
 
