@@ -260,6 +260,12 @@ impl Engine {
         let end = view.base + view.bytes.len();
         let has_starts = !self.starts.is_empty();
         while state.at < end && state.failed.is_none() {
+            if state.live.is_empty() && state.unconfirmed == 0 && state.fuel == self.fuel.cap {
+                self.skip(state, view);
+                if state.at == end {
+                    break;
+                }
+            }
             let byte = view.bytes[state.at - view.base];
             if state.unconfirmed > 0 {
                 confirm_hits(state, Some(byte), view);
@@ -285,6 +291,29 @@ impl Engine {
             }
             state.fuel = (state.fuel + self.fuel.per_byte).min(self.fuel.cap);
         }
+    }
+
+    /// Consumes the bytes at which nothing happens: the same as the loop above, in registers.
+    #[inline]
+    fn skip(&self, state: &mut State, view: View<'_>) {
+        let (mut index, mut node) = (state.at - view.base, state.node);
+        while let Some(&byte) = view.bytes.get(index) {
+            let next = self.trie.step(node, byte);
+            if next & HIT != 0 {
+                break;
+            }
+            if let Some(start) = (index + 1).checked_sub(LEVELS) {
+                // The first byte of all has no byte before it: the loop above looks at it.
+                let Some(before) = start.checked_sub(1) else { break };
+                let before = before_class(Some(view.bytes[before]));
+                if self.starts.may_start(before, view.bytes[start]) {
+                    break;
+                }
+            }
+            node = next;
+            index += 1;
+        }
+        (state.at, state.node) = (index + view.base, node);
     }
 
     /// The text has ended: decides everything that was open.

@@ -56,16 +56,28 @@ pub(crate) enum PatternError {
     Build(String),
 }
 
-/// The class of the byte before a candidate.
-#[inline]
-pub(crate) fn before_class(byte: Option<u8>) -> usize {
-    match byte {
-        None => 0,
-        Some(b'\n') => 2,
-        Some(b'\r') => 3,
-        Some(b) if is_word(b) => 1,
-        Some(_) => 4,
+/// [`before_class`] of each byte.
+const CLASSES: [u8; 256] = {
+    let mut classes = [4; 256];
+    let mut byte = 0u8;
+    loop {
+        classes[byte as usize] = match byte {
+            b'\n' => 2,
+            b'\r' => 3,
+            b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => 1,
+            _ => 4,
+        };
+        if byte == u8::MAX {
+            break classes;
+        }
+        byte += 1;
     }
+};
+
+/// The class of the byte before a candidate.
+#[inline(always)]
+pub(crate) fn before_class(byte: Option<u8>) -> usize {
+    byte.map_or(0, |b| usize::from(CLASSES[usize::from(b)]))
 }
 
 /// ASCII letters, digits and `_`, as in `(?-u:\w)`.
