@@ -15,6 +15,7 @@ pub mod output;
 mod recent;
 mod table;
 
+pub use datafusion::execution::SendableRecordBatchStream;
 pub use engine::{Engine, EngineOptions};
 pub use error::QueryError;
 pub use named::{NamedQuery, named};

@@ -49,10 +49,8 @@ pub fn respond(
     record.time.mark_first_token();
     record.draft.http_status = Some(answer.head.status.as_u16());
     let failed = answer.head.status.is_client_error() || answer.head.status.is_server_error();
-    let shared = Arc::clone(record.shared());
-    let placeholder = CallRecord::new(shared, record.endpoint, record.time.arrived());
     let passing = PassThrough {
-        record: std::mem::replace(record, placeholder),
+        record: record.hand_over(),
         body: answer.body,
         conn: Some(answer.conn),
         tally: Tally::default(),

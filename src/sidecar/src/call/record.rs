@@ -68,6 +68,28 @@ impl CallRecord {
         }
     }
 
+    /// The record itself, for the body that streams the answer; what stays behind has nothing to
+    /// record any more.
+    pub fn hand_over(&mut self) -> CallRecord {
+        let shell = CallRecord {
+            shared: Arc::clone(&self.shared),
+            call_id: self.call_id,
+            scope: Scope::default(),
+            time: self.time,
+            endpoint: self.endpoint,
+            model: None,
+            target: None,
+            draft: CallEnded::default(),
+            sent: None,
+            seq: 0,
+            pending: Vec::new(),
+            open: None,
+            started: false,
+            ended: false,
+        };
+        std::mem::replace(self, shell)
+    }
+
     /// What all workers share.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared

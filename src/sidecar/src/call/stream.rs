@@ -113,11 +113,9 @@ pub fn respond(
     if active && !known {
         count_unguarded(record, "stream_dialect");
     }
-    let shared = Arc::clone(record.shared());
-    let placeholder = CallRecord::new(shared, record.endpoint, record.time.arrived());
     let streamed = StreamedAnswer {
         snapshot: Arc::clone(snapshot),
-        record: std::mem::replace(record, placeholder),
+        record: record.hand_over(),
         upstream: Some(body),
         conn: Some(conn),
         coding,

@@ -9,6 +9,8 @@ pub mod journal;
 pub mod lake;
 pub mod models;
 #[cfg(feature = "analytics")]
+mod prompt;
+#[cfg(feature = "analytics")]
 pub mod sql;
 pub mod tail;
 pub mod up;

@@ -18,7 +18,7 @@ use crate::config::{Compiled, Config, ConfigError, compile, load};
 use crate::error::Failure;
 
 #[cfg(feature = "analytics")]
-pub use analytics::Analytics;
+pub use analytics::{Analytics, engine_options};
 
 /// The journal of a data folder.
 pub fn journal_folder(data: &Path) -> PathBuf {
@@ -110,11 +110,6 @@ impl Weir {
     /// The configuration in force at start.
     pub fn config(&self) -> &Config {
         &self.plan.config
-    }
-
-    /// The file that the configuration came from.
-    pub fn config_file(&self) -> Option<&Path> {
-        self.plan.file.as_deref()
     }
 
     /// The part that lands and answers SQL.

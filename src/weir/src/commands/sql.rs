@@ -1,0 +1,120 @@
+//! `weir sql`.
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use lake::{Lake, Tail};
+use query::{Engine, output};
+
+use super::configuration;
+use super::prompt::prompt;
+use crate::args::{Format, SqlArgs};
+use crate::config::Config;
+use crate::control::ask;
+use crate::error::Failure;
+use crate::out::say;
+use crate::runtime::{engine_options, journal_folder};
+
+/// Runs the command.
+pub fn run(args: SqlArgs) -> Result<ExitCode, Failure> {
+    if args.list {
+        for query in query::named() {
+            say(&format!("@{:<24} {}", query.name, query.description()))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (config, _) = configuration(&args.place)?;
+    if !config.data.is_dir() {
+        return Err(Failure::Usage(format!(
+            "there is no data folder {}: name it with --data, or start `weir up` first",
+            config.data.display()
+        )));
+    }
+    let format = output_format(args.format);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let sql = match (args.query.as_deref(), &args.file) {
+        (Some("-"), _) => read_standard_input()?,
+        (Some(query), _) => query.to_owned(),
+        (None, Some(file)) => std::fs::read_to_string(file)
+            .map_err(|e| Failure::Usage(format!("cannot read {}: {e}", file.display())))?,
+        (None, None) if std::io::stdin().is_terminal() => {
+            prompt(&runtime, &config, format)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        (None, None) => read_standard_input()?,
+    };
+    if format.is_binary() && std::io::stdout().is_terminal() {
+        return Err(Failure::Usage("Parquet is not for a terminal: redirect it into a file".to_owned()));
+    }
+    let mut out = std::io::BufWriter::new(std::io::stdout());
+    runtime.block_on(answer(&config, &sql, format, &mut out))?;
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Answers one query: by the running process of the data folder if there is one, else by reading
+/// lake and journal here.
+pub async fn answer(
+    config: &Config,
+    sql: &str,
+    format: output::Format,
+    out: &mut (dyn Write + Send),
+) -> Result<(), Failure> {
+    let width = (format == output::Format::Table && std::io::stdout().is_terminal()).then(terminal_width).flatten();
+    if ask(&config.data, sql, format, width, out).await? {
+        return Ok(());
+    }
+    let engine = open(config).await?;
+    let rows = engine.sql(sql).await.map_err(query_failure)?;
+    output::write(rows, format, width, out).await.map_err(query_failure)?;
+    Ok(())
+}
+
+fn query_failure(error: query::QueryError) -> Failure {
+    match error {
+        query::QueryError::Write(error) => Failure::from(error),
+        query::QueryError::Sql(_) | query::QueryError::ReadOnly(_) | query::QueryError::UnknownName { .. } => {
+            Failure::Usage(error.to_string())
+        }
+        other => Failure::other(other),
+    }
+}
+
+/// An engine over the lake and the journal of a data folder on which no process runs.
+async fn open(config: &Config) -> Result<Engine, Failure> {
+    let lake = open_lake(&config.data).await?;
+    let journal = journal_folder(&config.data);
+    let tail = Tail::offline(&lake, Some(&journal).filter(|dir| dir.is_dir()).map(Path::new))
+        .await
+        .map_err(Failure::other)?;
+    Engine::open(tail, engine_options(config)).map_err(Failure::other)
+}
+
+/// The lake of a data folder. A data folder without one has been served by `weir sidecar` alone:
+/// an empty lake is made, and the journal has everything.
+pub async fn open_lake(data: &Path) -> Result<Lake, Failure> {
+    let location = Lake::location_of(data);
+    Lake::create(&location.to_string_lossy()).await.map_err(Failure::other)
+}
+
+fn read_standard_input() -> Result<String, Failure> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn output_format(format: Format) -> output::Format {
+    match format {
+        Format::Table => output::Format::Table,
+        Format::Csv => output::Format::Csv,
+        Format::Json => output::Format::Json,
+        Format::Ndjson => output::Format::Ndjson,
+        Format::Parquet => output::Format::Parquet,
+    }
+}
+
+/// Columns of the terminal.
+fn terminal_width() -> Option<usize> {
+    rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| size.ws_col.into()).filter(|columns| *columns > 0)
+}

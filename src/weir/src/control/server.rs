@@ -1,0 +1,136 @@
+//! The serving side.
+
+use std::convert::Infallible;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use query::output::Format;
+use query::{Engine, SendableRecordBatchStream};
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
+
+use super::{ERROR_TRAILER, socket_path};
+
+/// Longest query.
+const MAX_QUERY_BYTES: usize = 1 << 20;
+
+type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// The control socket; dropping it closes it.
+pub struct Control {
+    path: PathBuf,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.task.abort();
+        // A socket left behind is recognised as dead: nobody answers on it.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Serves the control socket of `data`.
+pub fn serve(data: &Path, engine: Arc<Engine>) -> std::io::Result<Control> {
+    let path = socket_path(data);
+    // The journal's lock says that no other process has this folder, so an old socket is dead.
+    if path.exists() {
+        std::fs::remove_file(&path)?;
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let task = tokio::spawn(async move {
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "control socket");
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let engine = Arc::clone(&engine);
+            tokio::spawn(async move {
+                let service = service_fn(move |request| {
+                    let engine = Arc::clone(&engine);
+                    async move { Ok::<_, Infallible>(answer(&engine, request).await) }
+                });
+                let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                if let Err(error) = served.await {
+                    tracing::debug!(%error, "control connection ended");
+                }
+            });
+        }
+    });
+    Ok(Control { path, task })
+}
+
+async fn answer(engine: &Engine, request: Request<Incoming>) -> Response<Body> {
+    if request.method() != Method::POST || request.uri().path() != "/sql" {
+        return text(StatusCode::NOT_FOUND, "POST /sql is all there is");
+    }
+    let query = request.uri().query().unwrap_or("").to_owned();
+    let parameter = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let format = match parameter("format").unwrap_or("table").parse::<Format>() {
+        Ok(format) => format,
+        Err(error) => return text(StatusCode::BAD_REQUEST, &error),
+    };
+    let width = parameter("width").and_then(|width| width.parse().ok());
+    let body = match Limited::new(request.into_body(), MAX_QUERY_BYTES).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return text(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    let Ok(sql) = std::str::from_utf8(&body) else { return text(StatusCode::BAD_REQUEST, "the query is not UTF-8") };
+    let rows = match engine.sql(sql).await {
+        Ok(rows) => rows,
+        Err(error) => return text(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    match stream(rows, format, width) {
+        Ok(body) => Response::new(body),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+/// Rows as a body: they are written into a pipe, whose other end is read as the client takes them.
+fn stream(rows: SendableRecordBatchStream, format: Format, width: Option<usize>) -> std::io::Result<Body> {
+    let (reader, writer) = std::io::pipe()?;
+    let reader = tokio::net::unix::pipe::Receiver::from_owned_fd(reader.into())?;
+    let runtime = tokio::runtime::Handle::current();
+    let writing = tokio::task::spawn_blocking(move || runtime.block_on(query::output::write(rows, format, width, writer)));
+    let pieces = futures::stream::unfold((reader, Some(writing)), |(mut reader, writing)| async move {
+        let mut writing = writing?;
+        let mut piece = BytesMut::with_capacity(64 << 10);
+        match reader.read_buf(&mut piece).await {
+            Ok(0) => {
+                let error = match (&mut writing).await {
+                    Ok(Ok(_)) => return None,
+                    Ok(Err(error)) => error.to_string(),
+                    Err(error) => error.to_string(),
+                };
+                let mut trailers = HeaderMap::new();
+                let value = error.replace(['\n', '\r'], " ");
+                let value = HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("the query failed"));
+                trailers.insert(ERROR_TRAILER, value);
+                Some((Ok(Frame::trailers(trailers)), (reader, None)))
+            }
+            Ok(_) => Some((Ok(Frame::data(piece.freeze())), (reader, Some(writing)))),
+            Err(error) => Some((Err(error), (reader, None))),
+        }
+    });
+    Ok(BodyExt::boxed_unsync(StreamBody::new(pieces)))
+}
+
+fn text(status: StatusCode, text: &str) -> Response<Body> {
+    let body = Full::new(Bytes::from(text.to_owned())).map_err(|never| match never {});
+    let mut response = Response::new(body.boxed_unsync());
+    *response.status_mut() = status;
+    response
+}
