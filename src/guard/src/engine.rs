@@ -537,7 +537,11 @@ impl Engine {
         state.errors += 1;
         state.fuel = self.fuel.cap;
         if self.fuel.block {
-            let frontier = self.frontier(state, view);
+            let mut frontier = self.frontier(state, view);
+            // The budget may end within a character; nothing of that one was released.
+            while view.get(frontier).is_some_and(|byte| byte & 0xC0 == 0x80) {
+                frontier -= 1;
+            }
             state.failed = Some(frontier);
             state.waiting.clear();
             state.ready.retain(|r| r.0.claim.start < frontier);

@@ -211,6 +211,9 @@ pub(crate) fn scan(policy: &Policy, engine: &Engine, text: &str, mut emit: impl 
     let mut end = 0;
     loop {
         end = bytes.len().min(end + BLOCK);
+        while bytes.get(end).is_some_and(|byte| byte & 0xC0 == 0x80) {
+            end -= 1;
+        }
         let view = View {
             bytes: &bytes[..end],
             base: 0,

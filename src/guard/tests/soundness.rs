@@ -399,6 +399,11 @@ fn a_starved_engine_fails_closed_or_counts() {
     assert!(closed.release(&text).blocked);
     let open = POLICIES[5].scan(Phase::Output, &text);
     assert!(open.errors > 0 && !open.release(&text).blocked);
+    // Wherever the budget ends, it ends between characters.
+    for pad in 0..40 {
+        let text = format!("{}{}", "x".repeat(pad), "é禁a.b.c 👩\u{200D}👧 1.2.3 ".repeat(900));
+        check_whole(&text, &POLICIES[4].scan(Phase::Output, &text));
+    }
     for policy in &POLICIES[4..] {
         let whole = policy.scan(Phase::Output, &text).release(&text);
         for size in [1, 5, 333, 9000] {
