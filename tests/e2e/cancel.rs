@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{PATIENCE, Place, Upstream, Weir, eventually};
+use crate::harness::{PATIENCE, Place, Upstream, Weir, config, eventually};
 use crate::raw;
 use crate::sdk::BOTH;
 
 #[test]
 fn sdks_that_leave_midway() {
     let (place, upstream) = (Place::new(), Upstream::start());
-    let weir = Weir::start(&place, &upstream);
+    let weir = Weir::start_config(&place, &config(&upstream, ""));
     for (index, sdk) in BOTH.into_iter().enumerate() {
         let report = sdk.run("cancel", &weir.base_url(), &Value::Null);
         let expected = index as u64 + 1;
@@ -37,7 +37,7 @@ fn sdks_that_leave_midway() {
 #[test]
 fn leaving_before_the_answer() {
     let (place, upstream) = (Place::new(), Upstream::start());
-    let weir = Weir::start(&place, &upstream);
+    let weir = Weir::start_config(&place, &config(&upstream, ""));
     let body = json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}).to_string();
     let stream = std::net::TcpStream::connect(&weir.addr).unwrap();
     {
@@ -69,7 +69,7 @@ fn leaving_before_the_answer() {
 #[test]
 fn a_hanging_stream_is_cancelled_with_its_app() {
     let (place, upstream) = (Place::new(), Upstream::start());
-    let weir = Weir::start(&place, &upstream);
+    let weir = Weir::start_config(&place, &config(&upstream, ""));
     let body = json!({"model": "gpt-4o-mini", "stream": true, "messages": [{"role": "user", "content": "Why is the sky blue?"}]});
     let mut open = raw::open(
         &weir.addr,

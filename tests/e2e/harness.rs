@@ -15,7 +15,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The binary under test, without the variables of whoever runs the tests.
 pub fn weir() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    // WEIR_TEST_BIN: the same tests for a binary that was built elsewhere.
+    let built = std::env::var_os("WEIR_TEST_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_weir").into());
+    let mut command = Command::new(built);
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())

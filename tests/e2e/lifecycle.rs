@@ -94,8 +94,7 @@ fn reload_keeps_the_last_good_configuration() {
     is(true, "the changed file counts again");
     let refused = |n: i64| {
         eventually("the refusal is an event", PATIENCE, || {
-            let query =
-                "select count(*) as n from events where type = 'config.changed' and strpos(body, 'refused') > 0";
+            let query = "select count(*) as n from events where type = 'config.changed' and strpos(body, '\"weir.config.accepted\":false') > 0";
             (place.sql_number(query) >= n).then_some(())
         });
     };
@@ -123,7 +122,7 @@ fn a_configuration_is_checked_before_it_counts() {
     let check = |text: &str| {
         place.write_config(text);
         let output = weir_command()
-            .args(["config", "check", "--config"])
+            .args(["config", "check"])
             .arg(place.config())
             .output()
             .unwrap();

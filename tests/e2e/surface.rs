@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{PATIENCE, Place, Upstream, Weir, eventually};
+use crate::harness::{PATIENCE, Place, Upstream, Weir, config, eventually};
 use crate::sdk::{Report, Sdk};
 
 #[test]
@@ -18,7 +18,7 @@ fn node_sdk() {
 
 fn surface(sdk: Sdk) {
     let (place, upstream) = (Place::new(), Upstream::start());
-    let weir = Weir::start(&place, &upstream);
+    let weir = Weir::start_config(&place, &config(&upstream, ""));
     let report = sdk.run("surface", &weir.base_url(), &Value::Null);
 
     // The helpers of both SDKs make calls beside those noted.
