@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use event::Body;
 use event::body::{AttemptFailed, AttemptStarted};
 use guard::Phase;
@@ -15,7 +14,7 @@ use hyper::body::Incoming;
 use provider::openai::request as wire;
 use tokio::time::{Instant as Deadline, timeout_at};
 
-use super::read::Sent;
+use super::read::{Sent, Whole};
 use super::record::CallRecord;
 use super::upload::{Tally, Upload};
 use super::{Worker, pass, stream, unary};
@@ -77,8 +76,9 @@ pub async fn send(
     })))?;
     record.write()?;
 
-    let hide_usage = matches!(sent, Sent::Whole { hide_usage: true, .. });
-    let (body, uploaded) = request_body(record, sent, route.model.as_deref());
+    let hide_usage = matches!(&sent, Sent::Whole(whole) if whole.hide_usage);
+    let mut parts = parts;
+    let (body, uploaded) = request_body(record, &mut parts, sent, route.model.as_deref());
     let guarded_stream = stream && snapshot.policy.is_active(Phase::Output);
     let deadline = Deadline::from_std(record.time.arrived() + snapshot.limits.total);
     let began = Instant::now();
@@ -185,35 +185,37 @@ pub async fn respond(
     pass::respond(snapshot, record, answer)
 }
 
-fn request_body(record: &mut CallRecord, sent: Sent, model: Option<&str>) -> (RequestBody, Option<Tally>) {
-    match sent {
-        Sent::Whole { body, json, .. } => {
-            let body = match model {
-                None => body,
-                Some(model) => renamed(record, &body, json, model),
-            };
-            record.sent = Some(body.clone());
-            (Either::Left(Full::new(body)), None)
+fn request_body(
+    record: &mut CallRecord,
+    parts: &mut request::Parts,
+    sent: Sent,
+    model: Option<&str>,
+) -> (RequestBody, Option<Tally>) {
+    let mut whole = match sent {
+        Sent::Upload { body, tally } => {
+            return (Either::Right(Upload::new(body, tally.clone())), Some(tally));
         }
-        Sent::Upload { body, tally } => (Either::Right(Upload::new(body, tally.clone())), Some(tally)),
+        Sent::Whole(whole) => whole,
+    };
+    if let Some(model) = model {
+        rename(record, &mut whole, model);
     }
+    record.sent = Some(whole.text.clone());
+    if !whole.edited {
+        return (Either::Left(Full::new(whole.raw)), None);
+    }
+    // What was edited travels decoded.
+    parts.headers.remove(header::CONTENT_ENCODING);
+    (Either::Left(Full::new(whole.text)), None)
 }
 
-/// The body with another model in it: `groq/llama` asks groq for `llama`.
-fn renamed(record: &CallRecord, body: &Bytes, json: Option<String>, model: &str) -> Bytes {
-    let text = match json {
-        Some(json) => json,
-        None => match std::str::from_utf8(body) {
-            Ok(text) => text.to_owned(),
-            Err(_) => return body.clone(),
-        },
-    };
-    match wire::parse(record.endpoint, &text) {
-        Ok(view) => {
-            let mut edits = wire::set_model(&text, &view, model);
-            provider::json::splice(text.as_bytes(), &mut edits).into()
-        }
-        Err(_) => body.clone(),
+/// Another model in the body: `groq/llama` asks groq for `llama`.
+fn rename(record: &CallRecord, whole: &mut Whole, model: &str) {
+    let Ok(text) = std::str::from_utf8(&whole.text) else { return };
+    if let Ok(view) = wire::parse(record.endpoint, text) {
+        let mut edits = wire::set_model(text, &view, model);
+        whole.text = provider::json::splice(text.as_bytes(), &mut edits).into();
+        whole.edited = true;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use guard::{Phase, Policy, Release, Scanner};
 use provider::json::{Edit, quote};
 use provider::openai::Channel;
@@ -28,13 +29,32 @@ struct Lane {
     choice: u32,
     channel: Channel,
     scanner: Scanner,
+    /// The last frame with a piece of this text: frames of our own are made in its shape.
+    template: Frame,
+}
+
+/// A frame of our own making.
+#[derive(Debug)]
+pub struct Made {
+    /// Its data.
+    pub data: String,
+    /// Its bytes, in the shape of the provider's.
+    pub bytes: Bytes,
+}
+
+impl Made {
+    /// A frame that carries `text` for one text of the stream and nothing else.
+    fn text(template: &Frame, choice: u32, channel: &Channel, text: &str) -> Made {
+        let data = text_frame(template.data().unwrap_or(""), choice, channel, text);
+        Made { bytes: template.with_data(&data), data }
+    }
 }
 
 /// What becomes of a frame.
 #[derive(Debug, Default)]
 pub struct Processed {
-    /// Data of frames to give first: text that was held back and is now known to be clean.
-    pub before: Vec<String>,
+    /// Frames to give first: text that was held back and is now known to be clean.
+    pub before: Vec<Made>,
     /// Edits of the frame's data; none means that it leaves as it came.
     pub edits: Vec<Edit>,
     /// A guardrail stopped the stream: of this frame nothing leaves but `before`.
@@ -84,7 +104,7 @@ impl Lanes {
         let mut changed: Vec<u32> = Vec::new();
         for (at, piece) in view.pieces.iter().enumerate() {
             self.see(piece.choice);
-            let lane = self.lane(piece.choice, &piece.channel);
+            let lane = self.lane(piece.choice, &piece.channel, frame);
             let mut text = self.push(lane, &piece.span.text);
             let ends = view.finishes.iter().any(|(choice, _)| *choice == piece.choice);
             let last = || {
@@ -101,11 +121,13 @@ impl Lanes {
             }
             allowed.push((piece.choice, piece.channel.clone(), text));
         }
+        for (choice, channel) in &view.ends {
+            let made = self.finish_lanes(|lane| lane.choice == *choice && lane.channel == *channel);
+            done.before.extend(made);
+        }
         for (choice, _) in &view.finishes {
             self.see(*choice);
-            for text in self.finish_choice(*choice) {
-                done.before.push(text_frame(data, text.0, &text.1, &text.2));
-            }
+            done.before.extend(self.finish_lanes(|lane| lane.choice == *choice));
         }
         for span in &view.others {
             let outcome = self.policy.scan(Phase::Output, &span.text);
@@ -130,7 +152,7 @@ impl Lanes {
         done.blocked.clone_from(&self.findings.blocked);
         if done.blocked.is_some() {
             for (choice, channel, text) in allowed.into_iter().filter(|(_, _, text)| !text.is_empty()) {
-                done.before.push(text_frame(data, choice, &channel, &text));
+                done.before.push(Made::text(frame, choice, &channel, &text));
             }
         } else {
             for (choice, _) in &view.finishes {
@@ -146,15 +168,7 @@ impl Lanes {
     /// The stream ends: what is still held.
     pub fn flush(&mut self) -> Processed {
         let began = Instant::now();
-        let mut done = Processed::default();
-        let template = self.template().to_owned();
-        while let Some(lane) = self.lanes.len().checked_sub(1) {
-            let (choice, channel) = (self.lanes[lane].choice, self.lanes[lane].channel.clone());
-            let text = self.finish(lane);
-            if !text.is_empty() {
-                done.before.insert(0, text_frame(&template, choice, &channel, &text));
-            }
-        }
+        let mut done = Processed { before: self.finish_lanes(|_| true), ..Processed::default() };
         self.findings.spend(0, began.elapsed());
         done.blocked.clone_from(&self.findings.blocked);
         done
@@ -166,20 +180,14 @@ impl Lanes {
         }
     }
 
-    fn lane(&mut self, choice: u32, channel: &Channel) -> usize {
-        if let Some(at) = self
-            .lanes
-            .iter()
-            .position(|lane| lane.choice == choice && lane.channel == *channel)
-        {
+    fn lane(&mut self, choice: u32, channel: &Channel, frame: &Frame) -> usize {
+        let same = |lane: &Lane| lane.choice == choice && lane.channel == *channel;
+        if let Some(at) = self.lanes.iter().position(same) {
+            self.lanes[at].template = frame.clone();
             return at;
         }
         let scanner = self.policy.scanner(Phase::Output);
-        self.lanes.push(Lane {
-            choice,
-            channel: channel.clone(),
-            scanner,
-        });
+        self.lanes.push(Lane { choice, channel: channel.clone(), scanner, template: frame.clone() });
         self.lanes.len() - 1
     }
 
@@ -192,20 +200,22 @@ impl Lanes {
     fn finish(&mut self, lane: usize) -> String {
         let release = self.lanes[lane].scanner.finish();
         let text = self.take(lane, release);
-        self.lanes.swap_remove(lane);
+        self.lanes.remove(lane);
         text
     }
 
-    fn finish_choice(&mut self, choice: u32) -> Vec<(u32, Channel, String)> {
-        let mut texts = Vec::new();
-        while let Some(lane) = self.lanes.iter().position(|lane| lane.choice == choice) {
-            let channel = self.lanes[lane].channel.clone();
-            let text = self.finish(lane);
+    /// Ends the lanes that `which` picks; gives what they still held.
+    fn finish_lanes(&mut self, which: impl Fn(&Lane) -> bool) -> Vec<Made> {
+        let mut made = Vec::new();
+        while let Some(at) = self.lanes.iter().position(&which) {
+            let Lane { choice, channel, template, .. } = &self.lanes[at];
+            let (choice, channel, template) = (*choice, channel.clone(), template.clone());
+            let text = self.finish(at);
             if !text.is_empty() {
-                texts.push((choice, channel, text));
+                made.push(Made::text(&template, choice, &channel, &text));
             }
         }
-        texts
+        made
     }
 
     fn take(&mut self, lane: usize, release: Release) -> String {

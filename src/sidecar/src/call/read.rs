@@ -38,14 +38,7 @@ pub struct Prepared {
 /// What goes to the provider.
 pub enum Sent {
     /// A body in memory.
-    Whole {
-        /// The bytes to send: as they came, if nothing was edited.
-        body: Bytes,
-        /// The decoded JSON, if it is JSON of a known endpoint: the model may still be edited in it.
-        json: Option<String>,
-        /// Whether usage was asked for on the app's behalf, and is to be hidden from it again.
-        hide_usage: bool,
-    },
+    Whole(Whole),
     /// A body passed on as it arrives.
     Upload {
         /// The body.
@@ -53,6 +46,19 @@ pub enum Sent {
         /// What was sent so far.
         tally: Tally,
     },
+}
+
+/// A request body in memory.
+#[derive(Default)]
+pub struct Whole {
+    /// As it came, coded as it came.
+    pub raw: Bytes,
+    /// Decoded, with all edits.
+    pub text: Bytes,
+    /// Whether `text` says something else than `raw`: then `text` is what is sent.
+    pub edited: bool,
+    /// Whether usage was asked for on the app's behalf, and is to be hidden from it again.
+    pub hide_usage: bool,
 }
 
 /// Reads `request`, fills in `started`, and applies the input guardrails.
@@ -89,11 +95,7 @@ pub async fn prepare(
     record.time.add_client(began.elapsed());
     started.request_size = Some(body.len() as u64);
     if body.is_empty() {
-        let sent = Sent::Whole {
-            body,
-            json: None,
-            hide_usage: false,
-        };
+        let sent = Sent::Whole(Whole::default());
         return match record.endpoint {
             Endpoint::Models | Endpoint::Other => Ok(Prepared {
                 parts,
@@ -189,11 +191,7 @@ fn inspect(
         }
     }
     edits.append(&mut findings.edits);
-    let sent_json = if edits.is_empty() {
-        None
-    } else {
-        Some(splice(&text, &mut edits)?)
-    };
+    let edited = if edits.is_empty() { None } else { Some(splice(&text, &mut edits)?) };
     if snapshot.recording.record != Record::Metadata {
         let kept = match findings.rest_edits.is_empty() {
             true => text.clone(),
@@ -201,19 +199,11 @@ fn inspect(
         };
         started.request_body = Some(Json::parse(kept).map_err(|e| CallError::MalformedJson(e.to_string()))?);
     }
-    let sent = match sent_json {
-        Some(edited) => Sent::Whole {
-            body: Bytes::from(edited.clone()),
-            json: Some(edited),
-            hide_usage,
-        },
-        None => Sent::Whole {
-            body,
-            json: None,
-            hide_usage,
-        },
+    let whole = match edited {
+        Some(edited) => Whole { raw: body, text: edited.into(), edited: true, hide_usage },
+        None => Whole { raw: body, text: text.into(), edited: false, hide_usage },
     };
-    Ok((sent, findings))
+    Ok((Sent::Whole(whole), findings))
 }
 
 fn splice(text: &str, edits: &mut Vec<Edit>) -> Result<String, CallError> {

@@ -39,11 +39,17 @@ pub struct CallRecord {
     /// What was sent to the provider, if it is JSON: tokens are estimated from it where the
     /// provider counts none.
     pub sent: Option<Bytes>,
+    /// `service_tier` of the answer, on which the price may depend.
+    pub service_tier: Option<String>,
+    /// Whether audio or images were counted, which have prices of their own.
+    pub media: bool,
     seq: u32,
     pending: Vec<Draft>,
     open: Option<OpenCall>,
     started: bool,
     ended: bool,
+    /// The journal gave up the beginning of this call: what follows would be without a start.
+    shed: bool,
 }
 
 impl CallRecord {
@@ -60,11 +66,14 @@ impl CallRecord {
             target: None,
             draft: CallEnded::default(),
             sent: None,
+            service_tier: None,
+            media: false,
             seq: 0,
             pending: Vec::with_capacity(4),
             open: Some(open),
             started: false,
             ended: false,
+            shed: false,
         }
     }
 
@@ -81,11 +90,14 @@ impl CallRecord {
             target: None,
             draft: CallEnded::default(),
             sent: None,
+            service_tier: None,
+            media: false,
             seq: 0,
             pending: Vec::new(),
             open: None,
             started: false,
             ended: false,
+            shed: false,
         };
         std::mem::replace(self, shell)
     }
@@ -112,13 +124,22 @@ impl CallRecord {
 
     /// Writes what was added, in one batch. Returns the offset of the last event.
     pub fn write(&mut self) -> Result<i64, CallError> {
-        let result = self.shared.journal.append(&self.pending);
         let count = self.pending.len() as u64;
+        if self.shed {
+            self.pending.clear();
+            let labels = ReasonLabels { reason: "shed".to_owned() };
+            self.shared.metrics.unwritten_events.get_or_create(&labels).inc_by(count);
+            return Ok(self.shared.journal.end() - 1);
+        }
+        let result = self.shared.journal.append(&self.pending);
         self.pending.clear();
         match result {
             Ok(appended) => Ok(appended.last),
             // By the operator's choice; the journal counts it and records it itself.
-            Err(journal::AppendError::Shed { .. }) => Ok(self.shared.journal.end() - 1),
+            Err(journal::AppendError::Shed { .. }) => {
+                self.shed = true;
+                Ok(self.shared.journal.end() - 1)
+            }
             Err(error) => {
                 tracing::error!(%error, call_id = %self.call_id, "events of a call cannot be written");
                 let reason = if matches!(error, journal::AppendError::Full { .. }) {
@@ -232,7 +253,12 @@ impl CallRecord {
         else {
             return Some("unknown_model");
         };
-        ended.cost = price.cost(&usage);
+        if self.media {
+            return Some("media_tokens");
+        }
+        let seconds = clock::unix_nano() / 1_000_000_000;
+        let began = seconds - i64::try_from(self.time.arrived().elapsed().as_secs()).unwrap_or(0);
+        ended.cost = price.during(began, seconds).cost_in(&usage, self.service_tier.as_deref());
         if ended.cost.is_none() {
             return Some("unknown_price");
         }

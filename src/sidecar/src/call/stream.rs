@@ -10,7 +10,7 @@
 //! so cancels its work, and records the partial answer.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -22,6 +22,7 @@ use http::Response;
 use http::header;
 use hyper::body::{Body as _, Incoming};
 use provider::openai::stream::{self as wire, Assembled, Assembler};
+use provider::openai::{Channel, Endpoint};
 use provider::sse::{self, Decoder, Frame};
 use tokio::time::{Instant as Deadline, Sleep};
 
@@ -38,6 +39,8 @@ use crate::encoding::{Coding, StreamDecoder};
 use crate::error::CallError;
 use crate::snapshot::Snapshot;
 use crate::upstream::PooledConn;
+
+static PRELOAD: Once = Once::new();
 
 /// Frames kept in memory while one is still incomplete; larger ones end the stream.
 const MAX_FRAME: usize = 8 << 20;
@@ -106,6 +109,13 @@ pub fn respond(
         head.headers.remove(header::CONTENT_ENCODING);
     }
     head.headers.remove(header::CONTENT_LENGTH);
+    // A stream that is cut has no usage of its own: be ready to count its tokens.
+    PRELOAD.call_once(|| {
+        let thread = std::thread::Builder::new().name("weir-tokenizer".to_owned());
+        if let Err(error) = thread.spawn(provider::tokens::preload) {
+            tracing::warn!(%error, "the tokenizer loads when it is first needed");
+        }
+    });
     record.note_upload(uploaded.as_ref());
     record.draft.http_status = Some(head.status.as_u16());
     let active = snapshot.policy.is_active(Phase::Output);
@@ -266,6 +276,9 @@ impl StreamedAnswer {
                 return;
             }
         };
+        if let Some(reported) = &view.reported {
+            self.record.media |= reported.media.is_some_and(|tokens| tokens > 0);
+        }
         if let Some(error) = &view.error {
             self.upstream_error = true;
             self.record.draft.error_code = error.code.clone().or_else(|| error.kind.clone());
@@ -290,8 +303,8 @@ impl StreamedAnswer {
             mut edits,
             blocked,
         } = lanes.process(frame, data, &view);
-        for data in before {
-            self.give(&data);
+        for made in before {
+            self.give(&made.data, &made.bytes);
         }
         if let Some(blocked) = blocked {
             return self.end(End::Blocked(blocked));
@@ -331,9 +344,9 @@ impl StreamedAnswer {
     }
 
     /// Gives the app a frame of our own making, and keeps it.
-    fn give(&mut self, data: &str) {
+    fn give(&mut self, data: &str, bytes: &[u8]) {
         self.assemble(data);
-        self.out.extend_from_slice(&sse::encode(None, data));
+        self.out.extend_from_slice(bytes);
     }
 
     fn assemble(&mut self, data: &str) {
@@ -382,8 +395,8 @@ impl StreamedAnswer {
             && let Some(lanes) = &mut self.lanes
         {
             let Processed { before, blocked, .. } = lanes.flush();
-            for data in before {
-                self.give(&data);
+            for made in before {
+                self.give(&made.data, &made.bytes);
             }
             if let Some(blocked) = blocked {
                 end = End::Blocked(blocked);
@@ -411,20 +424,24 @@ impl StreamedAnswer {
 
     /// After a block: what tells the app that each choice is over.
     fn finish_choices(&mut self) {
+        if self.record.endpoint == Endpoint::Responses {
+            let message = serde_json::json!({
+                "type": "error", "code": "guardrail_blocked", "message": "stopped by a guardrail", "param": null,
+            });
+            self.out.extend_from_slice(&sse::encode(Some("error"), &message.to_string()));
+            return;
+        }
         let Some(lanes) = &self.lanes else { return };
         let (template, choices) = (lanes.template().to_owned(), lanes.open_choices());
         let refusal = (self.snapshot.recording.on_block == OnBlock::Refusal)
             .then(|| self.snapshot.recording.refusal_message.clone());
         for choice in choices {
             if let Some(message) = &refusal {
-                self.give(&wire::text_frame(
-                    &template,
-                    choice,
-                    &provider::openai::Channel::Content,
-                    message,
-                ));
+                let data = wire::text_frame(&template, choice, &Channel::Content, message);
+                self.give(&data, &sse::encode(None, &data));
             }
-            self.give(&wire::finish_frame(&template, choice, refusal::FINISH_REASON));
+            let data = wire::finish_frame(&template, choice, refusal::FINISH_REASON);
+            self.give(&data, &sse::encode(None, &data));
         }
     }
 
@@ -464,7 +481,12 @@ impl StreamedAnswer {
             }
             End::Blocked(error) => {
                 broken(draft, error);
-                (Status::Blocked, Bytes::from_static(b"data: [DONE]\n\n"))
+                // The Responses API has no end mark.
+                let done: &[u8] = match self.record.endpoint {
+                    Endpoint::Responses => b"",
+                    _ => b"data: [DONE]\n\n",
+                };
+                (Status::Blocked, Bytes::from_static(done))
             }
             End::Broken(error) => {
                 draft.truncated = true;
@@ -495,39 +517,34 @@ impl StreamedAnswer {
         draft.response_model = assembled.model;
         draft.finish_reasons = assembled.finish_reasons;
         draft.truncated |= assembled.truncated;
+        self.record.service_tier = assembled.service_tier;
         if assembled.usage.is_unknown() {
             if status != Status::Failed || !assembled.texts.is_empty() {
                 self.record
                     .estimate(assembled.texts.iter().map(|(_, _, text)| text.as_str()));
             }
         } else {
-            draft.set_usage(&assembled.usage, UsageSource::Provider);
+            self.record.draft.set_usage(&assembled.usage, UsageSource::Provider);
         }
         self.record.draft.response_body = match self.snapshot.recording.record {
             Record::Metadata => None,
             Record::Full => Json::parse(assembled.body).ok(),
-            Record::Redacted => Json::parse(self.mask(assembled.body)).ok(),
+            Record::Redacted => self.mask(assembled.body).and_then(|body| Json::parse(body).ok()),
         };
     }
 
-    /// `body` without what a guardrail flagged.
-    fn mask(&self, body: String) -> String {
-        let endpoint = self.record.endpoint;
-        let Ok(view) = provider::openai::response::parse(endpoint, &body) else {
-            return body;
-        };
-        let subjects = view.texts.iter().map(|piece| Subject {
-            phase: Phase::Output,
-            span: &piece.span,
-        });
+    /// `body` without what a guardrail flagged; nothing, if that cannot be told.
+    fn mask(&self, body: String) -> Option<String> {
+        let view = provider::openai::response::parse(self.record.endpoint, &body).ok()?;
+        let texts = view.texts.iter().map(|piece| &piece.span).chain(&view.others);
+        let subjects = texts.map(|span| Subject { phase: Phase::Output, span });
         let mut findings = Findings::of_texts(&self.snapshot.policy, &body, subjects, false);
-        if findings.rest_edits.is_empty() {
-            return body;
+        let mut edits = std::mem::take(&mut findings.rest_edits);
+        if edits.is_empty() {
+            return Some(body);
         }
-        findings
-            .rest_edits
-            .extend(view.logprobs.iter().map(|(_, range)| (range.clone(), b"null".to_vec())));
-        String::from_utf8(provider::json::splice(body.as_bytes(), &mut findings.rest_edits)).unwrap_or(body)
+        edits.extend(view.logprobs.iter().map(|(_, range)| (range.clone(), b"null".to_vec())));
+        String::from_utf8(provider::json::splice(body.as_bytes(), &mut edits)).ok()
     }
 
     /// Lets go of the provider: after `[DONE]` its connection is read to the end in the background

@@ -267,6 +267,9 @@ fn parse<'t>(record: &mut CallRecord, text: &'t str) -> Result<Texts<'t>, String
     record.draft.response_id = view.id.as_ref().map(owned);
     record.draft.response_model = view.model.as_ref().map(owned);
     record.draft.finish_reasons.clone_from(&view.finish_reasons);
+    record.service_tier = view.service_tier.as_ref().map(owned);
+    let media = |reported: provider::usage::Reported| reported.media.is_some_and(|tokens| tokens > 0);
+    record.media = view.reported.is_some_and(media);
     if !view.usage.is_unknown() {
         record.draft.set_usage(&view.usage, UsageSource::Provider);
     } else if view.error.is_none() {
