@@ -14,13 +14,12 @@ def ask(prompt, **options):
     )
 
 
-print(ask("What is the capital of France?", user="ana").choices[0].message.content)
+print(ask("Why is the sky blue? Answer in one sentence.", user="ana").choices[0].message.content)
 
-for chunk in ask("Name three colours of the rainbow.", user="ben", stream=True):
+for chunk in ask("Write a haiku about the sea.", user="ben", stream=True):
     if chunk.choices:
         print(chunk.choices[0].delta.content or "", end="", flush=True)
 print()
 
 card = " ".join(["4242"] * 4)
-prompt = f"Repeat this sentence word by word: My address is ana.keller@example.com and my card is {card}."
-print(ask(prompt, user="ana").choices[0].message.content)
+print(ask(f"Repeat after me: Write to ana.keller@example.com about card {card}.", user="ana").choices[0].message.content)

@@ -71,14 +71,27 @@ show() {
 
 model_port="${MODEL_PORT:-8911}" weir_port="${WEIR_PORT:-8912}"
 "$python" -m llama_cpp.server --model "$model" --model_alias smollm2-135m --host 127.0.0.1 --port "$model_port" \
-  --n_threads 1 --n_ctx 2048 --interrupt_requests false >"$data/model.log" 2>&1 &
+  --n_threads 1 --n_threads_batch 1 --n_ctx 2048 --interrupt_requests false >"$data/model.log" 2>&1 &
 pids+=($!)
 wait_for "http://127.0.0.1:$model_port/v1/models"
+
+# Its first answers are slow.
+"$python" - "http://127.0.0.1:$model_port/v1" <<'PY'
+import sys
+
+from openai import OpenAI
+
+for prompt in ["Hello", "Say hello to the world"]:
+    OpenAI(base_url=sys.argv[1], api_key="unused").chat.completions.create(
+        model="smollm2-135m", messages=[{"role": "user", "content": prompt}], max_tokens=8
+    )
+PY
 
 echo "\$ weir up --upstream http://127.0.0.1:$model_port/v1 --data weir-data &"
 "${weir[@]}" up --listen "127.0.0.1:$weir_port" --upstream "http://127.0.0.1:$model_port/v1" --data "$data/weir" \
   >"$data/weir.log" 2>&1 &
-pids+=($!)
+weir_pid=$!
+pids+=($weir_pid)
 wait_for "http://127.0.0.1:$weir_port/readyz"
 
 "${weir[@]}" tail --data "$data/weir" >"$data/tail.log" 2>&1 &
@@ -94,4 +107,6 @@ query() {
 }
 query "select request_model, user_id, stream, status, input_tokens as input, output_tokens as output, usage_source, round(ttft_ms) as ttft, round(duration_ms) as ms, guardrail_rules from calls order by started_at"
 query "select request_text from calls where guardrail_action = 'redact'"
+echo "\$ kill %1"
+kill "$weir_pid" && wait "$weir_pid"
 show "weir lake verify" "${weir[@]}" lake verify --data "$data/weir"
