@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Weir with nothing but curl. Start it first: weir up (or: weir demo --stay).
 set -euo pipefail
-url="${WEIR_URL:-http://127.0.0.1:8080/v1}"
+url="${OPENAI_BASE_URL:-http://127.0.0.1:8080/v1}"
 model="${MODEL:-gpt-4o-mini}"
 auth=(-H "authorization: Bearer ${OPENAI_API_KEY:-unused}")
 

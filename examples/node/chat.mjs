@@ -6,7 +6,7 @@
 import OpenAI from "openai";
 
 const client = new OpenAI({
-  baseURL: process.env.WEIR_URL ?? "http://127.0.0.1:8080/v1",
+  baseURL: process.env.OPENAI_BASE_URL ?? "http://127.0.0.1:8080/v1",
   // Weir adds the provider's key if it has one; this one is for providers without.
   apiKey: process.env.OPENAI_API_KEY ?? "unused",
   // Columns of the history: who called, for whom, in which conversation.

@@ -10,7 +10,7 @@ import os
 from openai import OpenAI
 
 client = OpenAI(
-    base_url=os.environ.get("WEIR_URL", "http://127.0.0.1:8080/v1"),
+    base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8080/v1"),
     # Weir adds the provider's key if it has one; this one is for providers without.
     api_key=os.environ.get("OPENAI_API_KEY", "unused"),
     # Columns of the history: who called, for whom, in which conversation.

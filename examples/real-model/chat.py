@@ -4,7 +4,7 @@ import os
 
 from openai import OpenAI
 
-client = OpenAI(base_url=os.environ["WEIR_URL"], api_key="unused", default_headers={"x-weir-app": "real-model"})
+client = OpenAI(base_url=os.environ["OPENAI_BASE_URL"], api_key="unused", default_headers={"x-weir-app": "real-model"})
 
 
 def ask(prompt, **options):

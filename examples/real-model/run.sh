@@ -7,7 +7,7 @@
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-home="${WEIR_REAL_MODEL:-$HOME/.cache/weir/real-model}"
+home="${REAL_MODEL_HOME:-$HOME/.cache/weir/real-model}"
 read -ra weir <<<"${WEIR:-weir}"
 mkdir -p "$home"
 
@@ -69,11 +69,11 @@ show() {
   echo
 }
 
-model_port="${MODEL_PORT:-8911}" weir_port="${WEIR_PORT:-8912}"
+model_port="${MODEL_PORT:-8911}" weir_port="${LISTEN_PORT:-8912}"
 "$python" -m llama_cpp.server --model "$model" --model_alias smollm2-135m --host 127.0.0.1 --port "$model_port" \
   --n_threads 1 --n_threads_batch 1 --n_ctx 2048 --interrupt_requests false >"$data/model.log" 2>&1 &
 pids+=($!)
-wait_for "http://127.0.0.1:$model_port/v1/models"
+wait_for "http://127.0.0.1:$model_port/v1/models" || { cat "$data/model.log" >&2; exit 1; }
 
 # Its first answers are slow.
 "$python" - "http://127.0.0.1:$model_port/v1" <<'PY'
@@ -92,13 +92,13 @@ echo "\$ weir up --upstream http://127.0.0.1:$model_port/v1 --data weir-data &"
   >"$data/weir.log" 2>&1 &
 weir_pid=$!
 pids+=($weir_pid)
-wait_for "http://127.0.0.1:$weir_port/readyz"
+wait_for "http://127.0.0.1:$weir_port/readyz" || { cat "$data/weir.log" >&2; exit 1; }
 
 "${weir[@]}" tail --data "$data/weir" >"$data/tail.log" 2>&1 &
 pids+=($!)
 sleep 1
 
-show "python chat.py" env WEIR_URL="http://127.0.0.1:$weir_port/v1" "$python" "$here/chat.py"
+show "python chat.py" env OPENAI_BASE_URL="http://127.0.0.1:$weir_port/v1" "$python" "$here/chat.py"
 sleep 1
 show "weir tail" cat "$data/tail.log"
 
