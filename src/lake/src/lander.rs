@@ -76,6 +76,9 @@ pub struct LanderStatus {
     pub error: Option<String>,
 }
 
+/// Flushes that wait for a lander in trouble; more than that are told at once that it has failed.
+const MAX_DEFERRED: usize = 64;
+
 enum Command {
     Flush(oneshot::Sender<Result<i64, String>>),
     Stop,
@@ -131,6 +134,8 @@ pub struct Lander<S> {
     shown: i64,
     tail: Tail,
     commands: mpsc::Receiver<Command>,
+    /// Flushes asked for while nothing worked.
+    deferred: Vec<oneshot::Sender<Result<i64, String>>>,
     status: watch::Sender<LanderStatus>,
 }
 
@@ -159,6 +164,7 @@ impl<S: Source> Lander<S> {
             shown: 0,
             tail: tail.clone(),
             commands,
+            deferred: Vec::new(),
             status,
         };
         lander.recover().await?;
@@ -210,11 +216,9 @@ impl<S: Source> Lander<S> {
             tokio::select! {
                 () = &mut pause => break,
                 command = self.commands.recv() => match command {
-                    Some(Command::Flush(reply)) => {
-                        let last = self.status.borrow().error.clone().unwrap_or_default();
-                        // Nobody waits for the answer any more: nothing is lost.
-                        let _ = reply.send(Err(last));
-                    }
+                    // Answered once things work again, or dropped, which is an answer too.
+                    Some(Command::Flush(reply)) if self.deferred.len() < MAX_DEFERRED => self.deferred.push(reply),
+                    Some(Command::Flush(_)) => {}
                     Some(Command::Stop) | None => {
                         let last = self.status.borrow().error.clone().unwrap_or_default();
                         return Err(LakeError::Stopped(last));
@@ -236,6 +240,14 @@ impl<S: Source> Lander<S> {
             Readable,
             Due,
             Idle,
+        }
+        if !self.deferred.is_empty() {
+            let result = self.flush().await;
+            for reply in self.deferred.drain(..) {
+                // Nobody waits for the answer any more: nothing is lost.
+                let _ = reply.send(result.as_ref().map_err(ToString::to_string).copied());
+            }
+            result?;
         }
         if self.landing.is_none() && self.open.bytes >= self.options.max_bytes {
             self.begin_landing();

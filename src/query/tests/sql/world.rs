@@ -84,10 +84,7 @@ impl World {
     }
 
     pub async fn error(&self, sql: &str) -> query::QueryError {
-        match self.engine.collect(sql).await {
-            Ok(_) => panic!("{sql} should fail"),
-            Err(error) => error,
-        }
+        self.engine.collect(sql).await.err().unwrap()
     }
 }
 
