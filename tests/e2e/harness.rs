@@ -254,14 +254,38 @@ impl<'a> Weir<'a> {
         Self::start_with(place, &["--config", path.to_str().unwrap()])
     }
 
+    /// Starts it and kills it after so long, ready or not.
+    pub fn start_and_kill(place: &Place, config: &str, after: Duration) {
+        place.write_config(config);
+        let mut command = weir();
+        command
+            .args(["up", "--listen", "127.0.0.1:0", "--data"])
+            .arg(place.data());
+        command
+            .arg("--config")
+            .arg(place.config())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(after);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     pub fn start_with(place: &'a Place, args: &[&str]) -> Self {
+        Self::start_env(place, args, &[])
+    }
+
+    /// With these environment variables.
+    pub fn start_env(place: &'a Place, args: &[&str], env: &[(&str, &str)]) -> Self {
         let _ = fs::remove_file(place.data().join("listen"));
         let log = File::options().create(true).append(true).open(place.log()).unwrap();
         let mut command = weir();
         command
             .args(["up", "--listen", "127.0.0.1:0", "--data"])
             .arg(place.data())
-            .args(args);
+            .args(args)
+            .envs(env.iter().copied());
         command.stdout(log.try_clone().unwrap()).stderr(log);
         let mut weir = Self {
             child: command.spawn().unwrap(),

@@ -203,3 +203,72 @@ fn health_and_metrics() {
     let row = place.sql("select count(*) as n from calls where endpoint like '%healthz%'");
     assert_eq!(row[0]["n"], Value::from(0), "health checks are no calls");
 }
+
+#[test]
+fn sighup_reads_a_file_that_nobody_watches() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    // The watch is on the link's folder, the change in another one.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("real.toml");
+    std::fs::write(&file, config(&upstream, "")).unwrap();
+    std::os::unix::fs::symlink(&file, place.config()).unwrap();
+    let weir = Weir::start_with(&place, &["--config", place.config().to_str().unwrap()]);
+    std::fs::write(&file, config(&upstream, BLOCKS)).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(
+        !is_blocked(&weir),
+        "the file was read without SIGHUP: this test says nothing"
+    );
+    weir.signal("HUP");
+    eventually("SIGHUP reads the file", PATIENCE, || is_blocked(&weir).then_some(()));
+    weir.stop();
+}
+
+#[test]
+fn keys_are_found_in_the_environment_and_stay_secret() {
+    let place = Place::new();
+    let key = format!("sk-{}-{}", "proj", "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3z");
+    let weir = Weir::start_env(&place, &[], &[("OPENAI_API_KEY", &key)]);
+    assert_eq!(raw::get(&weir.addr, "/readyz").status, 200);
+    let log = weir.log();
+    assert!(log.contains("openai") && log.contains(&weir.addr), "{log}");
+    assert!(!log.contains(&key), "the key stands in the log");
+    weir.stop();
+    place.assert_absent(&key);
+    place.verify();
+}
+
+#[test]
+fn the_demo_shows_the_whole_product() {
+    let place = Place::new();
+    let output = weir_command()
+        .args(["demo", "--calls", "200", "--data"])
+        .arg(place.data())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for part in [
+        "completed",
+        "blocked",
+        "cancelled",
+        "failed",
+        "gpt-4o-mini",
+        "pii.email",
+        "weir sql",
+    ] {
+        assert!(said.contains(part), "{part} is not shown:\n{said}");
+    }
+    assert_eq!(place.sql_number("select count(*) as n from calls"), 200);
+    assert_eq!(
+        place.sql_number("select count(*) as n from calls where status = 'cancelled'"),
+        8
+    );
+    let cached = "select count(*) as n from calls where cache_read_tokens > 0 and cost_nano_usd > 0";
+    assert!(place.sql_number(cached) > 0);
+    place.verify();
+}
