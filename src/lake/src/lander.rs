@@ -426,6 +426,11 @@ impl<S: Source> Lander<S> {
         self.at = load(&self.lake).await?;
         let next = self.at.events.txn(&self.app).await?.unwrap_or(0);
         failpoint::hit("a");
+        // Step (g), if the last run did not come to it. The source also learns that it has a consumer,
+        // before it forgets anything.
+        if let Err(error) = self.source.landed(next).await {
+            tracing::warn!(%error, app = self.app, next, "the source did not take the landed position");
+        }
         self.states.clear();
         self.open = Batch::at(next);
         for journal in self.source.journals() {

@@ -115,17 +115,28 @@ async fn filters_skip_files_and_texts() {
         )
         .await;
     assert!(plan.contains("count_files_scanned=1"), "{plan}");
+    // A call that is there is found, one that is not costs no text.
+    let found = "select count(*) from calls where call_id = '019c0000-0000-7000-8000-0000000000b0'";
+    assert_eq!(w.number(found).await, 1);
     let plan = w
         .text(
-            "explain analyze select request_text from calls where call_id = 'nobody' and request_text <> ''",
+            "explain analyze select request_text from calls where call_id = '019c0000-0000-7000-8000-0000000000b0 no such call'",
             Format::Ndjson,
             None,
         )
         .await;
     assert!(
-        plan.contains("row_groups_pruned_bloom_filter=1") || plan.contains("bloom"),
+        plan.contains("row_groups_pruned_bloom_filter=1 total → 0 matched"),
         "{plan}"
     );
+    let plan = w
+        .text(
+            "explain analyze select request_text from calls where status = 'failed'",
+            Format::Ndjson,
+            None,
+        )
+        .await;
+    assert!(plan.contains("pushdown_rows_matched=20"), "{plan}");
 }
 
 /// At every moment of landing, a query sees every row once.
