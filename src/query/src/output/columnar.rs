@@ -1,10 +1,14 @@
 //! Parquet and Arrow IPC.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -49,4 +53,14 @@ impl<W: Write> Rows<W> for Arrow<W> {
     fn finish(self: Box<Self>) -> Result<W, QueryError> {
         Ok(self.0.into_inner()?)
     }
+}
+
+/// Rows that another process wrote as [`super::Format::Arrow`]. Each batch is read, blocking, when it
+/// is asked for. A stream that was cut between two batches looks like a whole one: the transport has to
+/// say that the answer is complete.
+pub fn read_arrow<R: Read + Send + 'static>(from: R) -> Result<SendableRecordBatchStream, QueryError> {
+    let reader = StreamReader::try_new(from, None)?;
+    let schema = reader.schema();
+    let rows = futures::stream::iter(reader.map(|batch| batch.map_err(DataFusionError::from)));
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
 }

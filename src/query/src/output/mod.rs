@@ -13,6 +13,8 @@ use futures::StreamExt as _;
 
 use crate::QueryError;
 
+pub use columnar::read_arrow;
+
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {

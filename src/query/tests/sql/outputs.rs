@@ -41,6 +41,12 @@ async fn columnar_formats_read_back() {
         .map(Result::unwrap)
         .collect();
     assert_eq!(arrow::compute::concat_batches(&wanted.schema(), &read).unwrap(), wanted);
+    // From process to process, and on in any other format.
+    let arrow = w.bytes(sql, Format::Arrow, None).await;
+    let mut out = Vec::new();
+    let rows = query::output::read_arrow(Cursor::new(arrow)).unwrap();
+    query::output::write(rows, Format::Csv, None, &mut out).await.unwrap();
+    assert_eq!(out, w.bytes(sql, Format::Csv, None).await);
     let file = w.dir.path().join("out.parquet");
     std::fs::write(&file, w.bytes(sql, Format::Parquet, None).await).unwrap();
     let reader =
