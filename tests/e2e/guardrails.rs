@@ -163,37 +163,117 @@ fn redacted_prompts_reach_nobody() {
     place.verify();
 }
 
-/// Arguments of a tool call are JSON in pieces inside JSON: they stay JSON.
+/// The answer's choices, each with its content, reasoning and arguments joined over the frames.
+fn joined(body: &str) -> Vec<[String; 3]> {
+    let mut choices: Vec<[String; 3]> = Vec::new();
+    let chunks = body
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
+    for choice in chunks.flat_map(|chunk| chunk["choices"].as_array().cloned().unwrap_or_default()) {
+        let index = usize::try_from(choice["index"].as_u64().unwrap()).unwrap();
+        choices.resize_with(choices.len().max(index + 1), Default::default);
+        let delta = &choice["delta"];
+        for (at, piece) in [
+            &delta["content"],
+            &delta["reasoning_content"],
+            &delta["tool_calls"][0]["function"]["arguments"],
+            &choice["text"],
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            choices[index][at % 3].push_str(piece.as_str().unwrap_or_default());
+        }
+    }
+    choices
+}
+
+/// Arguments of a tool call are JSON in pieces inside JSON: they stay JSON, and an escape hides nothing.
 #[test]
 fn arguments_of_tools() {
     let (place, upstream) = (Place::new(), Upstream::start());
     let weir = Weir::start(&place, &upstream);
-    let parameters = json!({"type": "object", "properties": {"to": {"const": "ana.keller@example.com"},
-        "note": {"const": "line one\n\"quoted\" \u{e9}"}}});
-    for chunk in 1..=5 {
-        let body = json!({"model": format!("gpt-4o-mini+delay_ms=0,chunk={chunk}"), "stream": true,
-            "messages": [{"role": "user", "content": "Write to Ana."}],
-            "tools": [{"type": "function", "function": {"name": "send_mail", "parameters": parameters}}]});
-        // The schema itself holds the address: the model's name carries what the header cannot.
-        let body = body
-            .to_string()
-            .replace("ana.keller@example.com", "ana.keller\\u0040example.com");
-        let answer = post(&weir.addr, "/v1/chat/completions", &[], body.as_bytes());
-        let text = answer.text();
-        let arguments: String = text
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok())
-            .filter_map(|c| {
-                c["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"]
-                    .as_str()
-                    .map(str::to_owned)
-            })
-            .collect();
-        let parsed: Value = serde_json::from_str(&arguments).unwrap_or_else(|e| panic!("{e}: {arguments}"));
-        assert!(!text.contains("ana.keller@"), "{text}");
-        assert_eq!(parsed["note"], "line one\n\"quoted\" \u{e9}", "{arguments}");
+    let plain = r#"{"to": "ana.keller@example.com", "note": "one\n\"two\" \u00e9"}"#;
+    let escaped = plain.replace('@', "\\u0040");
+    let tool = json!({"type": "function", "function": {"name": "send_mail", "parameters": {"type": "object"}}});
+    let body = |stream: bool| {
+        json!({"model": "gpt-4o-mini", "stream": stream, "tools": [tool],
+            "messages": [{"role": "user", "content": "Write to Ana."}]})
+        .to_string()
+    };
+    for arguments in [plain, &escaped] {
+        for chunk in 1..=6 {
+            let demo = format!("delay_ms=0,chunk={chunk},args={}", encode(arguments));
+            let answer = post(
+                &weir.addr,
+                "/v1/chat/completions",
+                &[("x-demo", &demo)],
+                body(true).as_bytes(),
+            );
+            let text = &joined(&answer.text())[0][2];
+            let parsed: Value = serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"));
+            assert_eq!(
+                parsed,
+                json!({"to": "[EMAIL]", "note": "one\n\"two\" \u{e9}"}),
+                "chunks of {chunk}: {text}"
+            );
+            assert_eq!(place.call(&answer.call_id())["guardrail_action"], "redact");
+        }
+        let demo = format!("args={}", encode(arguments));
+        let answer = post(
+            &weir.addr,
+            "/v1/chat/completions",
+            &[("x-demo", &demo)],
+            body(false).as_bytes(),
+        );
+        let call = answer.json()["choices"][0]["message"]["tool_calls"][0]["function"].clone();
+        let parsed: Value = serde_json::from_str(call["arguments"].as_str().unwrap()).unwrap();
+        assert_eq!(parsed["to"], "[EMAIL]", "{call}");
     }
     place.assert_absent("ana.keller@example.com");
+    weir.stop();
+}
+
+/// Each choice and each channel is a text of its own, however they take turns.
+#[test]
+fn choices_and_channels_are_guarded_apart() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start(&place, &upstream);
+    let forbidden = Forbidden::new();
+    let (text, seen) = forbidden.text();
+    let ask = |more: Value| {
+        let mut body =
+            json!({"model": "gpt-4o-mini", "stream": true, "messages": [{"role": "user", "content": "Who?"}]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.to_string()
+    };
+    for chunk in [1, 3, 5] {
+        let demo = format!("delay_ms=0,chunk={chunk},say={0},think={0}", encode(&text));
+        let answer = post(
+            &weir.addr,
+            "/v1/chat/completions",
+            &[("x-demo", &demo)],
+            ask(json!({"n": 3})).as_bytes(),
+        );
+        let choices = joined(&answer.text());
+        assert_eq!(choices.len(), 3);
+        for [content, reasoning, _] in &choices {
+            assert_eq!((content, reasoning), (&seen, &seen), "chunks of {chunk}");
+        }
+        let completion = json!({"model": "gpt-3.5-turbo-instruct", "prompt": "Who?", "stream": true}).to_string();
+        let answer = post(
+            &weir.addr,
+            "/v1/completions",
+            &[("x-demo", &demo)],
+            completion.as_bytes(),
+        );
+        assert_eq!(joined(&answer.text())[0][0], seen, "completions, chunks of {chunk}");
+    }
+    for secret in forbidden.all() {
+        place.assert_absent(secret);
+    }
+    weir.stop();
+    place.verify();
 }
 
 #[test]

@@ -16,6 +16,7 @@ use std::time::Duration;
 /// | `drop=1`, `die_after=N` | close the connection without an answer; or after N frames |
 /// | `end_after=N`, `no_done=1` | a stream that ends early in good order; without its `[DONE]` |
 /// | `say=TEXT`, `echo=1` | say this text; say the prompt |
+/// | `think=TEXT`, `args=JSON` | reason this; call tools with these arguments |
 /// | `bytes=N` | make the answer's text N bytes long |
 /// | `chunk=N`, `cut=N` | N characters a delta; N bytes a transport frame, wherever they fall |
 /// | `gzip=1`, `br=1`, `zstd=1` | compress the answer |

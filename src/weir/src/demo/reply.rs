@@ -28,12 +28,17 @@ impl Reply {
     /// The answer of choice `index`. Depends on the prompt alone.
     pub fn to(prompt: &Prompt, directives: &Directives, index: usize) -> Self {
         let mut seed = Seed::of(format!("{index}\u{0}{}", prompt.user).as_bytes());
-        let reasoning = (directives.on("reason") || prompt.model.contains("reasoner")).then(|| {
+        let thought = || {
             format!(
                 "The user asks: {} I should answer in a few sentences.",
                 first_words(&prompt.user, 12)
             )
-        });
+        };
+        let reasons = directives.on("reason") || prompt.model.contains("reasoner");
+        let reasoning = directives
+            .text("think")
+            .map(str::to_owned)
+            .or_else(|| reasons.then(thought));
         if directives.on("refusal") {
             let refusal = Some("I'm sorry, I can't help with that.".to_owned());
             return Self {
@@ -43,20 +48,25 @@ impl Reply {
                 ..Self::default()
             };
         }
+        if !prompt.tools.is_empty() && prompt.tool_result.is_none() {
+            let mut tool_calls = calls(prompt, &mut seed);
+            if let Some(arguments) = directives.text("args") {
+                tool_calls
+                    .iter_mut()
+                    .for_each(|call| call.arguments = arguments.to_owned());
+            }
+            return Self {
+                tool_calls,
+                reasoning,
+                finish: "tool_calls",
+                ..Self::default()
+            };
+        }
         if let Some(say) = directives.text("say") {
             return Self {
                 text: Some(say.to_owned()),
                 reasoning,
                 finish: "stop",
-                ..Self::default()
-            };
-        }
-        if !prompt.tools.is_empty() && prompt.tool_result.is_none() {
-            let tool_calls = calls(prompt, &mut seed);
-            return Self {
-                tool_calls,
-                reasoning,
-                finish: "tool_calls",
                 ..Self::default()
             };
         }
