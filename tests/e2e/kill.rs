@@ -82,8 +82,8 @@ fn kill_9_under_load() {
     let (place, upstream) = (Place::new(), Upstream::start());
     let seen = Seen::default();
     // Small batches and segments: more steps of landing and rolling for a kill to hit.
-    let settings = config(&upstream, SMALL);
     for round in 0..ROUNDS {
+        let settings = settings(&upstream, round);
         let weir = Weir::start_config(&place, &settings);
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -106,7 +106,7 @@ fn kill_9_under_load() {
     assert!(begun.len() > 100, "too little load: {} calls", begun.len());
 
     // Once with the process that recovers, once without any.
-    let weir = Weir::start_config(&place, &settings);
+    let weir = Weir::start_config(&place, &settings(&upstream, 0));
     check(&place, &begun, &ended, seed);
     weir.stop();
     check(&place, &begun, &ended, seed);
@@ -119,7 +119,14 @@ fn kill_9_under_load() {
     );
 }
 
-const SMALL: &str = "[journal]\nsegment_mib = 1\n[lake]\ncommit_seconds = 1\nmaintenance_seconds = 2\n";
+fn settings(upstream: &Upstream, round: u64) -> String {
+    let durability = if round % 3 == 2 { "strict" } else { "os" };
+    let journal = format!("[journal]\nsegment_mib = 1\ndurability = \"{durability}\"\n");
+    config(
+        upstream,
+        &format!("{journal}[lake]\ncommit_seconds = 1\nmaintenance_seconds = 2\n"),
+    )
+}
 
 fn check(place: &Place, begun: &BTreeSet<String>, ended: &BTreeSet<String>, seed: u64) {
     let rows = eventually("all calls are in calls", PATIENCE, || {

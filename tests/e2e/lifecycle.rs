@@ -272,3 +272,105 @@ fn the_demo_shows_the_whole_product() {
     assert!(place.sql_number(cached) > 0);
     place.verify();
 }
+
+/// Runs `weir ARGS…` with this standard input; gives what it printed.
+fn fed(args: &[&str], input: &str) -> String {
+    use std::io::Write;
+    let mut command = weir_command();
+    command
+        .args(args)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{args:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn client_keys_say_who_calls() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let key = "key-of-the-shop";
+    let hash = fed(&["config", "hash-key"], key);
+    assert!(!hash.contains(key));
+    let keys = format!(
+        "[[client_key]]\nname = \"shop\"\nhash = \"{}\"\ntenant = \"acme\"\napp = \"shop\"\n",
+        hash.trim()
+    );
+    let weir = Weir::start_config(&place, &config(&upstream, &keys));
+    let ask = |authorization: &str| {
+        let headers = [
+            ("authorization", authorization),
+            ("x-weir-app", "somebody-else"),
+            ("x-demo", "keep=keyed"),
+        ];
+        post(&weir.addr, "/v1/chat/completions", &headers, &chat(false))
+    };
+    for wrong in ["Bearer key-of-the-shoq", "Bearer ", "Basic key-of-the-shop", ""] {
+        let answer = ask(wrong);
+        assert_eq!(
+            (answer.status, &answer.json()["error"]["code"]),
+            (401, &json!("invalid_client_key")),
+            "{wrong}"
+        );
+        assert_eq!(place.call(&answer.call_id())["error_code"], "invalid_client_key");
+    }
+    assert_eq!(upstream.count("started"), 0);
+    let answer = ask("Bearer key-of-the-shop");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let row = place.call(&answer.call_id());
+    assert_eq!((&row["tenant"], &row["app"]), (&json!("acme"), &json!("shop")), "{row}");
+    // The key is Weir's, not the provider's.
+    assert!(
+        !upstream.kept("keyed")["headers"].to_string().contains(key),
+        "{}",
+        upstream.kept("keyed")
+    );
+    place.assert_absent(key);
+    weir.stop();
+}
+
+#[test]
+fn variables_override_the_file() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let limit = [("WEIR_SERVER__MAX_REQUEST_BYTES", "1000")];
+    let weir = Weir::start_env(&place, &["--upstream", &upstream.url()], &limit);
+    assert_eq!(post(&weir.addr, "/v1/chat/completions", &[], &[b' '; 1001]).status, 413);
+    weir.stop();
+    let output = weir_command()
+        .args(["config", "check"])
+        .env("WEIR_SERVER__MAX_REQUEST_BITES", "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("max_request_bytes"), "{said}");
+}
+
+#[test]
+fn sql_reads_queries_from_input_and_file() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start(&place, &upstream);
+    let answer = post(&weir.addr, "/v1/chat/completions", &[], &chat(false));
+    place.call(&answer.call_id());
+    let data = place.data();
+    let data = data.to_str().unwrap();
+    let query = "select count(*) as n\n  from calls -- all of them\n";
+    assert_eq!(fed(&["sql", "--data", data, "--format", "csv", "-"], query), "n\n1\n");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), query).unwrap();
+    let path = file.path().to_str().unwrap();
+    assert_eq!(
+        fed(&["sql", "--data", data, "--format", "csv", "--file", path], ""),
+        "n\n1\n"
+    );
+    // Every named question has an answer.
+    for name in fed(&["sql", "--list"], "")
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+    {
+        let name = format!("@{}", name.trim_start_matches('@'));
+        fed(&["sql", "--data", data, "--format", "csv", &name], "");
+    }
+    weir.stop();
+}
