@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn choices() {
-        let prices = Prices::builtin();
+        let prices = &Prices::builtin();
         let one = routes(&[("mine", &[])]);
         assert_eq!(one.choose(Some("whatever"), prices).unwrap().reason, "only");
         let two = routes(&[("openai", &[]), ("local", &["llama-*"])]);

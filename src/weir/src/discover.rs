@@ -6,8 +6,16 @@ use sidecar::config::Upstream;
 pub fn from_environment(env: impl Fn(&str) -> Option<String>) -> Vec<Upstream> {
     provider::catalog::known()
         .iter()
-        .filter(|known| known.key_env.iter().any(|name| env(name).is_some_and(|key| !key.trim().is_empty())))
-        .map(|known| Upstream { name: known.name.to_owned(), ..Upstream::default() })
+        .filter(|known| {
+            known
+                .key_env
+                .iter()
+                .any(|name| env(name).is_some_and(|key| !key.trim().is_empty()))
+        })
+        .map(|known| Upstream {
+            name: known.name.to_owned(),
+            ..Upstream::default()
+        })
         .collect()
 }
 
@@ -35,7 +43,10 @@ mod tests {
             "GROQ_API_KEY" => Some("  ".to_owned()),
             _ => None,
         };
-        let found: Vec<String> = from_environment(env).into_iter().map(|upstream| upstream.name).collect();
+        let found: Vec<String> = from_environment(env)
+            .into_iter()
+            .map(|upstream| upstream.name)
+            .collect();
         assert_eq!(found, ["openai"]);
     }
 }

@@ -51,11 +51,16 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
     }
 }
 
+/// What is logged unless told otherwise. The lake's libraries log as errors what they then handle,
+/// such as a table that is not there yet.
+const DEFAULT_LOG: &str = "warn,buoyant_kernel=off,delta_kernel=off,deltalake=off,deltalake_core=off";
+
 /// Logs go to standard error: standard output is for what a command is asked for.
 fn log(filter: Option<&str>) {
-    let filter = filter.map_or_else(
-        || tracing_subscriber::EnvFilter::new("warn"),
-        |filter| tracing_subscriber::EnvFilter::new(filter),
-    );
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let filter = tracing_subscriber::EnvFilter::new(filter.unwrap_or(DEFAULT_LOG));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
 }

@@ -60,10 +60,8 @@ pub async fn send(
     let model = route.model.as_deref().or(record.model.as_deref());
     let credential = target.credential_id.clone();
     let app_key = || {
-        parts
-            .headers
-            .contains_key(header::AUTHORIZATION)
-            .then(|| "app".to_owned())
+        let passed_on = !snapshot.wants_client_key() && parts.headers.contains_key(header::AUTHORIZATION);
+        passed_on.then(|| "app".to_owned())
     };
     record.add(&Body::AttemptStarted(Box::new(AttemptStarted {
         index: 0,
@@ -211,7 +209,9 @@ fn request_body(
 
 /// Another model in the body: `groq/llama` asks groq for `llama`.
 fn rename(record: &CallRecord, whole: &mut Whole, model: &str) {
-    let Ok(text) = std::str::from_utf8(&whole.text) else { return };
+    let Ok(text) = std::str::from_utf8(&whole.text) else {
+        return;
+    };
     if let Ok(view) = wire::parse(record.endpoint, text) {
         let mut edits = wire::set_model(text, &view, model);
         whole.text = provider::json::splice(text.as_bytes(), &mut edits).into();
@@ -233,7 +233,8 @@ async fn exchange(
     guarded_stream: bool,
     deadline: Deadline,
 ) -> Result<(PooledConn, Response<Incoming>), CallError> {
-    prepare_headers(&mut parts, target, matches!(body, Either::Left(_)), guarded_stream);
+    let whole = matches!(body, Either::Left(_));
+    prepare_headers(&mut parts, target, snapshot.wants_client_key(), whole, guarded_stream);
     let path = target.path(parts.uri.path(), parts.uri.query());
     let mut body = Some((parts, body));
     loop {
@@ -298,7 +299,7 @@ async fn connect(
 }
 
 /// The app's headers as the provider gets them.
-fn prepare_headers(parts: &mut request::Parts, target: &Target, whole: bool, guarded_stream: bool) {
+fn prepare_headers(parts: &mut request::Parts, target: &Target, own_key: bool, whole: bool, guarded_stream: bool) {
     let headers = &mut parts.headers;
     strip_hop_by_hop(headers);
     strip_own(headers);
@@ -308,6 +309,10 @@ fn prepare_headers(parts: &mut request::Parts, target: &Target, whole: bool, gua
         headers.remove(header::CONTENT_LENGTH);
     }
     headers.remove(header::EXPECT);
+    if own_key {
+        // It is a key of ours, and none of the provider's business.
+        headers.remove(header::AUTHORIZATION);
+    }
     if let Some(authorization) = &target.authorization {
         headers.insert(header::AUTHORIZATION, authorization.clone());
     }

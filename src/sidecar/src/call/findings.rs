@@ -75,14 +75,18 @@ impl Findings {
             }
             let redacted = outcome.redacted(sent);
             if redacted != span.text {
-                findings.edits.push((span.range.clone(), json::quote(&redacted).into_bytes()));
+                findings
+                    .edits
+                    .push((span.range.clone(), json::quote(&redacted).into_bytes()));
             }
             let at_rest = match sent == kept {
                 true => outcome.at_rest(sent, keep_flagged),
                 false => policy.scan(phase, kept).at_rest(kept, keep_flagged).into_owned().into(),
             };
             if at_rest != span.text {
-                findings.rest_edits.push((span.range.clone(), json::quote(&at_rest).into_bytes()));
+                findings
+                    .rest_edits
+                    .push((span.range.clone(), json::quote(&at_rest).into_bytes()));
             }
             if !outcome.verdicts.is_empty() {
                 findings.add(phase, &span.path(raw), &outcome.verdicts);

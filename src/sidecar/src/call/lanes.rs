@@ -11,6 +11,7 @@ use provider::openai::stream::{ChunkView, text_frame};
 use provider::sse::Frame;
 
 use super::findings::Findings;
+use super::unescape::Unescaper;
 use crate::error::CallError;
 
 /// All texts of one stream.
@@ -29,6 +30,8 @@ struct Lane {
     choice: u32,
     channel: Channel,
     scanner: Scanner,
+    /// For arguments of tool calls, which are JSON inside a string.
+    unescaper: Option<Unescaper>,
     /// The last frame with a piece of this text: frames of our own are made in its shape.
     template: Frame,
 }
@@ -46,7 +49,10 @@ impl Made {
     /// A frame that carries `text` for one text of the stream and nothing else.
     fn text(template: &Frame, choice: u32, channel: &Channel, text: &str) -> Made {
         let data = text_frame(template.data().unwrap_or(""), choice, channel, text);
-        Made { bytes: template.with_data(&data), data }
+        Made {
+            bytes: template.with_data(&data),
+            data,
+        }
     }
 }
 
@@ -168,7 +174,10 @@ impl Lanes {
     /// The stream ends: what is still held.
     pub fn flush(&mut self) -> Processed {
         let began = Instant::now();
-        let mut done = Processed { before: self.finish_lanes(|_| true), ..Processed::default() };
+        let mut done = Processed {
+            before: self.finish_lanes(|_| true),
+            ..Processed::default()
+        };
         self.findings.spend(0, began.elapsed());
         done.blocked.clone_from(&self.findings.blocked);
         done
@@ -187,19 +196,38 @@ impl Lanes {
             return at;
         }
         let scanner = self.policy.scanner(Phase::Output);
-        self.lanes.push(Lane { choice, channel: channel.clone(), scanner, template: frame.clone() });
+        let unescaper = channel.is_arguments().then(Unescaper::default);
+        let (channel, template) = (channel.clone(), frame.clone());
+        self.lanes.push(Lane {
+            choice,
+            channel,
+            scanner,
+            unescaper,
+            template,
+        });
         self.lanes.len() - 1
     }
 
     fn push(&mut self, lane: usize, text: &str) -> String {
-        let release = self.lanes[lane].scanner.push(text);
+        let Lane { scanner, unescaper, .. } = &mut self.lanes[lane];
+        let release = match unescaper {
+            Some(unescaper) => scanner.push(&unescaper.push(text)),
+            None => scanner.push(text),
+        };
         self.take(lane, release)
     }
 
     /// Ends a lane; later text of the same channel begins a new one.
     fn finish(&mut self, lane: usize) -> String {
+        let rest = self.lanes[lane]
+            .unescaper
+            .as_mut()
+            .map(Unescaper::finish)
+            .unwrap_or_default();
+        let release = self.lanes[lane].scanner.push(&rest);
+        let mut text = self.take(lane, release);
         let release = self.lanes[lane].scanner.finish();
-        let text = self.take(lane, release);
+        text.push_str(&self.take(lane, release));
         self.lanes.remove(lane);
         text
     }
@@ -208,7 +236,12 @@ impl Lanes {
     fn finish_lanes(&mut self, which: impl Fn(&Lane) -> bool) -> Vec<Made> {
         let mut made = Vec::new();
         while let Some(at) = self.lanes.iter().position(&which) {
-            let Lane { choice, channel, template, .. } = &self.lanes[at];
+            let Lane {
+                choice,
+                channel,
+                template,
+                ..
+            } = &self.lanes[at];
             let (choice, channel, template) = (*choice, channel.clone(), template.clone());
             let text = self.finish(at);
             if !text.is_empty() {

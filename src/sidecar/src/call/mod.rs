@@ -18,6 +18,7 @@ mod record;
 mod refusal;
 mod stream;
 mod unary;
+mod unescape;
 mod upload;
 
 use std::sync::Arc;

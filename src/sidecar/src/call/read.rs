@@ -191,7 +191,11 @@ fn inspect(
         }
     }
     edits.append(&mut findings.edits);
-    let edited = if edits.is_empty() { None } else { Some(splice(&text, &mut edits)?) };
+    let edited = if edits.is_empty() {
+        None
+    } else {
+        Some(splice(&text, &mut edits)?)
+    };
     if snapshot.recording.record != Record::Metadata {
         let kept = match findings.rest_edits.is_empty() {
             true => text.clone(),
@@ -200,8 +204,18 @@ fn inspect(
         started.request_body = Some(Json::parse(kept).map_err(|e| CallError::MalformedJson(e.to_string()))?);
     }
     let whole = match edited {
-        Some(edited) => Whole { raw: body, text: edited.into(), edited: true, hide_usage },
-        None => Whole { raw: body, text: text.into(), edited: false, hide_usage },
+        Some(edited) => Whole {
+            raw: body,
+            text: edited.into(),
+            edited: true,
+            hide_usage,
+        },
+        None => Whole {
+            raw: body,
+            text: text.into(),
+            edited: false,
+            hide_usage,
+        },
     };
     Ok((Sent::Whole(whole), findings))
 }

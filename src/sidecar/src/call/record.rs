@@ -127,8 +127,14 @@ impl CallRecord {
         let count = self.pending.len() as u64;
         if self.shed {
             self.pending.clear();
-            let labels = ReasonLabels { reason: "shed".to_owned() };
-            self.shared.metrics.unwritten_events.get_or_create(&labels).inc_by(count);
+            let labels = ReasonLabels {
+                reason: "shed".to_owned(),
+            };
+            self.shared
+                .metrics
+                .unwritten_events
+                .get_or_create(&labels)
+                .inc_by(count);
             return Ok(self.shared.journal.end() - 1);
         }
         let result = self.shared.journal.append(&self.pending);
@@ -258,7 +264,9 @@ impl CallRecord {
         }
         let seconds = clock::unix_nano() / 1_000_000_000;
         let began = seconds - i64::try_from(self.time.arrived().elapsed().as_secs()).unwrap_or(0);
-        ended.cost = price.during(began, seconds).cost_in(&usage, self.service_tier.as_deref());
+        ended.cost = price
+            .during(began, seconds)
+            .cost_in(&usage, self.service_tier.as_deref());
         if ended.cost.is_none() {
             return Some("unknown_price");
         }

@@ -428,7 +428,8 @@ impl StreamedAnswer {
             let message = serde_json::json!({
                 "type": "error", "code": "guardrail_blocked", "message": "stopped by a guardrail", "param": null,
             });
-            self.out.extend_from_slice(&sse::encode(Some("error"), &message.to_string()));
+            self.out
+                .extend_from_slice(&sse::encode(Some("error"), &message.to_string()));
             return;
         }
         let Some(lanes) = &self.lanes else { return };
@@ -537,7 +538,10 @@ impl StreamedAnswer {
     fn mask(&self, body: String) -> Option<String> {
         let view = provider::openai::response::parse(self.record.endpoint, &body).ok()?;
         let texts = view.texts.iter().map(|piece| &piece.span).chain(&view.others);
-        let subjects = texts.map(|span| Subject { phase: Phase::Output, span });
+        let subjects = texts.map(|span| Subject {
+            phase: Phase::Output,
+            span,
+        });
         let mut findings = Findings::of_texts(&self.snapshot.policy, &body, subjects, false);
         let mut edits = std::mem::take(&mut findings.rest_edits);
         if edits.is_empty() {

@@ -54,7 +54,11 @@ fn hash_key() -> Result<(), Failure> {
     let key = key.trim();
     if key.is_empty() {
         // Two UUIDv4 have 244 random bits.
-        let made = format!("weir-{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+        let made = format!(
+            "weir-{}{}",
+            uuid::Uuid::new_v4().simple(),
+            uuid::Uuid::new_v4().simple()
+        );
         say(&format!("key   {made}"))?;
         say(&format!("hash  {}", sidecar::hash_key(&made)))?;
     } else {

@@ -47,7 +47,10 @@ async fn tour(args: DemoArgs) -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let upstream_url = format!("http://{}/v1", listener.local_addr()?);
     tokio::spawn(upstream::serve(listener, std::future::pending()));
-    let mut config = Config { data: data.clone(), ..Config::default() };
+    let mut config = Config {
+        data: data.clone(),
+        ..Config::default()
+    };
     config.server.listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     config.upstream = vec![sidecar::config::Upstream {
         name: "demo".to_owned(),
@@ -56,8 +59,17 @@ async fn tour(args: DemoArgs) -> Result<(), Failure> {
         ..sidecar::config::Upstream::default()
     }];
     config.price = Vec::<Price>::new();
-    let weir = Weir::start(Plan { config, file: None, analytics: true }).await?;
-    say(&format!("weir listens on http://{}, its data lies in {}", weir.listen(), data.display()))?;
+    let weir = Weir::start(Plan {
+        config,
+        file: None,
+        analytics: true,
+    })
+    .await?;
+    say(&format!(
+        "weir listens on http://{}, its data lies in {}",
+        weir.listen(),
+        data.display()
+    ))?;
     say("An offline upstream answers; no key is needed and nothing leaves this machine.\n")?;
     let plan = Drive {
         base_url: format!("http://{}", weir.listen()),
@@ -102,14 +114,26 @@ async fn tour(args: DemoArgs) -> Result<(), Failure> {
     #[cfg(feature = "analytics")]
     questions(&weir, tally.total).await?;
     if args.stay {
-        say(&format!("Weir stays at http://{} until you interrupt it.", weir.listen()))?;
+        say(&format!(
+            "Weir stays at http://{} until you interrupt it.",
+            weir.listen()
+        ))?;
         interrupted().await;
     }
     weir.stop().await?;
     say("The history stays. Ask it more:")?;
-    say(&format!("  weir sql --data {} \"select * from calls limit 5\"", data.display()))?;
-    say(&format!("  weir sql --data {}                  # a prompt", data.display()))?;
-    say(&format!("  weir lake verify --data {}          # prove that no event is missing", data.display()))?;
+    say(&format!(
+        "  weir sql --data {} \"select * from calls limit 5\"",
+        data.display()
+    ))?;
+    say(&format!(
+        "  weir sql --data {}                  # a prompt",
+        data.display()
+    ))?;
+    say(&format!(
+        "  weir lake verify --data {}          # prove that no event is missing",
+        data.display()
+    ))?;
     say("And with your own model:")?;
     say("  weir up --upstream http://127.0.0.1:8000/v1")?;
     Ok(())
@@ -121,7 +145,7 @@ const QUESTIONS: &[(&str, &str)] = &[
     (
         "How did the calls end, and what did they cost?",
         "select status, count(*) as calls, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens, \
-         round(sum(cost_nano_usd) / 1e9, 6) as usd, round(approx_percentile_cont(duration_ms, 0.5), 1) as p50_ms \
+         cast(sum(cost_nano_usd) / 1e9 as decimal(12, 6)) as usd, round(approx_percentile_cont(duration_ms, 0.5), 1) as p50_ms \
          from calls group by status order by calls desc",
     ),
     (
@@ -131,19 +155,21 @@ const QUESTIONS: &[(&str, &str)] = &[
     ),
     (
         "Who spends the most?",
-        "select app, request_model as model, count(*) as calls, round(sum(cost_nano_usd) / 1e9, 6) as usd \
+        "select app, request_model as model, count(*) as calls, cast(sum(cost_nano_usd) / 1e9 as decimal(12, 6)) as usd \
          from calls where cost_nano_usd is not null group by app, request_model order by usd desc limit 6",
     ),
     (
         "What did a redacted prompt become?",
-        "select request_text from calls where guardrail_action = 'redact' and request_text like '%[%]%' \
+        "select substr(request_text, greatest(1, strpos(request_text, '[') - 40), 90) as prompt from calls where guardrail_action = 'redact' and request_text like '%[EMAIL]%' \
          order by started_at desc limit 2",
     ),
 ];
 
 #[cfg(feature = "analytics")]
 async fn questions(weir: &Weir, calls: u64) -> Result<(), Failure> {
-    let Some(analytics) = weir.analytics() else { return Ok(()) };
+    let Some(analytics) = weir.analytics() else {
+        return Ok(());
+    };
     analytics.wait_for_calls(calls).await?;
     for (title, sql) in QUESTIONS {
         say(title)?;

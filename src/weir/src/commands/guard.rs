@@ -17,7 +17,12 @@ use crate::out::{is_coloured, say};
 pub fn run(args: GuardArgs) -> Result<ExitCode, Failure> {
     match args.command {
         GuardCommand::Test { files } => test(&files),
-        GuardCommand::Scan { file, phase, json, place } => {
+        GuardCommand::Scan {
+            file,
+            phase,
+            json,
+            place,
+        } => {
             let (config, from) = configuration(&place)?;
             let base = from.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
             let policy = compile(&config, base, |_| None)?.parts.policy;
@@ -43,13 +48,22 @@ fn test(files: &[PathBuf]) -> Result<ExitCode, Failure> {
     for pack in &packs {
         let failures = pack.test();
         let state = if failures.is_empty() { "ok" } else { "FAILED" };
-        say(&format!("{}@{}: {} rules, {state}", pack.name(), pack.version(), pack.rules().len()))?;
+        say(&format!(
+            "{}@{}: {} rules, {state}",
+            pack.name(),
+            pack.version(),
+            pack.rules().len()
+        ))?;
         for failure in &failures {
             say(&format!("  {failure:?}"))?;
         }
         failed += failures.len();
     }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn scan(policy: &Arc<Policy>, file: &Path, phase: PhaseArg, json: bool) -> Result<ExitCode, Failure> {
@@ -83,11 +97,21 @@ fn scan(policy: &Arc<Policy>, file: &Path, phase: PhaseArg, json: bool) -> Resul
 
 fn show(outcome: &Outcome, text: &str) -> Result<(), Failure> {
     for verdict in &outcome.verdicts {
-        let Verdict { rule, entity, action, start, .. } = verdict;
+        let Verdict {
+            rule,
+            entity,
+            action,
+            start,
+            ..
+        } = verdict;
         let before = &text[..(*start).min(text.len())];
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
-        let (on, off) = if is_coloured() { (colour(*action), "\x1b[0m") } else { ("", "") };
+        let (on, off) = if is_coloured() {
+            (colour(*action), "\x1b[0m")
+        } else {
+            ("", "")
+        };
         say(&format!("{line}:{column}: {on}{action}{off} {entity} ({rule})"))?;
     }
     if outcome.verdicts.is_empty() {

@@ -40,7 +40,9 @@ fn read(file: &Path) -> Result<Vec<Row>, Failure> {
     let mut text = String::new();
     // By the first bytes, not the name.
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_string(&mut text).map_err(|e| wrong(&e))?;
+        flate2::read::MultiGzDecoder::new(&bytes[..])
+            .read_to_string(&mut text)
+            .map_err(|e| wrong(&e))?;
     } else {
         text = String::from_utf8(bytes).map_err(|e| wrong(&e))?;
     }
@@ -54,14 +56,22 @@ fn read(file: &Path) -> Result<Vec<Row>, Failure> {
 fn show(report: &Report) -> Result<(), Failure> {
     let percent = |ratio: Option<f64>| ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{:.1}%", ratio * 100.0));
     say(&format!("policy {}, {} rows", report.policy, report.rows))?;
-    say(&format!("{:<44} {:>9} {:>9} {:>9} {:>14}", "rows", "precision", "recall", "F1", "false positive"))?;
+    say(&format!(
+        "{:<44} {:>9} {:>9} {:>9} {:>14}",
+        "rows", "precision", "recall", "F1", "false positive"
+    ))?;
     for (name, counts) in report.kinds.iter().chain(&report.sources) {
         let (precision, recall, f1) = (percent(counts.precision), percent(counts.recall), percent(counts.f1));
         let false_positive = percent(counts.false_positive_rate);
-        say(&format!("{name:<44} {precision:>9} {recall:>9} {f1:>9} {false_positive:>14}"))?;
+        say(&format!(
+            "{name:<44} {precision:>9} {recall:>9} {f1:>9} {false_positive:>14}"
+        ))?;
     }
     if !report.entities.is_empty() {
-        say(&format!("{:<44} {:>9} {:>9} {:>9}", "spans, typed", "precision", "recall", "F1"))?;
+        say(&format!(
+            "{:<44} {:>9} {:>9} {:>9}",
+            "spans, typed", "precision", "recall", "F1"
+        ))?;
     }
     for (name, counts) in &report.entities {
         let typed = &counts.typed;

@@ -15,18 +15,28 @@ use crate::runtime::journal_folder;
 /// Runs the command.
 pub fn run(args: JournalArgs) -> Result<ExitCode, Failure> {
     let (report, json) = match args.command {
-        JournalCommand::Inspect { json, place } => {
-            (inspect(&journal_folder(&data_folder(&place)?)).map_err(Failure::other)?, json)
-        }
-        JournalCommand::Verify { json, place } => {
-            (verify(&journal_folder(&data_folder(&place)?)).map_err(Failure::other)?, json)
-        }
+        JournalCommand::Inspect { json, place } => (
+            inspect(&journal_folder(&data_folder(&place)?)).map_err(Failure::other)?,
+            json,
+        ),
+        JournalCommand::Verify { json, place } => (
+            verify(&journal_folder(&data_folder(&place)?)).map_err(Failure::other)?,
+            json,
+        ),
         JournalCommand::Export { from, to, place } => {
             return write_events(&journal_folder(&data_folder(&place)?), from, to);
         }
     };
-    if json { say(&as_json(&report).to_string())? } else { show(&report)? }
-    Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if json {
+        say(&as_json(&report).to_string())?
+    } else {
+        show(&report)?
+    }
+    Ok(if report.is_whole() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn write_events(folder: &Path, from: i64, to: Option<i64>) -> Result<ExitCode, Failure> {
@@ -36,22 +46,37 @@ fn write_events(folder: &Path, from: i64, to: Option<i64>) -> Result<ExitCode, F
     for hole in &exported.holes {
         complain(&format!("passed over: {hole}"));
     }
-    Ok(if exported.holes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if exported.holes.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn show(report: &Report) -> Result<(), Failure> {
-    let id = report.journal_id.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
+    let id = report
+        .journal_id
+        .map_or_else(|| "unknown".to_owned(), |id| id.to_string());
     say(&format!("journal {id}"))?;
-    say(&format!("  {} records, offsets {}..{}, {} bytes", report.records, report.first, report.end, report.bytes))?;
+    say(&format!(
+        "  {} records, offsets {}..{}, {} bytes",
+        report.records, report.first, report.end, report.bytes
+    ))?;
     for segment in &report.segments {
         let name = segment.path.file_name().unwrap_or_default().to_string_lossy();
-        say(&format!("  {name}  {:>9} records  {:>12} of {} bytes", segment.records, segment.bytes, segment.file_bytes))?;
+        say(&format!(
+            "  {name}  {:>9} records  {:>12} of {} bytes",
+            segment.records, segment.bytes, segment.file_bytes
+        ))?;
     }
     for (event_type, count) in &report.types {
         say(&format!("  {event_type:<24} {count:>9}"))?;
     }
     if report.torn_bytes > 0 {
-        say(&format!("  an unfinished write of {} bytes at the end: the next start cuts it", report.torn_bytes))?;
+        say(&format!(
+            "  an unfinished write of {} bytes at the end: the next start cuts it",
+            report.torn_bytes
+        ))?;
     }
     for fault in &report.faults {
         say(&format!("  FAULT {fault}"))?;

@@ -19,19 +19,25 @@ pub fn run(args: LakeArgs) -> Result<ExitCode, Failure> {
         match args.command {
             LakeCommand::Verify { json, place } => verify(&data_folder(&place)?, json).await,
             LakeCommand::Rebuild { place } => {
-                let report = lake::rebuild(&open(&data_folder(&place)?).await?).await.map_err(Failure::other)?;
+                let report = lake::rebuild(&open(&data_folder(&place)?).await?)
+                    .await
+                    .map_err(Failure::other)?;
                 say(&format!("calls made anew: {report:?}"))?;
                 Ok(ExitCode::SUCCESS)
             }
             LakeCommand::Compact { place } => {
-                let report = lake::compact_now(&open(&data_folder(&place)?).await?).await.map_err(Failure::other)?;
+                let report = lake::compact_now(&open(&data_folder(&place)?).await?)
+                    .await
+                    .map_err(Failure::other)?;
                 say(&format!("compacted: {report:?}"))?;
                 Ok(ExitCode::SUCCESS)
             }
             LakeCommand::Status { json, place } => {
                 let data = data_folder(&place)?;
                 let journal = journal_folder(&data);
-                let status = LakeStatus::read(&open(&data).await?, present(&journal)).await.map_err(Failure::other)?;
+                let status = LakeStatus::read(&open(&data).await?, present(&journal))
+                    .await
+                    .map_err(Failure::other)?;
                 say(&match json {
                     true => serde_json::to_string_pretty(&status).map_err(Failure::other)?,
                     false => status.to_string(),
@@ -44,12 +50,18 @@ pub fn run(args: LakeArgs) -> Result<ExitCode, Failure> {
 
 async fn verify(data: &Path, json: bool) -> Result<ExitCode, Failure> {
     let journal = journal_folder(data);
-    let report = lake::verify(&open(data).await?, present(&journal)).await.map_err(Failure::other)?;
+    let report = lake::verify(&open(data).await?, present(&journal))
+        .await
+        .map_err(Failure::other)?;
     say(&match json {
         true => serde_json::to_string_pretty(&report).map_err(Failure::other)?,
         false => report.to_string(),
     })?;
-    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_complete() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn open(data: &Path) -> Result<Lake, Failure> {

@@ -30,7 +30,9 @@ pub fn run(args: &ModelsArgs) -> Result<ExitCode, Failure> {
             if args.filter.as_deref().is_some_and(|filter| !model.contains(filter)) {
                 continue;
             }
-            let Some(price) = prices.lookup(known.name, model) else { continue };
+            let Some(price) = prices.lookup(known.name, model) else {
+                continue;
+            };
             let (input, output) = (shown(price.rates.input), shown(price.rates.output));
             if args.json {
                 let row = serde_json::json!({

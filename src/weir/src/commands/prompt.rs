@@ -33,14 +33,21 @@ impl Completer for SqlHelper {
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
         let before = &line[..pos];
-        let start = before.rfind(|c: char| !(c.is_alphanumeric() || c == '_' || c == '@')).map_or(0, |at| {
-            at + before[at..].chars().next().map_or(1, char::len_utf8)
-        });
+        let start = before
+            .rfind(|c: char| !(c.is_alphanumeric() || c == '_' || c == '@'))
+            .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
         let prefix = before[start..].to_lowercase();
         if prefix.is_empty() {
             return Ok((pos, Vec::new()));
         }
-        Ok((start, self.words.iter().filter(|word| word.starts_with(&prefix)).cloned().collect()))
+        Ok((
+            start,
+            self.words
+                .iter()
+                .filter(|word| word.starts_with(&prefix))
+                .cloned()
+                .collect(),
+        ))
     }
 }
 
@@ -49,7 +56,11 @@ impl Validator for SqlHelper {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let text = context.input().trim();
         let whole = text.is_empty() || text.ends_with(';') || text.starts_with(['@', '\\']) || is_leaving(text);
-        Ok(if whole { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
+        Ok(if whole {
+            ValidationResult::Valid(None)
+        } else {
+            ValidationResult::Incomplete
+        })
     }
 }
 
@@ -60,13 +71,17 @@ fn is_leaving(text: &str) -> bool {
 /// Reads queries and shows answers until the person leaves.
 pub fn prompt(runtime: &Runtime, config: &Config, format: Format) -> Result<(), Failure> {
     let mut editor: Editor<SqlHelper, FileHistory> = Editor::new().map_err(Failure::other)?;
-    editor.set_helper(Some(SqlHelper { words: words(runtime, config) }));
+    editor.set_helper(Some(SqlHelper {
+        words: words(runtime, config),
+    }));
     let history = history_file();
     if let Some(file) = &history {
         // There is none at the first start.
         let _ = editor.load_history(file);
     }
-    say("SQL over events and calls. Statements end with `;`. \\d shows the tables, @name runs a named query, \\q leaves.")?;
+    say(
+        "SQL over events and calls. Statements end with `;`. \\d shows the tables, @name runs a named query, \\q leaves.",
+    )?;
     loop {
         match editor.readline("weir> ") {
             Ok(line) => {
@@ -79,8 +94,10 @@ pub fn prompt(runtime: &Runtime, config: &Config, format: Format) -> Result<(), 
                     break;
                 }
                 let sql = match text {
-                    "\\d" => "select table_name, column_name, data_type from information_schema.columns \
-                              where table_schema = 'public' order by table_name desc, ordinal_position",
+                    "\\d" => {
+                        "select table_name, column_name, data_type from information_schema.columns \
+                              where table_schema = 'public' order by table_name desc, ordinal_position"
+                    }
                     other => other.trim_end_matches(';'),
                 };
                 let mut out = std::io::stdout();

@@ -36,8 +36,9 @@ pub fn run(args: SqlArgs) -> Result<ExitCode, Failure> {
     let sql = match (args.query.as_deref(), &args.file) {
         (Some("-"), _) => read_standard_input()?,
         (Some(query), _) => query.to_owned(),
-        (None, Some(file)) => std::fs::read_to_string(file)
-            .map_err(|e| Failure::Usage(format!("cannot read {}: {e}", file.display())))?,
+        (None, Some(file)) => {
+            std::fs::read_to_string(file).map_err(|e| Failure::Usage(format!("cannot read {}: {e}", file.display())))?
+        }
         (None, None) if std::io::stdin().is_terminal() => {
             prompt(&runtime, &config, format)?;
             return Ok(ExitCode::SUCCESS);
@@ -45,7 +46,9 @@ pub fn run(args: SqlArgs) -> Result<ExitCode, Failure> {
         (None, None) => read_standard_input()?,
     };
     if format.is_binary() && std::io::stdout().is_terminal() {
-        return Err(Failure::Usage("Parquet is not for a terminal: redirect it into a file".to_owned()));
+        return Err(Failure::Usage(
+            "Parquet is not for a terminal: redirect it into a file".to_owned(),
+        ));
     }
     let mut out = std::io::BufWriter::new(std::io::stdout());
     runtime.block_on(answer(&config, &sql, format, &mut out))?;
@@ -61,7 +64,9 @@ pub async fn answer(
     format: output::Format,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
-    let width = (format == output::Format::Table && std::io::stdout().is_terminal()).then(terminal_width).flatten();
+    let width = (format == output::Format::Table && std::io::stdout().is_terminal())
+        .then(terminal_width)
+        .flatten();
     if ask(&config.data, sql, format, width, out).await? {
         return Ok(());
     }
@@ -116,5 +121,8 @@ fn output_format(format: Format) -> output::Format {
 
 /// Columns of the terminal.
 fn terminal_width() -> Option<usize> {
-    rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| size.ws_col.into()).filter(|columns| *columns > 0)
+    rustix::termios::tcgetwinsize(std::io::stdout())
+        .ok()
+        .map(|size| size.ws_col.into())
+        .filter(|columns| *columns > 0)
 }

@@ -81,7 +81,9 @@ fn next(reader: &mut Reader, folds: &mut Folds) -> Result<Option<Vec<Call>>, Fai
     }
     let mut ended = Vec::new();
     for record in records {
-        let Some(call_id) = record.envelope.call_id else { continue };
+        let Some(call_id) = record.envelope.call_id else {
+            continue;
+        };
         let Ok(event) = record.decode() else { continue };
         let call = folds.0.entry(call_id).or_default();
         if call.apply(&event) == Applied::Yes && call.is_ended() {
@@ -99,7 +101,11 @@ fn fits(args: &TailArgs, call: &Call) -> bool {
 }
 
 fn show(args: &TailArgs, call: &Call, coloured: bool) -> Result<(), Failure> {
-    Ok(say(&if args.json { json(call).to_string() } else { line(call, coloured) })?)
+    Ok(say(&if args.json {
+        json(call).to_string()
+    } else {
+        line(call, coloured)
+    })?)
 }
 
 /// `12:03:04.125 completed  chat gpt-4o-mini  openai  182ms ttft 40ms  31+204 tok  $0.000127  shop`
@@ -112,24 +118,45 @@ fn line(call: &Call, coloured: bool) -> String {
         Status::Failed | Status::Open => "\x1b[31m",
     };
     let reset = if colour.is_empty() { "" } else { "\x1b[0m" };
-    let mut out = format!("{} {colour}{:<11}{reset}", clock(call.started_unix_nano), call.status.as_str());
+    let mut out = format!(
+        "{} {colour}{:<11}{reset}",
+        clock(call.started_unix_nano),
+        call.status.as_str()
+    );
     let operation = call.started.operation.as_deref().unwrap_or(&call.started.endpoint);
     let stream = if call.started.stream { "~" } else { "" };
     let mut add = |part: String| {
         out.push(' ');
         out.push_str(&part);
     };
-    add(format!("{:<26}", format!("{operation}{stream} {}", call.started.request_model.as_deref().unwrap_or("-"))));
+    add(format!(
+        "{:<26}",
+        format!(
+            "{operation}{stream} {}",
+            call.started.request_model.as_deref().unwrap_or("-")
+        )
+    ));
     add(format!("{:<9}", call.provider.as_deref().unwrap_or("-")));
-    add(format!("{:>8}", call.duration_ns().map_or_else(|| "-".to_owned(), milliseconds)));
+    add(format!(
+        "{:>8}",
+        call.duration_ns().map_or_else(|| "-".to_owned(), milliseconds)
+    ));
     if let Some(ttft) = call.ttft_ns.filter(|_| call.started.stream) {
         add(format!("ttft {}", milliseconds(ttft)));
     }
     let usage = call.usage();
     if !usage.is_unknown() {
         let count = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
-        let sign = if call.usage_source() == Some(event::UsageSource::Estimated) { "≈" } else { "" };
-        add(format!("{sign}{}+{} tok", count(usage.input_total()), count(usage.output_total())));
+        let sign = if call.usage_source() == Some(event::UsageSource::Estimated) {
+            "≈"
+        } else {
+            ""
+        };
+        add(format!(
+            "{sign}{}+{} tok",
+            count(usage.input_total()),
+            count(usage.output_total())
+        ));
     }
     if let Some(cost) = call.cost() {
         add(cost.to_string());
@@ -188,14 +215,28 @@ fn json(call: &Call) -> serde_json::Value {
 #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
 fn milliseconds(ns: u64) -> String {
     let ms = ns as f64 / 1e6;
-    if ms < 10.0 { format!("{ms:.1}ms") } else if ms < 10_000.0 { format!("{ms:.0}ms") } else { format!("{:.1}s", ms / 1e3) }
+    if ms < 10.0 {
+        format!("{ms:.1}ms")
+    } else if ms < 10_000.0 {
+        format!("{ms:.0}ms")
+    } else {
+        format!("{:.1}s", ms / 1e3)
+    }
 }
 
 /// Time of day in UTC.
 fn clock(unix_nano: Option<i64>) -> String {
-    let Some(ns) = unix_nano else { return "--:--:--.---".to_owned() };
+    let Some(ns) = unix_nano else {
+        return "--:--:--.---".to_owned();
+    };
     let ms = ns.div_euclid(1_000_000).rem_euclid(86_400_000);
-    format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
+    format!(
+        "{:02}:{:02}:{:02}.{:03}",
+        ms / 3_600_000,
+        ms / 60_000 % 60,
+        ms / 1000 % 60,
+        ms % 1000
+    )
 }
 
 #[cfg(test)]
@@ -204,7 +245,10 @@ mod tests {
 
     #[test]
     fn times() {
-        assert_eq!(clock(Some(1_000_000_000 * (12 * 3600 + 3 * 60 + 4) + 125_000_000)), "12:03:04.125");
+        assert_eq!(
+            clock(Some(1_000_000_000 * (12 * 3600 + 3 * 60 + 4) + 125_000_000)),
+            "12:03:04.125"
+        );
         assert_eq!(milliseconds(1_234_567), "1.2ms");
         assert_eq!(milliseconds(182_000_000), "182ms");
         assert_eq!(milliseconds(12_340_000_000), "12.3s");

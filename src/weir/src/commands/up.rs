@@ -22,7 +22,11 @@ pub fn run(args: UpArgs, analytics: bool) -> Result<ExitCode, Failure> {
         config.upstream = vec![discover::from_url(url)];
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(Plan { config, file, analytics: analytics && cfg!(feature = "analytics") }))?;
+    runtime.block_on(serve(Plan {
+        config,
+        file,
+        analytics: analytics && cfg!(feature = "analytics"),
+    }))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -53,7 +57,9 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
 fn reload(weir: &Weir) {
     match weir.reload() {
         Ok(()) => complain("configuration reloaded"),
-        Err(error) => complain(&format!("the new configuration is refused, the old one stays in force:\n{error}")),
+        Err(error) => complain(&format!(
+            "the new configuration is refused, the old one stays in force:\n{error}"
+        )),
     }
 }
 
@@ -61,7 +67,11 @@ fn reload(weir: &Weir) {
 fn welcome(weir: &Weir) -> Result<(), Failure> {
     let config = weir.config();
     let snapshot = weir.shared.snapshot.load();
-    say(&format!("weir {} listens on http://{}", env!("CARGO_PKG_VERSION"), weir.listen()))?;
+    say(&format!(
+        "weir {} listens on http://{}",
+        env!("CARGO_PKG_VERSION"),
+        weir.listen()
+    ))?;
     let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
     say(&format!("  data       {}", data.display()))?;
     for target in snapshot.routes.targets() {
@@ -70,18 +80,31 @@ fn welcome(weir: &Weir) -> Result<(), Failure> {
             _ => "the app's own key is passed on".to_owned(),
         };
         let scheme = if target.tls { "https" } else { "http" };
-        say(&format!("  upstream   {}  {scheme}://{}:{}{}  ({key})", target.name, target.host, target.port, target.base_path))?;
+        say(&format!(
+            "  upstream   {}  {scheme}://{}:{}{}  ({key})",
+            target.name, target.host, target.port, target.base_path
+        ))?;
     }
     if snapshot.routes.targets().is_empty() {
         say("  upstream   none: set a provider key such as OPENAI_API_KEY, or use --upstream http://host:port/v1")?;
     }
-    let guard = if config.guard.off { "off".to_owned() } else { format!("policy {}", snapshot.policy.version()) };
+    let guard = if config.guard.off {
+        "off".to_owned()
+    } else {
+        format!("policy {}", snapshot.policy.version())
+    };
     say(&format!("  guardrails {guard}"))?;
     if weir.interrupted > 0 {
-        say(&format!("  recovered  {} calls that the last run left open are marked interrupted", weir.interrupted))?;
+        say(&format!(
+            "  recovered  {} calls that the last run left open are marked interrupted",
+            weir.interrupted
+        ))?;
     }
     if let Some(torn) = &weir.recovery.torn {
-        say(&format!("  recovered  {} bytes of an unfinished write were cut from the journal", torn.bytes))?;
+        say(&format!(
+            "  recovered  {} bytes of an unfinished write were cut from the journal",
+            torn.bytes
+        ))?;
     }
     for hole in &weir.recovery.corrupt {
         complain(&format!("the journal is damaged: {hole}"));
@@ -93,10 +116,15 @@ fn welcome(weir: &Weir) -> Result<(), Failure> {
     };
     say("")?;
     say("Try next:")?;
-    say(&format!("  export OPENAI_BASE_URL=http://{}/v1    # then run your app", weir.listen()))?;
+    say(&format!(
+        "  export OPENAI_BASE_URL=http://{}/v1    # then run your app",
+        weir.listen()
+    ))?;
     say(&format!("  weir tail{place}"))?;
     if cfg!(feature = "analytics") {
-        say(&format!("  weir sql{place} \"select request_model, status, count(*) from calls group by all\""))?;
+        say(&format!(
+            "  weir sql{place} \"select request_model, status, count(*) from calls group by all\""
+        ))?;
     }
     Ok(())
 }

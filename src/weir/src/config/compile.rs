@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guard::{Pack, Policy};
-use provider::prices::{Override, Prices, Price as ModelPrice, Rate, Rates};
+use provider::prices::{Override, Price as ModelPrice, Prices, Rate, Rates};
 
 use super::{Config, ConfigError, Durability, WhenFull};
 use crate::discover;
@@ -20,18 +20,20 @@ pub struct Compiled {
 
 /// Checks and compiles `config`. `base` is the folder that relative pack files are looked up in;
 /// `env` finds provider keys.
-pub fn compile(
-    config: &Config,
-    base: &Path,
-    env: impl Fn(&str) -> Option<String>,
-) -> Result<Compiled, ConfigError> {
+pub fn compile(config: &Config, base: &Path, env: impl Fn(&str) -> Option<String>) -> Result<Compiled, ConfigError> {
     if let Some(key) = config.timeouts.invalid_key() {
         let message = "must be a positive number of seconds".to_owned();
-        return Err(ConfigError::Value { key: format!("timeouts.{key}"), message });
+        return Err(ConfigError::Value {
+            key: format!("timeouts.{key}"),
+            message,
+        });
     }
     if config.journal.segment_mib == 0 {
         let message = "must be at least 1".to_owned();
-        return Err(ConfigError::Value { key: "journal.segment_mib".to_owned(), message });
+        return Err(ConfigError::Value {
+            key: "journal.segment_mib".to_owned(),
+            message,
+        });
     }
     let upstreams = match config.upstream.is_empty() {
         true => discover::from_environment(&env),
@@ -46,7 +48,10 @@ pub fn compile(
         policy: Arc::new(policy(config, base)?),
         prices: Arc::new(prices(config)?),
     };
-    Ok(Compiled { parts, journal: journal_options(config) })
+    Ok(Compiled {
+        parts,
+        journal: journal_options(config),
+    })
 }
 
 fn policy(config: &Config, base: &Path) -> Result<Policy, ConfigError> {
@@ -56,8 +61,10 @@ fn policy(config: &Config, base: &Path) -> Result<Policy, ConfigError> {
     let mut packs = Pack::builtin();
     for file in &config.guard.pack_files {
         let path = base.join(file);
-        let text =
-            std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read {
+            path: path.clone(),
+            source,
+        })?;
         let pack = Pack::parse(&path.display().to_string(), &text).map_err(|error| ConfigError::Value {
             key: "guard.pack_files".to_owned(),
             message: error.to_string(),
@@ -65,8 +72,10 @@ fn policy(config: &Config, base: &Path) -> Result<Policy, ConfigError> {
         packs.retain(|known| known.name() != pack.name());
         packs.push(pack);
     }
-    Policy::compile(&config.guard.policy, &packs)
-        .map_err(|error| ConfigError::Value { key: "guard.policy".to_owned(), message: error.to_string() })
+    Policy::compile(&config.guard.policy, &packs).map_err(|error| ConfigError::Value {
+        key: "guard.policy".to_owned(),
+        message: error.to_string(),
+    })
 }
 
 fn prices(config: &Config) -> Result<Prices, ConfigError> {
@@ -86,8 +95,16 @@ fn prices(config: &Config) -> Result<Prices, ConfigError> {
             output,
             reasoning: None,
         };
-        let model_price = ModelPrice { rates, input_only: output.is_none(), ..ModelPrice::default() };
-        Ok(Override { provider: price.provider.clone(), model: price.model.clone(), price: model_price })
+        let model_price = ModelPrice {
+            rates,
+            input_only: output.is_none(),
+            ..ModelPrice::default()
+        };
+        Ok(Override {
+            provider: price.provider.clone(),
+            model: price.model.clone(),
+            price: model_price,
+        })
     });
     let overrides = overrides.collect::<Result<Vec<_>, ConfigError>>()?;
     Ok(Prices::builtin().with_overrides(overrides))
@@ -126,7 +143,10 @@ mod tests {
         let mut config = Config::default();
         config.timeouts.idle = -1.0;
         let error = compile(&config, Path::new("."), |_| None).err().map(|e| e.to_string());
-        assert_eq!(error.as_deref(), Some("timeouts.idle: must be a positive number of seconds"));
+        assert_eq!(
+            error.as_deref(),
+            Some("timeouts.idle: must be a positive number of seconds")
+        );
     }
 
     #[test]
@@ -137,9 +157,19 @@ mod tests {
             output: Some("0.60".to_owned()),
             ..super::super::Price::default()
         };
-        let config = Config { price: vec![price], ..Config::default() };
+        let config = Config {
+            price: vec![price],
+            ..Config::default()
+        };
         let prices = prices(&config).unwrap();
-        let usage = event::Usage { input: Some(1_000_000), output: Some(1_000_000), ..event::Usage::default() };
-        assert_eq!(prices.lookup("any", "mine").unwrap().cost(&usage), Some(event::NanoUsd(750_000_000)));
+        let usage = event::Usage {
+            input: Some(1_000_000),
+            output: Some(1_000_000),
+            ..event::Usage::default()
+        };
+        assert_eq!(
+            prices.lookup("any", "mine").unwrap().cost(&usage),
+            Some(event::NanoUsd(750_000_000))
+        );
     }
 }

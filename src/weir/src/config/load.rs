@@ -10,8 +10,8 @@ use super::Config;
 
 /// Environment variables that override keys begin so: `WEIR_SERVER__LISTEN` is `server.listen`.
 const PREFIX: &str = "WEIR_";
-/// Variables with the prefix that are not keys.
-const NOT_KEYS: [&str; 3] = ["WEIR_CONFIG", "WEIR_LOG", "WEIR_FAILPOINT"];
+/// The one key that is not in a section.
+const TOP_KEY: &str = "WEIR_DATA";
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -59,26 +59,26 @@ pub enum ConfigError {
 }
 
 fn hint_text(hint: &Option<String>) -> String {
-    hint.as_ref().map(|hint| format!("\n  did you mean `{hint}`?")).unwrap_or_default()
+    hint.as_ref()
+        .map(|hint| format!("\n  did you mean `{hint}`?"))
+        .unwrap_or_default()
 }
 
 /// Reads `path` (`None`: the defaults) and applies the overrides in `env`.
-pub fn load(
-    path: Option<&Path>,
-    env: impl Iterator<Item = (String, String)>,
-) -> Result<Config, ConfigError> {
+pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigError> {
     let (mut table, mut config) = match path {
         None => (Table::new(), Config::default()),
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
             let config = toml::from_str::<Config>(&text).map_err(|error| invalid(path, &text, &error))?;
             let table = text.parse::<Table>().map_err(|error| invalid(path, &text, &error))?;
             (table, config)
         }
     };
-    let mut overrides: Vec<(String, String)> =
-        env.filter(|(name, _)| name.starts_with(PREFIX) && !NOT_KEYS.contains(&name.as_str())).collect();
+    let mut overrides: Vec<(String, String)> = env.filter(|(name, _)| is_key(name)).collect();
     overrides.sort();
     for (name, value) in overrides {
         let keys: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
@@ -86,16 +86,32 @@ pub fn load(
         // One at a time, so that the message names the variable at fault.
         config = Config::deserialize(Value::Table(table.clone())).map_err(|error| {
             let message = error.message().to_owned();
-            ConfigError::Environment { name, hint: nearest(&message), message }
+            ConfigError::Environment {
+                name,
+                hint: nearest(&message),
+                message,
+            }
         })?;
     }
     Ok(config)
 }
 
+/// Others set variables with our prefix too: Kubernetes, for a service named `weir`, such as
+/// `WEIR_PORT`. A key of a section has two underscores, which those have not.
+fn is_key(name: &str) -> bool {
+    name == TOP_KEY || name.strip_prefix(PREFIX).is_some_and(|key| key.contains("__"))
+}
+
 fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let (line, column) = position(text, error.span());
     let message = error.message().to_owned();
-    ConfigError::Invalid { path: path.to_owned(), line, column, hint: nearest(&message), message }
+    ConfigError::Invalid {
+        path: path.to_owned(),
+        line,
+        column,
+        hint: nearest(&message),
+        message,
+    }
 }
 
 fn position(text: &str, span: Option<Range<usize>>) -> (usize, usize) {
@@ -118,7 +134,9 @@ fn nearest(message: &str) -> Option<String> {
 }
 
 fn set(table: &mut Table, keys: &[String], value: &str) {
-    let Some((last, parents)) = keys.split_last() else { return };
+    let Some((last, parents)) = keys.split_last() else {
+        return;
+    };
     let mut table = table;
     for key in parents {
         let entry = table.entry(key.clone()).or_insert_with(|| Value::Table(Table::new()));
@@ -129,7 +147,10 @@ fn set(table: &mut Table, keys: &[String], value: &str) {
         table = inner;
     }
     // `8080`, `true` and `["a"]` are TOML; anything that is not is text.
-    let parsed = format!("v = {value}").parse::<Table>().ok().and_then(|mut table| table.remove("v"));
+    let parsed = format!("v = {value}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut table| table.remove("v"));
     table.insert(last.clone(), parsed.unwrap_or_else(|| Value::String(value.to_owned())));
 }
 
@@ -151,14 +172,18 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused_with_line_and_nearest_key() {
-        let error = from("data = \"d\"\n\n[server]\nlistn = \"127.0.0.1:1\"\n", &[]).unwrap_err().to_string();
+        let error = from("data = \"d\"\n\n[server]\nlistn = \"127.0.0.1:1\"\n", &[])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("weir.toml:4:1: unknown field `listn`"), "{error}");
         assert!(error.contains("did you mean `listen`?"), "{error}");
     }
 
     #[test]
     fn wrong_values_are_refused_with_their_line() {
-        let error = from("[journal]\ndurability = \"maybe\"\n", &[]).unwrap_err().to_string();
+        let error = from("[journal]\ndurability = \"maybe\"\n", &[])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("weir.toml:2:"), "{error}");
     }
 
@@ -168,6 +193,7 @@ mod tests {
             ("WEIR_SERVER__LISTEN", "127.0.0.1:9"),
             ("WEIR_JOURNAL__QUOTA_MIB", "12"),
             ("WEIR_LOG", "debug"),
+            ("WEIR_PORT", "tcp://10.0.0.1:8080"),
             ("HOME", "/"),
         ];
         let config = from("[server]\nthreads = 3\n", &env).unwrap();
@@ -178,6 +204,9 @@ mod tests {
     #[test]
     fn unknown_variables_are_named() {
         let error = from("", &[("WEIR_SERVER__LISTN", "x")]).unwrap_err().to_string();
-        assert!(error.contains("WEIR_SERVER__LISTN") && error.contains("did you mean `listen`?"), "{error}");
+        assert!(
+            error.contains("WEIR_SERVER__LISTN") && error.contains("did you mean `listen`?"),
+            "{error}"
+        );
     }
 }

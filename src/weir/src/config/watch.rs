@@ -23,7 +23,10 @@ pub fn watch(path: Option<&Path>) -> Changes {
         let changed = Arc::clone(&notify);
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
-            let ours = event.paths.iter().any(|path| path.file_name() == Some(name.as_os_str()));
+            let ours = event
+                .paths
+                .iter()
+                .any(|path| path.file_name() == Some(name.as_os_str()));
             if ours && !event.kind.is_access() {
                 changed.notify_one();
             }
@@ -33,7 +36,10 @@ pub fn watch(path: Option<&Path>) -> Changes {
         watcher.watch(&folder, RecursiveMode::NonRecursive).ok()?;
         Some(watcher)
     });
-    Changes { notify, _watcher: watcher }
+    Changes {
+        notify,
+        _watcher: watcher,
+    }
 }
 
 impl Changes {

@@ -21,9 +21,12 @@ pub async fn ask(
     width: Option<usize>,
     out: &mut (dyn Write + Send),
 ) -> Result<bool, Failure> {
-    let Ok(stream) = UnixStream::connect(socket_path(data)).await else { return Ok(false) };
-    let (mut send, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Failure::other)?;
+    let Ok(stream) = UnixStream::connect(socket_path(data)).await else {
+        return Ok(false);
+    };
+    let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(Failure::other)?;
     tokio::spawn(connection);
     let width = width.map_or_else(String::new, |width| format!("&width={width}"));
     let request = Request::builder()

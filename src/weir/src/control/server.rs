@@ -78,7 +78,11 @@ async fn answer(engine: &Engine, request: Request<Incoming>) -> Response<Body> {
         return text(StatusCode::NOT_FOUND, "POST /sql is all there is");
     }
     let query = request.uri().query().unwrap_or("").to_owned();
-    let parameter = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let parameter = |name: &str| {
+        query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    };
     let format = match parameter("format").unwrap_or("table").parse::<Format>() {
         Ok(format) => format,
         Err(error) => return text(StatusCode::BAD_REQUEST, &error),
@@ -88,7 +92,9 @@ async fn answer(engine: &Engine, request: Request<Incoming>) -> Response<Body> {
         Ok(body) => body.to_bytes(),
         Err(error) => return text(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    let Ok(sql) = std::str::from_utf8(&body) else { return text(StatusCode::BAD_REQUEST, "the query is not UTF-8") };
+    let Ok(sql) = std::str::from_utf8(&body) else {
+        return text(StatusCode::BAD_REQUEST, "the query is not UTF-8");
+    };
     let rows = match engine.sql(sql).await {
         Ok(rows) => rows,
         Err(error) => return text(StatusCode::BAD_REQUEST, &error.to_string()),
@@ -104,7 +110,8 @@ fn stream(rows: SendableRecordBatchStream, format: Format, width: Option<usize>)
     let (reader, writer) = std::io::pipe()?;
     let reader = tokio::net::unix::pipe::Receiver::from_owned_fd(reader.into())?;
     let runtime = tokio::runtime::Handle::current();
-    let writing = tokio::task::spawn_blocking(move || runtime.block_on(query::output::write(rows, format, width, writer)));
+    let writing =
+        tokio::task::spawn_blocking(move || runtime.block_on(query::output::write(rows, format, width, writer)));
     let pieces = futures::stream::unfold((reader, Some(writing)), |(mut reader, writing)| async move {
         let mut writing = writing?;
         let mut piece = BytesMut::with_capacity(64 << 10);

@@ -36,14 +36,18 @@ impl Analytics {
     /// Opens the lake, creating it if need be, and begins to land `journal`.
     pub async fn start(config: &Config, journal: Journal) -> Result<Analytics, Failure> {
         let location = Lake::location_of(&config.data);
-        let lake = Lake::create(&location.to_string_lossy()).await.map_err(Failure::other)?;
+        let lake = Lake::create(&location.to_string_lossy())
+            .await
+            .map_err(Failure::other)?;
         let options = LandOptions {
             max_bytes: usize::try_from(config.lake.commit_mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX),
             max_age: Duration::from_secs(config.lake.commit_seconds.max(1)),
             ..LandOptions::default()
         };
         let source = JournalSource::new(journal);
-        let (lander, handle) = Lander::open(lake.clone(), source, options).await.map_err(Failure::other)?;
+        let (lander, handle) = Lander::open(lake.clone(), source, options)
+            .await
+            .map_err(Failure::other)?;
         let landing = tokio::spawn(async move {
             if let Err(error) = lander.run().await {
                 // Calls go on and the journal keeps everything; nothing lands until this is seen to.
@@ -54,19 +58,34 @@ impl Analytics {
         let (stop_upkeep, stopping) = watch::channel(false);
         if config.lake.maintenance_seconds > 0 {
             let every = Duration::from_secs(config.lake.maintenance_seconds);
-            tokio::spawn(maintain(lake, MaintainOptions { every, ..MaintainOptions::default() }, stopping));
+            tokio::spawn(maintain(
+                lake,
+                MaintainOptions {
+                    every,
+                    ..MaintainOptions::default()
+                },
+                stopping,
+            ));
         }
         let control = control::serve(&config.data, Arc::clone(&engine))
             .inspect_err(|error| tracing::warn!(%error, "no control socket: `weir sql` reads the lake by itself"))
             .ok();
-        Ok(Analytics { lander: handle, landing, engine, stop_upkeep, control })
+        Ok(Analytics {
+            lander: handle,
+            landing,
+            engine,
+            stop_upkeep,
+            control,
+        })
     }
 
     /// The rows of a query as an aligned table.
     pub async fn table(&self, sql: &str) -> Result<String, Failure> {
         let rows = self.engine.sql(sql).await.map_err(Failure::other)?;
         let mut text = Vec::new();
-        output::write(rows, Format::Table, Some(120), &mut text).await.map_err(Failure::other)?;
+        output::write(rows, Format::Table, Some(120), &mut text)
+            .await
+            .map_err(Failure::other)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
@@ -75,9 +94,18 @@ impl Analytics {
         let until = Instant::now() + Duration::from_secs(10);
         while Instant::now() < until {
             let mut csv = Vec::new();
-            let rows = self.engine.sql("select count(*) from calls").await.map_err(Failure::other)?;
-            output::write(rows, Format::Csv, None, &mut csv).await.map_err(Failure::other)?;
-            let seen = String::from_utf8_lossy(&csv).lines().last().and_then(|n| n.trim().parse::<u64>().ok());
+            let rows = self
+                .engine
+                .sql("select count(*) from calls")
+                .await
+                .map_err(Failure::other)?;
+            output::write(rows, Format::Csv, None, &mut csv)
+                .await
+                .map_err(Failure::other)?;
+            let seen = String::from_utf8_lossy(&csv)
+                .lines()
+                .last()
+                .and_then(|n| n.trim().parse::<u64>().ok());
             if seen.is_some_and(|seen| seen >= calls) {
                 break;
             }

@@ -60,9 +60,15 @@ impl Weir {
     pub async fn start(plan: Plan) -> Result<Weir, Failure> {
         let config = &plan.config;
         std::fs::create_dir_all(&config.data).map_err(|error| {
-            Failure::Other(format!("cannot make the data folder {}: {error}", config.data.display()))
+            Failure::Other(format!(
+                "cannot make the data folder {}: {error}",
+                config.data.display()
+            ))
         })?;
-        let Compiled { parts, journal: options } = compiled(config, plan.file.as_deref())?;
+        let Compiled {
+            parts,
+            journal: options,
+        } = compiled(config, plan.file.as_deref())?;
         let snapshot = Snapshot::new(&parts, environment)?;
         let (journal, recovery) = Journal::open(&journal_folder(&config.data), options)?;
         let interrupted = sidecar::recover(&journal)?;
@@ -80,7 +86,12 @@ impl Weir {
             .record(&Body::SidecarStarted(Box::new(SidecarStarted {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 listen: running.listen.to_string(),
-                providers: snapshot.routes.targets().iter().map(|target| target.name.to_string()).collect(),
+                providers: snapshot
+                    .routes
+                    .targets()
+                    .iter()
+                    .map(|target| target.name.to_string())
+                    .collect(),
                 policy_version: snapshot.policy.version().to_owned(),
                 torn_bytes: recovery.torn.as_ref().map_or(0, |torn| torn.bytes),
                 interrupted_calls: interrupted,
@@ -126,7 +137,12 @@ impl Weir {
         if let Ok(snapshot) = reloaded {
             self.shared.snapshot.store(Arc::new(snapshot));
         }
-        let text = self.plan.file.as_deref().and_then(|file| std::fs::read(file).ok()).unwrap_or_default();
+        let text = self
+            .plan
+            .file
+            .as_deref()
+            .and_then(|file| std::fs::read(file).ok())
+            .unwrap_or_default();
         let body = Body::ConfigChanged(Box::new(ConfigChanged {
             accepted: error.is_none(),
             blake3: blake3::hash(&text).to_hex().to_string(),
@@ -154,9 +170,16 @@ impl Weir {
     pub async fn stop(self) -> Result<(), Failure> {
         let grace = Duration::from_secs(self.plan.config.server.shutdown_seconds);
         let running = self.running;
-        let unfinished = tokio::task::spawn_blocking(move || running.stop(grace)).await.map_err(Failure::other)?;
-        let stopped = SidecarStopped { reason: "signal".to_owned(), unfinished_calls: unfinished };
-        self.shared.record(&Body::SidecarStopped(Box::new(stopped))).map_err(Failure::other)?;
+        let unfinished = tokio::task::spawn_blocking(move || running.stop(grace))
+            .await
+            .map_err(Failure::other)?;
+        let stopped = SidecarStopped {
+            reason: "signal".to_owned(),
+            unfinished_calls: unfinished,
+        };
+        self.shared
+            .record(&Body::SidecarStopped(Box::new(stopped)))
+            .map_err(Failure::other)?;
         self.shared.journal.flush().map_err(Failure::other)?;
         #[cfg(feature = "analytics")]
         if let Some(analytics) = self.analytics {

@@ -20,13 +20,17 @@ pub struct Upkeep {
 /// one every segment stays for whoever lands later.
 pub fn start(shared: Arc<Shared>, landing: bool) -> Upkeep {
     let (stop, stopped) = sync_channel(1);
-    let thread = std::thread::Builder::new().name("weir-upkeep".to_owned()).spawn(move || {
-        while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+    let thread = std::thread::Builder::new()
+        .name("weir-upkeep".to_owned())
+        .spawn(move || {
+            while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                round(&shared, landing);
+            }
             round(&shared, landing);
-        }
-        round(&shared, landing);
-    });
-    let thread = thread.inspect_err(|error| tracing::error!(%error, "no upkeep: journal segments will not be freed")).ok();
+        });
+    let thread = thread
+        .inspect_err(|error| tracing::error!(%error, "no upkeep: journal segments will not be freed"))
+        .ok();
     Upkeep { stop, thread }
 }
 
