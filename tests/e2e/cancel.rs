@@ -85,3 +85,36 @@ fn a_hanging_stream_is_cancelled_with_its_app() {
     });
     assert_eq!(place.call(&call_id)["status"], "cancelled");
 }
+
+/// In HTTP/2 an app goes by resetting its stream.
+#[test]
+fn leaving_an_http2_stream() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start(&place, &upstream);
+    let body = json!({"model": "gpt-4o-mini", "stream": true, "messages": [{"role": "user", "content": "Why is the sky blue?"}]});
+    std::process::Command::new("curl")
+        .args(["-sN", "--http2-prior-knowledge", "--max-time", "1", "-o", "/dev/null"])
+        .args([
+            "-H",
+            "x-demo: delay_ms=200",
+            "-H",
+            "x-weir-session: h2",
+            "-H",
+            "content-type: application/json",
+        ])
+        .args([
+            "-d",
+            &body.to_string(),
+            &format!("http://{}/v1/chat/completions", weir.addr),
+        ])
+        .status()
+        .expect("curl is missing: install it to run this test");
+    eventually("the upstream sees the cancellation", Duration::from_secs(3), || {
+        (upstream.count("cancelled") == 1).then_some(())
+    });
+    let rows = eventually("the call has ended", PATIENCE, || {
+        Some(place.sql("select * from calls where session_id = 'h2'")).filter(|rows| !rows.is_empty())
+    });
+    assert_eq!(rows[0]["status"], "cancelled", "{rows:?}");
+    weir.stop();
+}

@@ -229,3 +229,18 @@ fn streams_that_break_are_told_and_recorded() {
     weir.stop();
     place.verify();
 }
+
+/// Connections that were kept and are dead by now are not the app's trouble.
+#[test]
+fn an_upstream_that_was_restarted_is_no_error() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start(&place, &upstream);
+    let ask = || post(&weir.addr, "/v1/chat/completions", &[], &chat("gpt-4o-mini")).status;
+    let addr = upstream.addr.clone();
+    assert_eq!([ask(), ask(), ask(), ask()], [200; 4]);
+    drop(upstream);
+    let upstream = Upstream::start_on(&addr);
+    assert_eq!([ask(), ask(), ask(), ask()], [200; 4]);
+    assert_eq!(upstream.count("finished"), 4);
+    weir.stop();
+}

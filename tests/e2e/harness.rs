@@ -47,9 +47,14 @@ pub struct Upstream {
 
 impl Upstream {
     pub fn start() -> Self {
+        Self::start_on("127.0.0.1:0")
+    }
+
+    /// On this address, after another one there ended.
+    pub fn start_on(addr: &str) -> Self {
         let mut command = weir();
         command
-            .args(["demo", "--upstream-only", "--listen", "127.0.0.1:0"])
+            .args(["demo", "--upstream-only", "--listen", addr])
             .stdout(Stdio::piped());
         let mut child = command.spawn().expect("start the demo upstream");
         let mut line = String::new();
