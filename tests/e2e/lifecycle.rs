@@ -334,7 +334,11 @@ fn client_keys_say_who_calls() {
 #[test]
 fn variables_override_the_file() {
     let (place, upstream) = (Place::new(), Upstream::start());
-    let limit = [("WEIR_SERVER__MAX_REQUEST_BYTES", "1000")];
+    // The second is what Kubernetes sets for a service called `weir`.
+    let limit = [
+        ("WEIR_SERVER__MAX_REQUEST_BYTES", "1000"),
+        ("WEIR_PORT", "tcp://10.0.0.1:8080"),
+    ];
     let weir = Weir::start_env(&place, &["--upstream", &upstream.url()], &limit);
     assert_eq!(post(&weir.addr, "/v1/chat/completions", &[], &[b' '; 1001]).status, 413);
     weir.stop();

@@ -55,7 +55,7 @@ fn nothing_names_the_machine_it_was_made_on() {
         concat!("/", "work/"),
         concat!("/", "root/"),
         concat!("/", "tmp/weir"),
-        concat!("art", "ifactory"),
+        concat!("artifactory/", "api"),
     ];
     for path in files() {
         // What is no text cannot say anything.
