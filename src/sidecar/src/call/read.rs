@@ -220,7 +220,7 @@ fn inspect(
     Ok((Sent::Whole(whole), findings))
 }
 
-fn splice(text: &str, edits: &mut Vec<Edit>) -> Result<String, CallError> {
+fn splice(text: &str, edits: &mut [Edit]) -> Result<String, CallError> {
     // Edits replace whole literals of valid UTF-8 by others: the result is valid again.
     String::from_utf8(json::splice(text.as_bytes(), edits)).map_err(|e| CallError::Encoding(e.to_string()))
 }

@@ -244,7 +244,7 @@ fn look(
     Ok(Looked { edited, kept, findings })
 }
 
-fn apply(text: &str, edits: &mut Vec<Edit>) -> Result<Option<String>, CallError> {
+fn apply(text: &str, edits: &mut [Edit]) -> Result<Option<String>, CallError> {
     if edits.is_empty() {
         return Ok(None);
     }

@@ -25,11 +25,7 @@ pub fn run(args: &TailArgs) -> Result<ExitCode, Failure> {
     let mut folds = Folds::default();
     let mut last: VecDeque<Call> = VecDeque::new();
     let coloured = is_coloured();
-    loop {
-        let ended = match next(&mut reader, &mut folds)? {
-            Some(ended) => ended,
-            None => break,
-        };
+    while let Some(ended) = next(&mut reader, &mut folds)? {
         for call in ended.into_iter().filter(|call| fits(args, call)) {
             if last.len() == args.last {
                 last.pop_front();
