@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use regex_automata::util::primitives::StateID;
 
+use crate::forward::Forward;
 use crate::pattern::{LEVELS, Step, before_class, is_word};
 use crate::rule::Rule;
 use crate::starts::StartTable;
@@ -62,6 +63,8 @@ pub(crate) struct Engine {
     pub(crate) rules: Vec<ActiveRule>,
     trie: Trie,
     starts: StartTable,
+    forward: Forward,
+    whole: whole::Whole,
     /// The widest window before a match.
     window: usize,
     fuel: Fuel,
@@ -217,11 +220,12 @@ impl Engine {
             .filter_map(|r| r.context.map(|c| c.before))
             .max()
             .unwrap_or(0);
-        let (trie, starts) = (Trie::new(&literals), StartTable::new(&first));
         Engine {
+            trie: Trie::new(&literals),
+            starts: StartTable::new(&first),
+            forward: Forward::new(&literals),
+            whole: whole::Whole::new(&rules, &literals),
             rules,
-            trie,
-            starts,
             window,
             fuel,
         }
@@ -252,7 +256,7 @@ impl Engine {
 
     /// Bytes of memory for the tables, automata of rules not counted.
     pub(crate) fn memory(&self) -> usize {
-        self.trie.memory()
+        self.trie.memory() + self.forward.memory() + self.whole.memory()
     }
 
     /// Consumes the bytes of `view` that were not consumed yet.
@@ -628,6 +632,8 @@ fn confirm_hits(state: &mut State, next: Option<u8>, view: View<'_>) {
     }
     state.unconfirmed = 0;
 }
+
+mod whole;
 
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,8 @@
 
 mod engine;
 pub mod eval;
+mod filter;
+mod forward;
 mod normalize;
 mod outcome;
 mod pack;

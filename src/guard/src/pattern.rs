@@ -12,6 +12,8 @@ use regex_syntax::ast::{self, Ast, ClassPerlKind, ClassSet, ClassSetItem};
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use regex_syntax::hir::{Capture, Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind};
 
+use crate::filter::Bytes;
+
 /// How many first bytes of a match the trigger table looks at.
 pub(crate) const LEVELS: usize = 8;
 /// Kinds of the byte before a candidate: start of text, word byte, `\n`, `\r`, any other.
@@ -115,6 +117,8 @@ pub(crate) struct Pattern {
     pub(crate) boundary: bool,
     /// For rules without prefixes: which bytes may stand at each of the first positions of a match.
     pub(crate) first: Option<FirstBytes>,
+    /// For such rules that many words may start: what their matches must hold a little later.
+    pub(crate) gate: Option<Gate>,
     /// Present if the regex has a group named `value`, the only part that the verdict covers.
     value: Option<PikeVM>,
 }
@@ -126,6 +130,18 @@ pub(crate) struct FirstBytes {
     pub(crate) start: [[bool; 256]; BEFORE],
     /// Positions 1 to [`LEVELS`] - 1.
     pub(crate) rest: [[bool; 256]; LEVELS - 1],
+}
+
+/// A literal in every match of a rule, behind bytes among which its first one never is: whoever has
+/// the whole text finds it first, and the match from there back.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) literal: Vec<u8>,
+    /// The bytes that may stand between a match's start and the literal ...
+    pub(crate) body: Bytes,
+    /// ... and how many there are, at least (1 or more) and at most.
+    pub(crate) min: usize,
+    pub(crate) max: usize,
 }
 
 impl Pattern {
@@ -180,6 +196,7 @@ impl Pattern {
         if first.as_ref().map_or(0, letters_inside_word) > 4 {
             return Err(PatternError::WeakStart);
         }
+        let gate = first.as_ref().filter(|f| boundary && starts_words(f)).and_then(|_| gate(&hir));
         let (dfa, starts) = match prefixes {
             Some(_) if dense.memory_usage() > SMALL_DFA => {
                 let sparse = dense.to_sparse().map_err(|e| PatternError::Build(e.to_string()))?;
@@ -201,6 +218,7 @@ impl Pattern {
             prefixes,
             boundary,
             first,
+            gate,
             value,
         })
     }
@@ -220,6 +238,35 @@ impl Pattern {
         match &self.dfa {
             Dfa::Dense(dfa) => go(dfa, state, byte),
             Dfa::Sparse(dfa) => go(dfa, state, byte),
+        }
+    }
+
+    /// Runs a candidate from `start` to its end: the end of the match (0 for none), and the steps.
+    pub(crate) fn run(&self, text: &[u8], start: usize, before: usize) -> (usize, usize) {
+        fn go(dfa: &impl Automaton, mut state: StateID, text: &[u8], start: usize, max_len: usize) -> (usize, usize) {
+            let mut end = 0;
+            for (byte, at) in text[start..].iter().zip(start..) {
+                state = dfa.next_state(state, *byte);
+                if dfa.is_special_state(state) {
+                    match judge(dfa, state) {
+                        Step::Dead => return (end, at - start + 1),
+                        Step::Match => end = at,
+                        Step::Alive => {}
+                    }
+                }
+                if at - start >= max_len {
+                    return (end, at - start + 1);
+                }
+            }
+            if dfa.is_match_state(dfa.next_eoi_state(state)) {
+                end = text.len();
+            }
+            (end, text.len() - start)
+        }
+        let state = self.starts[before];
+        match &self.dfa {
+            Dfa::Dense(dfa) => go(dfa, state, text, start, self.max_len),
+            Dfa::Sparse(dfa) => go(dfa, state, text, start, self.max_len),
         }
     }
 
@@ -325,6 +372,58 @@ fn first_bytes(dfa: &dense::DFA<Vec<u32>>, starts: &[StateID; BEFORE]) -> FirstB
         states = next_states;
     }
     first
+}
+
+/// Whether matches begin with word bytes only, and words of prose begin like them.
+fn starts_words(first: &FirstBytes) -> bool {
+    let mut starts = first.start.iter().flat_map(|allowed| (0..=255u8).zip(allowed));
+    starts.all(|(byte, allowed)| !allowed || is_word(byte))
+        && b"etaoinsr".iter().all(|b| {
+            let b = usize::from(*b);
+            first.start[4][b] && first.rest[..3].iter().all(|allowed| allowed[b])
+        })
+}
+
+fn gate(hir: &Hir) -> Option<Gate> {
+    let HirKind::Concat(parts) = hir.kind() else { return None };
+    let (mut body, mut min, mut max) = (Bytes::default(), 0, 0);
+    for part in parts {
+        if let HirKind::Literal(literal) = part.kind()
+            && let Some(&first) = literal.0.first()
+            && first.is_ascii_punctuation()
+            && !body.has(first)
+            && min > 0
+        {
+            return Some(Gate {
+                literal: literal.0.to_vec(),
+                body,
+                min,
+                max,
+            });
+        }
+        body = body.union(&byte_set(part)?);
+        min += part.properties().minimum_len()?;
+        max += part.properties().maximum_len()?;
+    }
+    None
+}
+
+/// All bytes that a match may hold; `None` if there may be others than ASCII.
+fn byte_set(hir: &Hir) -> Option<Bytes> {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Some(Bytes::default()),
+        HirKind::Literal(literal) => Some(Bytes::of(|b| literal.0.contains(&b))),
+        HirKind::Class(Class::Unicode(class)) => class.is_ascii().then(|| {
+            let ranges = class.ranges();
+            Bytes::of(|b| ranges.iter().any(|r| (r.start()..=r.end()).contains(&char::from(b))))
+        }),
+        HirKind::Class(Class::Bytes(_)) => None,
+        HirKind::Repetition(repetition) => byte_set(&repetition.sub),
+        HirKind::Capture(capture) => byte_set(&capture.sub),
+        HirKind::Concat(all) | HirKind::Alternation(all) => all
+            .iter()
+            .try_fold(Bytes::default(), |set, sub| Some(set.union(&byte_set(sub)?))),
+    }
 }
 
 /// Parses with Perl classes and word boundaries read as ASCII: that is what keeps rules on DFAs.

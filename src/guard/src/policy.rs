@@ -178,7 +178,7 @@ impl Policy {
     pub fn scan(&self, phase: Phase, text: &str) -> Outcome {
         let mut outcome = Outcome::default();
         if let Some(engine) = self.engine(phase) {
-            outcome.errors = scanner::scan(self, engine, text, |verdict| outcome.verdicts.push(verdict));
+            (outcome.verdicts, outcome.errors) = scanner::scan(self, engine, text);
         }
         outcome
     }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Engine, State, View};
+use crate::engine::{Engine, Settled, State, View};
 use crate::normalize::{OffsetMap, append_view};
 use crate::outcome::{Release, push_placeholder};
 use crate::policy::Policy;
-use crate::types::{Action, Phase};
+use crate::types::{Action, Phase, Verdict};
 
 /// The view is handed to the engine in pieces of this many bytes, so that its queues stay short.
 const BLOCK: usize = 8 << 10;
@@ -198,9 +198,8 @@ impl Scanner {
     }
 }
 
-/// Calls `emit` with each verdict of `text`, in order; returns the number of errors.
-pub(crate) fn scan(policy: &Policy, engine: &Engine, text: &str, mut emit: impl FnMut(crate::Verdict)) -> u32 {
-    let mut state = engine.state();
+/// The verdicts of `text`, in order, and the number of errors.
+pub(crate) fn scan(policy: &Policy, engine: &Engine, text: &str) -> (Vec<Verdict>, u32) {
     let (mut map, mut folded) = (OffsetMap::default(), Vec::new());
     let bytes = if crate::normalize::is_plain(text) {
         text.as_bytes()
@@ -208,6 +207,16 @@ pub(crate) fn scan(policy: &Policy, engine: &Engine, text: &str, mut emit: impl 
         append_view(text, &mut folded, 0, &mut map);
         &folded
     };
+    let mut verdicts = Vec::new();
+    let verdict = |settled: Settled| {
+        let start = map.start(settled.start);
+        policy.verdict(engine, &settled, start, map.end(settled.end).max(start))
+    };
+    if engine.scan_whole(bytes, |settled| verdicts.push(verdict(settled))) {
+        return (verdicts, 0);
+    }
+    verdicts.clear();
+    let mut state = engine.state();
     let mut end = 0;
     loop {
         end = bytes.len().min(end + BLOCK);
@@ -225,12 +234,9 @@ pub(crate) fn scan(policy: &Policy, engine: &Engine, text: &str, mut emit: impl 
         } else {
             engine.frontier(&mut state, view)
         };
-        engine.settle(&mut state, frontier, |settled| {
-            let start = map.start(settled.start);
-            emit(policy.verdict(engine, &settled, start, map.end(settled.end).max(start)));
-        });
+        engine.settle(&mut state, frontier, |settled| verdicts.push(verdict(settled)));
         if end == bytes.len() {
-            return state.errors;
+            return (verdicts, state.errors);
         }
     }
 }

@@ -56,7 +56,7 @@ pub struct ChunkView<'a> {
     /// The chunk is an event of the Responses API.
     pub event: bool,
     /// The chunk has fields that this view does not tell of.
-    pub(super) extra: bool,
+    pub extra: bool,
 }
 
 /// Reads the data of a chunk or event (not `[DONE]`: see

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use guard::{Phase, Policy, Release, Scanner};
+use guard::{Action, Phase, Policy, Release, Scanner};
 use provider::json::{Edit, quote};
 use provider::openai::Channel;
 use provider::openai::stream::{ChunkView, text_frame};
-use provider::sse::Frame;
+use provider::sse::{self, Frame};
 
 use super::findings::Findings;
+use super::logprobs::{self, Tokens};
 use super::unescape::Unescaper;
 use crate::error::CallError;
 
@@ -21,8 +22,29 @@ pub struct Lanes {
     findings: Findings,
     /// The last frame with a choice: its shape is that of the frames we make.
     template: Option<Frame>,
-    /// Choices seen, and whether each has ended.
-    choices: Vec<(u32, bool)>,
+    choices: Vec<Choice>,
+}
+
+/// One choice of the answer.
+#[derive(Debug, Default)]
+struct Choice {
+    index: u32,
+    ended: bool,
+    /// Log probabilities of the content and of the refusal.
+    content: Tokens,
+    refusal: Tokens,
+    /// Its log probabilities have a shape that is not understood.
+    odd_logprobs: bool,
+}
+
+impl Choice {
+    fn tokens(&mut self, channel: &Channel) -> Option<&mut Tokens> {
+        match channel {
+            Channel::Content => Some(&mut self.content),
+            Channel::Refusal => Some(&mut self.refusal),
+            _ => None,
+        }
+    }
 }
 
 /// One text: what is interleaved in the stream is not read as one.
@@ -30,6 +52,8 @@ struct Lane {
     choice: u32,
     channel: Channel,
     scanner: Scanner,
+    /// Bytes that the scanner was given.
+    pushed: usize,
     /// For arguments of tool calls, which are JSON inside a string.
     unescaper: Option<Unescaper>,
     /// The last frame with a piece of this text: frames of our own are made in its shape.
@@ -54,6 +78,21 @@ impl Made {
             data,
         }
     }
+
+    /// The same with the log probabilities of its text.
+    fn with_logprobs(mut self, channel: &Channel, tokens: Option<String>) -> Made {
+        let Some(tokens) = tokens else { return self };
+        let object = match channel {
+            Channel::Refusal => logprobs::object(None, Some(tokens)),
+            _ => logprobs::object(Some(tokens), None),
+        };
+        // Within a text the quotes would be escaped: this is the member itself.
+        self.data = self
+            .data
+            .replacen(r#""logprobs":null"#, &format!(r#""logprobs":{object}"#), 1);
+        self.bytes = sse::encode(None, &self.data);
+        self
+    }
 }
 
 /// What becomes of a frame.
@@ -63,6 +102,8 @@ pub struct Processed {
     pub before: Vec<Made>,
     /// Edits of the frame's data; none means that it leaves as it came.
     pub edits: Vec<Edit>,
+    /// All that the frame said is held back: there is nothing left to give.
+    pub held: bool,
     /// A guardrail stopped the stream: of this frame nothing leaves but `before`.
     pub blocked: Option<CallError>,
 }
@@ -96,8 +137,8 @@ impl Lanes {
         }
         self.choices
             .iter()
-            .filter(|(_, ended)| !ended)
-            .map(|(choice, _)| *choice)
+            .filter(|choice| !choice.ended)
+            .map(|choice| choice.index)
             .collect()
     }
 
@@ -105,11 +146,16 @@ impl Lanes {
     pub fn process(&mut self, frame: &Frame, data: &str, view: &ChunkView<'_>) -> Processed {
         let began = Instant::now();
         let mut done = Processed::default();
+        // The first frame of a choice may say more than its text, such as the role.
+        let begun = view
+            .pieces
+            .iter()
+            .all(|piece| self.choices.iter().any(|choice| choice.index == piece.choice));
         // What each piece may say now, for the case that the frame itself must not leave.
         let mut allowed: Vec<(u32, Channel, String)> = Vec::new();
         let mut changed: Vec<u32> = Vec::new();
         for (at, piece) in view.pieces.iter().enumerate() {
-            self.see(piece.choice);
+            self.choice(piece.choice);
             let lane = self.lane(piece.choice, &piece.channel, frame);
             let mut text = self.push(lane, &piece.span.text);
             let ends = view.finishes.iter().any(|(choice, _)| *choice == piece.choice);
@@ -132,7 +178,7 @@ impl Lanes {
             done.before.extend(made);
         }
         for (choice, _) in &view.finishes {
-            self.see(*choice);
+            self.choice(*choice);
             done.before.extend(self.finish_lanes(|lane| lane.choice == *choice));
         }
         for span in &view.others {
@@ -147,10 +193,21 @@ impl Lanes {
             }
         }
         for (choice, range) in &view.logprobs {
-            if changed.contains(choice) {
-                done.edits.push((range.clone(), b"null".to_vec()));
+            if let Some(edited) = self.logprobs(*choice, &data[range.clone()], changed.contains(choice)) {
+                done.edits.push((range.clone(), edited.into_bytes()));
             }
         }
+        let only_text = begun && view.finishes.is_empty() && view.ends.is_empty();
+        let plain = view.tools.is_empty() && view.others.is_empty() && view.usage.is_none() && !view.extra;
+        done.held = only_text
+            && plain
+            && view.logprobs.is_empty()
+            && !allowed.is_empty()
+            && view
+                .pieces
+                .iter()
+                .zip(&allowed)
+                .all(|(piece, (_, _, text))| text.is_empty() && !piece.span.text.is_empty());
         if !view.pieces.is_empty() || !view.finishes.is_empty() || self.template.is_none() {
             self.template = Some(frame.clone());
         }
@@ -162,10 +219,7 @@ impl Lanes {
             }
         } else {
             for (choice, _) in &view.finishes {
-                self.choices
-                    .iter_mut()
-                    .filter(|(c, _)| c == choice)
-                    .for_each(|(_, ended)| *ended = true);
+                self.choice(*choice).ended = true;
             }
         }
         done
@@ -183,10 +237,44 @@ impl Lanes {
         done
     }
 
-    fn see(&mut self, choice: u32) {
-        if !self.choices.iter().any(|(seen, _)| *seen == choice) {
-            self.choices.push((choice, false));
+    fn choice(&mut self, index: u32) -> &mut Choice {
+        let at = match self.choices.iter().position(|choice| choice.index == index) {
+            Some(at) => at,
+            None => {
+                self.choices.push(Choice {
+                    index,
+                    ..Choice::default()
+                });
+                self.choices.len() - 1
+            }
+        };
+        &mut self.choices[at]
+    }
+
+    /// Up to where the original of a text has left.
+    fn released(&self, choice: u32, channel: &Channel) -> usize {
+        let lane = self
+            .lanes
+            .iter()
+            .find(|lane| lane.choice == choice && lane.channel == *channel);
+        lane.map_or(usize::MAX, |lane| lane.pushed.saturating_sub(lane.scanner.held()))
+    }
+
+    /// What a chunk's `logprobs` may say now; `None`: as it came.
+    fn logprobs(&mut self, index: u32, raw: &str, changed: bool) -> Option<String> {
+        let released = (
+            self.released(index, &Channel::Content),
+            self.released(index, &Channel::Refusal),
+        );
+        let choice = self.choice(index);
+        let all_left = choice.content.is_empty() && choice.refusal.is_empty();
+        if choice.odd_logprobs || !logprobs::take_in(raw, &mut choice.content, &mut choice.refusal) {
+            choice.odd_logprobs = true;
+            return changed.then(|| "null".to_owned());
         }
+        let said = logprobs::object(choice.content.release(released.0), choice.refusal.release(released.1));
+        let untouched = !changed && all_left && choice.content.is_empty() && choice.refusal.is_empty();
+        (!untouched).then_some(said)
     }
 
     fn lane(&mut self, choice: u32, channel: &Channel, frame: &Frame) -> usize {
@@ -197,11 +285,12 @@ impl Lanes {
         }
         let scanner = self.policy.scanner(Phase::Output);
         let unescaper = channel.is_arguments().then(Unescaper::default);
-        let (channel, template) = (channel.clone(), frame.clone());
+        let (channel, template, pushed) = (channel.clone(), frame.clone(), 0);
         self.lanes.push(Lane {
             choice,
             channel,
             scanner,
+            pushed,
             unescaper,
             template,
         });
@@ -209,11 +298,17 @@ impl Lanes {
     }
 
     fn push(&mut self, lane: usize, text: &str) -> String {
-        let Lane { scanner, unescaper, .. } = &mut self.lanes[lane];
+        let Lane {
+            scanner,
+            unescaper,
+            pushed,
+            ..
+        } = &mut self.lanes[lane];
         let release = match unescaper {
             Some(unescaper) => scanner.push(&unescaper.push(text)),
             None => scanner.push(text),
         };
+        *pushed += text.len();
         self.take(lane, release)
     }
 
@@ -245,7 +340,11 @@ impl Lanes {
             let (choice, channel, template) = (*choice, channel.clone(), template.clone());
             let text = self.finish(at);
             if !text.is_empty() {
-                made.push(Made::text(&template, choice, &channel, &text));
+                let tokens = self
+                    .choice(choice)
+                    .tokens(&channel)
+                    .and_then(|tokens| tokens.release(usize::MAX));
+                made.push(Made::text(&template, choice, &channel, &text).with_logprobs(&channel, tokens));
             }
         }
         made
@@ -256,6 +355,11 @@ impl Lanes {
             let Lane { choice, channel, .. } = &self.lanes[lane];
             let location = format!("choices[{choice}].{}", channel.name());
             self.findings.add(Phase::Output, &location, &release.verdicts);
+            let (choice, channel) = (*choice, channel.clone());
+            if let Some(tokens) = self.choice(choice).tokens(&channel) {
+                let acted = release.verdicts.iter().filter(|verdict| verdict.action != Action::Flag);
+                acted.for_each(|verdict| tokens.forbid(verdict.start..verdict.end));
+            }
         }
         self.findings.spend(release.errors, std::time::Duration::ZERO);
         release.text

@@ -12,6 +12,7 @@
 mod attempt;
 mod findings;
 mod lanes;
+mod logprobs;
 mod pass;
 mod read;
 mod record;

@@ -293,21 +293,28 @@ impl StreamedAnswer {
         if hidden {
             return;
         }
-        self.start();
         let Some(lanes) = &mut self.lanes else {
+            self.start();
             self.out.extend_from_slice(&frame.raw);
             return;
         };
         let Processed {
             before,
             mut edits,
+            held,
             blocked,
         } = lanes.process(frame, data, &view);
+        if !held || !before.is_empty() {
+            self.start();
+        }
         for made in before {
             self.give(&made.data, &made.bytes);
         }
         if let Some(blocked) = blocked {
             return self.end(End::Blocked(blocked));
+        }
+        if held {
+            return;
         }
         if edits.is_empty() {
             if let Some(assembler) = &mut self.assembler {

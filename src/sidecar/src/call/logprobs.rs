@@ -1,0 +1,163 @@
+//! Log probabilities of a guarded stream: they spell the text out token by token, so they leave when
+//! their text leaves, and not at all where it was redacted.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// `logprobs` of one chunk of a chat stream.
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow, default)]
+    content: Option<Vec<&'a RawValue>>,
+    #[serde(borrow, default)]
+    refusal: Option<Vec<&'a RawValue>>,
+}
+
+/// What is read of one token.
+#[derive(Deserialize)]
+struct Token {
+    token: String,
+    #[serde(default)]
+    bytes: Option<Vec<u8>>,
+}
+
+/// The tokens of one text that have not left yet.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    waiting: VecDeque<(Range<usize>, Box<RawValue>)>,
+    /// Bytes of the original text that the tokens so far spell.
+    spelled: usize,
+    /// What must not be spelled out.
+    forbidden: Vec<Range<usize>>,
+}
+
+impl Tokens {
+    /// Adds tokens in the order of the text. `false`: one cannot be read, so where the others lie
+    /// is unknown.
+    fn add(&mut self, entries: &[&RawValue]) -> bool {
+        for entry in entries {
+            let Ok(token) = serde_json::from_str::<Token>(entry.get()) else {
+                return false;
+            };
+            let length = token.bytes.map_or(token.token.len(), |bytes| bytes.len());
+            self.waiting
+                .push_back((self.spelled..self.spelled + length, (*entry).to_owned()));
+            self.spelled += length;
+        }
+        true
+    }
+
+    /// Whether every token has left.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The original text at `range` was redacted.
+    pub fn forbid(&mut self, range: Range<usize>) {
+        self.forbidden.push(range);
+    }
+
+    /// Tokens whose text lies before `released` in the original, as a JSON array; those that touch
+    /// something redacted are gone.
+    pub fn release(&mut self, released: usize) -> Option<String> {
+        let mut out = String::new();
+        while self.waiting.front().is_some_and(|(range, _)| range.end <= released) {
+            let Some((range, entry)) = self.waiting.pop_front() else {
+                break;
+            };
+            if self
+                .forbidden
+                .iter()
+                .any(|f| range.start < f.end && f.start < range.end)
+            {
+                continue;
+            }
+            out.push(if out.is_empty() { '[' } else { ',' });
+            out.push_str(entry.get());
+        }
+        (!out.is_empty()).then(|| out + "]")
+    }
+}
+
+/// Reads the `logprobs` object of a chunk into the tokens of its two texts. `false`: it has another
+/// shape than that of OpenAI's chat streams, and must not leave where text is held or edited.
+pub fn take_in(raw: &str, content: &mut Tokens, refusal: &mut Tokens) -> bool {
+    let Ok(wire) = serde_json::from_str::<Wire<'_>>(raw) else {
+        return false;
+    };
+    if wire.content.is_none() && wire.refusal.is_none() {
+        return false;
+    }
+    content.add(&wire.content.unwrap_or_default()) && refusal.add(&wire.refusal.unwrap_or_default())
+}
+
+/// A `logprobs` object with the tokens that may leave; `null` if there are none.
+pub fn object(content: Option<String>, refusal: Option<String>) -> String {
+    if content.is_none() && refusal.is_none() {
+        return "null".to_owned();
+    }
+    let array = |tokens: Option<String>| tokens.unwrap_or_else(|| "null".to_owned());
+    format!(r#"{{"content":{},"refusal":{}}}"#, array(content), array(refusal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(tokens: &[&str]) -> String {
+        let entries: Vec<String> = tokens
+            .iter()
+            .map(|t| format!(r#"{{"token":"{t}","logprob":-0.5,"bytes":null,"top_logprobs":[]}}"#))
+            .collect();
+        format!(r#"{{"content":[{}],"refusal":null}}"#, entries.join(","))
+    }
+
+    fn names(array: Option<String>) -> Vec<String> {
+        let tokens: Vec<Token> = array
+            .map(|array| serde_json::from_str(&array).unwrap())
+            .unwrap_or_default();
+        tokens.into_iter().map(|token| token.token).collect()
+    }
+
+    #[test]
+    fn tokens_leave_with_their_text_and_not_before() {
+        let (mut content, mut refusal) = (Tokens::default(), Tokens::default());
+        assert!(take_in(&chunk(&["write", " to", " joe"]), &mut content, &mut refusal));
+        assert_eq!(names(content.release(8)), ["write", " to"]);
+        assert_eq!(names(content.release(8)), [] as [&str; 0]);
+        assert!(take_in(&chunk(&["@x.com", " now"]), &mut content, &mut refusal));
+        content.forbid(9..18);
+        assert_eq!(names(content.release(usize::MAX)), [" now"]);
+        assert_eq!(refusal.release(usize::MAX), None);
+    }
+
+    #[test]
+    fn bytes_count_where_a_token_is_half_a_character() {
+        let (mut content, mut refusal) = (Tokens::default(), Tokens::default());
+        let raw = r#"{"content":[{"token":"\\xc3","bytes":[195]},{"token":"\\xa9","bytes":[169]}]}"#;
+        assert!(take_in(raw, &mut content, &mut refusal));
+        assert!(content.release(1).is_some());
+        assert!(content.release(1).is_none());
+        assert!(content.release(2).is_some());
+    }
+
+    #[test]
+    fn other_shapes_are_not_understood() {
+        let (mut content, mut refusal) = (Tokens::default(), Tokens::default());
+        for raw in [
+            r#"{"tokens":["a"],"token_logprobs":[-1]}"#,
+            "[1]",
+            r#"{"content":[{"x":1}]}"#,
+        ] {
+            assert!(!take_in(raw, &mut content, &mut refusal), "{raw}");
+        }
+        assert_eq!(object(None, None), "null");
+        assert_eq!(
+            object(Some("[1]".to_owned()), None),
+            r#"{"content":[1],"refusal":null}"#
+        );
+    }
+}
