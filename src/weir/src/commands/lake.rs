@@ -22,14 +22,24 @@ pub fn run(args: LakeArgs) -> Result<ExitCode, Failure> {
                 let report = lake::rebuild(&open(&data_folder(&place)?).await?)
                     .await
                     .map_err(Failure::other)?;
-                say(&format!("calls made anew: {report:?}"))?;
+                say(&format!(
+                    "calls made anew from {} events: {} calls written, {} still open, {} files for {}",
+                    report.events, report.calls, report.open, report.files_added, report.files_removed
+                ))?;
                 Ok(ExitCode::SUCCESS)
             }
             LakeCommand::Compact { place } => {
                 let report = lake::compact_now(&open(&data_folder(&place)?).await?)
                     .await
                     .map_err(Failure::other)?;
-                say(&format!("compacted: {report:?}"))?;
+                say(&format!(
+                    "{} files ({} bytes) became {} ({} bytes); {} groups left for next time",
+                    report.files_removed,
+                    report.bytes_removed,
+                    report.files_added,
+                    report.bytes_added,
+                    report.conflicts
+                ))?;
                 Ok(ExitCode::SUCCESS)
             }
             LakeCommand::Status { json, place } => {

@@ -9,7 +9,7 @@ use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Context, Editor, Helper, Highlighter, Hinter};
+use rustyline::{CompletionType, Context, Editor, Helper, Highlighter, Hinter};
 use tokio::runtime::Runtime;
 
 use super::sql::answer;
@@ -70,7 +70,12 @@ fn is_leaving(text: &str) -> bool {
 
 /// Reads queries and shows answers until the person leaves.
 pub fn prompt(runtime: &Runtime, config: &Config, format: Format) -> Result<(), Failure> {
-    let mut editor: Editor<SqlHelper, FileHistory> = Editor::new().map_err(Failure::other)?;
+    let mut editor: Editor<SqlHelper, FileHistory> = {
+        let settings = rustyline::Config::builder()
+            .completion_type(CompletionType::List)
+            .build();
+        Editor::with_config(settings).map_err(Failure::other)?
+    };
     editor.set_helper(Some(SqlHelper {
         words: words(runtime, config),
     }));
