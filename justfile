@@ -1,0 +1,41 @@
+# The one entry for people and CI. `just` lists what there is.
+
+_default:
+    @just --list
+
+# Formatting, lints, size of files.
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo test -p weir --test house
+
+# Everything, the end-to-end tests with the official SDKs included (Python 3.10 and Node 20 or later).
+test:
+    cargo test --workspace
+
+# Writes golden files and generated documents anew; review the diff.
+golden:
+    UPDATE_GOLDEN=1 cargo test -p weir-event -p weir-provider -p weir-query
+    UPDATE_GOLDEN=1 cargo test -p weir-lake --lib
+    UPDATE_GOLDEN=1 cargo test -p weir --test house
+    git --no-pager diff --stat
+
+# Benchmarks: all, or a part of them.
+bench *PARTS:
+    benches/run.sh {{PARTS}}
+
+# The API documentation of the crates.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Licences, advisories and duplicates of what we depend on (needs cargo-deny).
+deny:
+    cargo deny check
+
+# The sidecar alone, without lake and SQL: for a container beside each app.
+slim:
+    cargo build --profile dist -p weir --no-default-features --features sidecar
+
+# What is shipped.
+dist:
+    cargo build --profile dist -p weir
