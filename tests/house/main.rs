@@ -3,12 +3,7 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p weir --test house` writes the generated documents anew.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod configuration;
 mod tree;
