@@ -35,6 +35,9 @@ pub enum CallError {
     /// The app stopped sending its body.
     #[error("the request body ended early: {0}")]
     BodyRead(String),
+    /// The app took too long to send its body.
+    #[error("the request body did not arrive in time")]
+    BodyTimeout,
     /// No client key, or one that is not known.
     #[error("this Weir wants a client key: send it as `Authorization: Bearer …`")]
     Unauthorized,
@@ -122,6 +125,7 @@ impl CallError {
             CallError::MalformedJson(_) => (StatusCode::BAD_REQUEST, "malformed_json", invalid, Client),
             CallError::Encoding(_) => (StatusCode::BAD_REQUEST, "undecodable_body", invalid, Client),
             CallError::BodyRead(_) => (StatusCode::BAD_REQUEST, "incomplete_body", invalid, Client),
+            CallError::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout", invalid, Client),
             CallError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", invalid, Client),
             CallError::Unauthorized => (StatusCode::UNAUTHORIZED, "invalid_client_key", invalid, Client),
             CallError::UnknownModel { .. } => (StatusCode::NOT_FOUND, "model_not_found", invalid, Client),

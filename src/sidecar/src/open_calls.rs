@@ -1,6 +1,7 @@
 //! Which calls are open, so that a start after a crash can end those that the crash cut.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event::body::CallInterrupted;
@@ -19,6 +20,7 @@ const READ_BYTES: usize = 4 << 20;
 #[derive(Clone, Default)]
 pub struct OpenCalls {
     bounds: Arc<Mutex<BTreeMap<i64, usize>>>,
+    abandoned: Arc<AtomicUsize>,
 }
 
 /// One open call; dropping it says that the call ended.
@@ -42,7 +44,10 @@ impl OpenCalls {
     /// How many are open.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.lock().values().sum()
+        self.lock()
+            .values()
+            .sum::<usize>()
+            .saturating_sub(self.abandoned.load(Ordering::Relaxed))
     }
 
     /// Where a start after a crash must begin to read: the first event of the oldest open call, or
@@ -57,6 +62,15 @@ impl OpenCalls {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<i64, usize>> {
         // The map holds no invariant that a panic could break.
         self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OpenCall {
+    /// The call is over, but its end could not be written: its beginning stays known, so that the
+    /// next start ends it.
+    pub fn abandon(self) {
+        self.calls.abandoned.fetch_add(1, Ordering::Relaxed);
+        std::mem::forget(self);
     }
 }
 
@@ -170,7 +184,7 @@ mod tests {
         assert_eq!(calls.low_water(10), 3);
         drop(third);
         assert_eq!((calls.low_water(10), calls.count()), (7, 1));
-        drop(first);
-        assert_eq!(calls.low_water(12), 12);
+        first.abandon();
+        assert_eq!((calls.low_water(12), calls.count()), (7, 0));
     }
 }

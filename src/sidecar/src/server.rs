@@ -89,7 +89,9 @@ impl Running {
         self.shared.drain();
         let _ = self.stop.send(Stop::Drain);
         let until = Instant::now() + grace;
-        while self.shared.open_calls.count() > 0 && Instant::now() < until {
+        // Workers end when their connections have drained: a call is over in the journal before its
+        // last byte has left.
+        while self.workers.iter().any(|worker| !worker.is_finished()) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(10));
         }
         let unfinished = self.shared.open_calls.count() as u64;

@@ -174,10 +174,16 @@ pub async fn respond(
         .get(header::CONTENT_TYPE)
         .and_then(|v| v.to_str().ok())
         .unwrap_or("");
-    if content_type.starts_with("text/event-stream") {
+    let streams = content_type
+        .trim_start()
+        .to_ascii_lowercase()
+        .starts_with("text/event-stream");
+    if streams && status.is_success() {
         return stream::respond(snapshot, record, answer);
     }
-    if unary::is_readable(content_type) {
+    // Whatever such an endpoint says it answers, it is looked at.
+    let guarded = snapshot.policy.is_active(Phase::Output) && record.endpoint.operation().is_some();
+    if guarded || unary::is_readable(content_type) {
         return unary::respond(snapshot, record, answer).await;
     }
     pass::respond(snapshot, record, answer)

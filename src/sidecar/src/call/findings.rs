@@ -1,5 +1,6 @@
 //! What the guardrails find in a whole body, and the edits that follow.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use event::body::{GuardrailEvaluated, GuardrailVerdict};
@@ -7,6 +8,7 @@ use guard::{Action, Phase, Policy, Verdict};
 use provider::json::{self, Edit};
 use provider::{Role, TextSpan};
 
+use super::unescape::{escape_again, looks_like_json, unescape};
 use crate::error::CallError;
 use crate::metrics::{GuardLabels, Metrics};
 
@@ -59,34 +61,29 @@ impl Findings {
             if !policy.is_active(phase) {
                 continue;
             }
-            // Arguments of a tool call are JSON in a string: an escape can hide a digit.
-            let inner = match span.role == Role::ToolCall && span.text.contains('\\') {
-                true => findings.unescaped(policy, phase, span, raw, keep_flagged),
-                false => None,
+            let json = span.text.contains('\\')
+                && (matches!(span.role, Role::ToolCall | Role::Tool) || looks_like_json(&span.text));
+            let seen: Cow<'_, str> = if json {
+                unescape(&span.text).into()
+            } else {
+                Cow::Borrowed(&span.text)
             };
-            let (sent, kept) = match &inner {
-                Some((sent, kept)) => (sent.as_str(), kept.as_str()),
-                None => (&*span.text, &*span.text),
-            };
-            let outcome = policy.scan(phase, sent);
+            let outcome = policy.scan(phase, &seen);
             findings.errors += u64::from(outcome.errors);
-            if inner.is_none() && outcome.verdicts.is_empty() {
+            if outcome.verdicts.is_empty() {
                 continue;
             }
-            let redacted = outcome.redacted(sent);
-            if redacted != span.text {
-                findings
-                    .edits
-                    .push((span.range.clone(), json::quote(&redacted).into_bytes()));
-            }
-            let at_rest = match sent == kept {
-                true => outcome.at_rest(sent, keep_flagged),
-                false => policy.scan(phase, kept).at_rest(kept, keep_flagged).into_owned().into(),
+            let literal = |text: &str| match json {
+                true => json::quote(&escape_again(text)).into_bytes(),
+                false => json::quote(text).into_bytes(),
             };
-            if at_rest != span.text {
-                findings
-                    .rest_edits
-                    .push((span.range.clone(), json::quote(&at_rest).into_bytes()));
+            let redacted = outcome.redacted(&seen);
+            if redacted != seen {
+                findings.edits.push((span.range.clone(), literal(&redacted)));
+            }
+            let at_rest = outcome.at_rest(&seen, keep_flagged);
+            if at_rest != seen {
+                findings.rest_edits.push((span.range.clone(), literal(&at_rest)));
             }
             if !outcome.verdicts.is_empty() {
                 findings.add(phase, &span.path(raw), &outcome.verdicts);
@@ -94,42 +91,6 @@ impl Findings {
         }
         findings.time += began.elapsed();
         findings
-    }
-
-    /// The strings within a tool call's arguments, guarded with their escapes undone: what is sent
-    /// and what is kept of the arguments, if anything was found.
-    fn unescaped(
-        &mut self,
-        policy: &Policy,
-        phase: Phase,
-        span: &TextSpan<'_>,
-        raw: &str,
-        keep_flagged: bool,
-    ) -> Option<(String, String)> {
-        let strings = json::strings(&span.text).ok()?;
-        let location = span.path(raw);
-        let (mut edits, mut rest_edits) = (Vec::new(), Vec::new());
-        for string in &strings {
-            let outcome = policy.scan(phase, &string.text);
-            self.errors += u64::from(outcome.errors);
-            if outcome.verdicts.is_empty() {
-                continue;
-            }
-            self.add(phase, &location, &outcome.verdicts);
-            let redacted = outcome.redacted(&string.text);
-            if redacted != string.text {
-                edits.push((string.range.clone(), json::quote(&redacted).into_bytes()));
-            }
-            let at_rest = outcome.at_rest(&string.text, keep_flagged);
-            if at_rest != string.text {
-                rest_edits.push((string.range.clone(), json::quote(&at_rest).into_bytes()));
-            }
-        }
-        if edits.is_empty() && rest_edits.is_empty() {
-            return None;
-        }
-        let apply = |edits: &mut Vec<Edit>| String::from_utf8(json::splice(span.text.as_bytes(), edits)).ok();
-        Some((apply(&mut edits)?, apply(&mut rest_edits)?))
     }
 
     /// Scans a body that is plain text.

@@ -12,7 +12,7 @@ use provider::sse::{self, Frame};
 
 use super::findings::Findings;
 use super::logprobs::{self, Tokens};
-use super::unescape::Unescaper;
+use super::unescape::{Escaper, Unescaper, looks_like_json};
 use crate::error::CallError;
 
 /// All texts of one stream.
@@ -52,10 +52,14 @@ struct Lane {
     choice: u32,
     channel: Channel,
     scanner: Scanner,
-    /// Bytes that the scanner was given.
+    /// Bytes of the text so far, after the white space at its beginning.
     pushed: usize,
-    /// For arguments of tool calls, which are JSON inside a string.
-    unescaper: Option<Unescaper>,
+    /// Whether what the scanner sees has another length than what came.
+    unescaped: bool,
+    /// Bytes of that white space.
+    blank: usize,
+    /// For JSON inside a string: arguments of tool calls, structured answers.
+    json: Option<(Unescaper, Escaper)>,
     /// The last frame with a piece of this text: frames of our own are made in its shape.
     template: Frame,
 }
@@ -257,7 +261,23 @@ impl Lanes {
             .lanes
             .iter()
             .find(|lane| lane.choice == choice && lane.channel == *channel);
-        lane.map_or(usize::MAX, |lane| lane.pushed.saturating_sub(lane.scanner.held()))
+        lane.map_or(usize::MAX, |lane| {
+            (lane.blank + lane.pushed).saturating_sub(lane.scanner.held())
+        })
+    }
+
+    /// How long a text is so far; `None` if it is not there or has ended. One whose escapes were
+    /// undone has no length that tokens could be held against.
+    fn length(&self, choice: u32, channel: &Channel) -> Option<usize> {
+        let lane = self
+            .lanes
+            .iter()
+            .find(|lane| lane.choice == choice && lane.channel == *channel)?;
+        Some(if lane.unescaped {
+            usize::MAX
+        } else {
+            lane.blank + lane.pushed
+        })
     }
 
     /// What a chunk's `logprobs` may say now; `None`: as it came.
@@ -266,11 +286,18 @@ impl Lanes {
             self.released(index, &Channel::Content),
             self.released(index, &Channel::Refusal),
         );
+        let lengths = (
+            self.length(index, &Channel::Content),
+            self.length(index, &Channel::Refusal),
+        );
         let choice = self.choice(index);
         let all_left = choice.content.is_empty() && choice.refusal.is_empty();
-        if choice.odd_logprobs || !logprobs::take_in(raw, &mut choice.content, &mut choice.refusal) {
-            choice.odd_logprobs = true;
-            return changed.then(|| "null".to_owned());
+        choice.odd_logprobs |= !logprobs::take_in(raw, &mut choice.content, &mut choice.refusal);
+        // Tokens that do not spell the text cannot be matched with what of it may leave.
+        choice.odd_logprobs |= lengths.0.is_some_and(|length| length != choice.content.spelled());
+        choice.odd_logprobs |= lengths.1.is_some_and(|length| length != choice.refusal.spelled());
+        if choice.odd_logprobs {
+            return Some("null".to_owned());
         }
         let said = logprobs::object(choice.content.release(released.0), choice.refusal.release(released.1));
         let untouched = !changed && all_left && choice.content.is_empty() && choice.refusal.is_empty();
@@ -284,14 +311,16 @@ impl Lanes {
             return at;
         }
         let scanner = self.policy.scanner(Phase::Output);
-        let unescaper = channel.is_arguments().then(Unescaper::default);
+        let json = channel.is_arguments().then(Default::default);
         let (channel, template, pushed) = (channel.clone(), frame.clone(), 0);
         self.lanes.push(Lane {
             choice,
             channel,
             scanner,
             pushed,
-            unescaper,
+            blank: 0,
+            unescaped: false,
+            json,
             template,
         });
         self.lanes.len() - 1
@@ -300,24 +329,36 @@ impl Lanes {
     fn push(&mut self, lane: usize, text: &str) -> String {
         let Lane {
             scanner,
-            unescaper,
+            json,
             pushed,
+            unescaped,
             ..
         } = &mut self.lanes[lane];
-        let release = match unescaper {
-            Some(unescaper) => scanner.push(&unescaper.push(text)),
+        if *pushed == 0 && json.is_none() && looks_like_json(text) {
+            *json = Some(Default::default());
+        }
+        let release = match json {
+            Some((unescaper, _)) => {
+                let seen = unescaper.push(text);
+                *unescaped |= seen != text;
+                scanner.push(&seen)
+            }
             None => scanner.push(text),
         };
-        *pushed += text.len();
+        if *pushed > 0 || !text.trim_start().is_empty() {
+            *pushed += text.len();
+        } else {
+            self.lanes[lane].blank += text.len();
+        }
         self.take(lane, release)
     }
 
     /// Ends a lane; later text of the same channel begins a new one.
     fn finish(&mut self, lane: usize) -> String {
         let rest = self.lanes[lane]
-            .unescaper
+            .json
             .as_mut()
-            .map(Unescaper::finish)
+            .map(|(unescaper, _)| unescaper.finish())
             .unwrap_or_default();
         let release = self.lanes[lane].scanner.push(&rest);
         let mut text = self.take(lane, release);
@@ -362,6 +403,9 @@ impl Lanes {
             }
         }
         self.findings.spend(release.errors, std::time::Duration::ZERO);
-        release.text
+        match &mut self.lanes[lane].json {
+            Some((_, escaper)) => escaper.push(&release.text),
+            None => release.text,
+        }
     }
 }

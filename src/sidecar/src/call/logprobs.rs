@@ -50,6 +50,11 @@ impl Tokens {
         true
     }
 
+    /// Bytes of the original text that the tokens so far spell.
+    pub fn spelled(&self) -> usize {
+        self.spelled
+    }
+
     /// Whether every token has left.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()

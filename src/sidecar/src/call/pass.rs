@@ -4,13 +4,14 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use event::Status;
 use guard::Phase;
 use http::Response;
 use hyper::body::{Body, Incoming};
+use tokio::time::{Instant as Deadline, Sleep};
 
 use super::attempt::{Answer, describe};
 use super::read::count_unguarded;
@@ -29,6 +30,9 @@ pub struct PassThrough {
     tally: Tally,
     failed: bool,
     waiting_since: Option<Instant>,
+    deadline: Deadline,
+    idle: Duration,
+    timer: Pin<Box<Sleep>>,
     durable: Option<Durable>,
     done: bool,
 }
@@ -56,6 +60,9 @@ pub fn respond(
         tally: Tally::default(),
         failed,
         waiting_since: None,
+        deadline: answer.deadline,
+        idle: snapshot.limits.idle,
+        timer: Box::pin(tokio::time::sleep_until(answer.deadline)),
         durable: None,
         done: false,
     };
@@ -80,7 +87,15 @@ impl PassThrough {
                 return Poll::Ready(None);
             }
             let began = *self.waiting_since.get_or_insert_with(Instant::now);
-            let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+                self.timer
+                    .as_mut()
+                    .reset(self.deadline.min(Deadline::from_std(began + self.idle)));
+                ready!(self.timer.as_mut().poll(cx));
+                return Poll::Ready(Some(Err(
+                    self.broken("upstream_timeout", "the answer did not go on in time")
+                )));
+            };
             self.waiting_since = None;
             self.record.time.add_upstream(began.elapsed());
             match frame {
@@ -91,11 +106,7 @@ impl PassThrough {
                 }
                 Some(Err(error)) => {
                     let reason = describe(&error);
-                    self.record.draft.error_code = Some("upstream_reset".to_owned());
-                    self.record.draft.error_message = Some(reason.clone());
-                    self.record.draft.truncated = true;
-                    self.finish(Status::Failed);
-                    return Poll::Ready(Some(Err(Aborted(reason))));
+                    return Poll::Ready(Some(Err(self.broken("upstream_reset", &reason))));
                 }
                 None => {
                     if let Some(conn) = self.conn.take() {
@@ -109,6 +120,15 @@ impl PassThrough {
                 }
             }
         }
+    }
+
+    fn broken(&mut self, code: &str, reason: &str) -> Aborted {
+        self.done = true;
+        self.record.draft.error_code = Some(code.to_owned());
+        self.record.draft.error_message = Some(reason.to_owned());
+        self.record.draft.truncated = true;
+        self.finish(Status::Failed);
+        Aborted(reason.to_owned())
     }
 
     fn finish(&mut self, status: Status) -> Option<i64> {

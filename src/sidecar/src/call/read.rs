@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use event::Json;
@@ -15,6 +15,7 @@ use hyper::body::{Body, Incoming};
 use provider::json::{self, Edit};
 use provider::openai::{Endpoint, request as wire};
 use provider::{Role, TextSpan};
+use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::findings::{Findings, Subject};
 use super::record::CallRecord;
@@ -24,6 +25,9 @@ use crate::encoding::Coding;
 use crate::error::CallError;
 use crate::metrics::ReasonLabels;
 use crate::snapshot::Snapshot;
+
+/// The longest time that an app may take to send a body that is read whole.
+const MAX_BODY_TIME: Duration = Duration::from_secs(120);
 
 /// A request that was read and looked at.
 pub struct Prepared {
@@ -91,7 +95,11 @@ pub async fn prepare(
         });
     }
     let began = Instant::now();
-    let body = collect(body, snapshot.max_request_bytes).await?;
+    let deadline = Deadline::from_std(record.time.arrived() + snapshot.limits.total.min(MAX_BODY_TIME));
+    let body = match timeout_at(deadline, collect(body, snapshot.max_request_bytes)).await {
+        Ok(body) => body?,
+        Err(_) => return Err(CallError::BodyTimeout),
+    };
     record.time.add_client(began.elapsed());
     started.request_size = Some(body.len() as u64);
     if body.is_empty() {
@@ -165,7 +173,7 @@ fn decode(headers: &HeaderMap, body: &[u8], limit: usize) -> Result<String, Call
 /// Looks at a JSON body: what it asks for, what the guardrails say, and what is sent and kept.
 fn inspect(
     snapshot: &Snapshot,
-    record: &CallRecord,
+    record: &mut CallRecord,
     started: &mut CallStarted,
     body: Bytes,
     text: String,
@@ -182,13 +190,17 @@ fn inspect(
         let view = wire::parse(record.endpoint, &text).map_err(malformed)?;
         fill(started, &view);
         findings = guard(snapshot, &text, &view.texts, keep_flagged);
-        if !findings.rest_edits.is_empty() {
-            mask_parameters(snapshot, started, keep_flagged);
-        }
         if let Some(edit) = wire::inject_include_usage(&text, &view) {
             edits.push(edit);
             hide_usage = true;
         }
+    }
+    if snapshot.policy.is_active(Phase::Input) {
+        mask_parameters(snapshot, record, started, keep_flagged);
+    }
+    if snapshot.recording.record == Record::Metadata {
+        started.stop_sequences.clear();
+        started.metadata.clear();
     }
     edits.append(&mut findings.edits);
     let edited = if edits.is_empty() {
@@ -238,7 +250,7 @@ fn guard(snapshot: &Snapshot, text: &str, spans: &[TextSpan<'_>], keep_flagged: 
 }
 
 /// What a guardrail took out of the body must not be kept by way of a parameter either.
-fn mask_parameters(snapshot: &Snapshot, started: &mut CallStarted, keep_flagged: bool) {
+fn mask_parameters(snapshot: &Snapshot, record: &mut CallRecord, started: &mut CallStarted, keep_flagged: bool) {
     let mask = |text: &mut String| {
         let outcome = snapshot.policy.scan(Phase::Input, text);
         let at_rest = outcome.at_rest(text, keep_flagged);
@@ -247,6 +259,9 @@ fn mask_parameters(snapshot: &Snapshot, started: &mut CallStarted, keep_flagged:
         }
     };
     started.user_id.iter_mut().for_each(mask);
+    started.session_id.iter_mut().for_each(mask);
+    started.tags.iter_mut().for_each(mask);
+    record.scope.app.iter_mut().for_each(mask);
     started.stop_sequences.iter_mut().for_each(mask);
     started.request_model.iter_mut().for_each(mask);
     started.metadata = std::mem::take(&mut started.metadata)

@@ -18,6 +18,9 @@ use crate::open_calls::OpenCall;
 use crate::shared::Shared;
 use crate::upstream::Target;
 
+/// Texts up to this size are counted token by token.
+const MAX_COUNTED_BYTES: usize = 256 << 10;
+
 /// Writes a call's events, in order, and sees to it that exactly one ends the call: dropped before
 /// that, it records `call.cancelled`, because hyper drops a call whose app went away.
 pub struct CallRecord {
@@ -48,14 +51,15 @@ pub struct CallRecord {
     open: Option<OpenCall>,
     started: bool,
     ended: bool,
-    /// The journal gave up the beginning of this call: what follows would be without a start.
+    /// The beginning of this call is not in the journal: what follows would be without a start.
     shed: bool,
+    /// The beginning of this call is in the journal.
+    begun: bool,
 }
 
 impl CallRecord {
     /// A call that has just arrived.
     pub fn new(shared: Arc<Shared>, endpoint: Endpoint, arrived: Instant) -> CallRecord {
-        let open = shared.open_calls.open(shared.journal.end());
         CallRecord {
             shared,
             call_id: CallId::new(),
@@ -70,10 +74,11 @@ impl CallRecord {
             media: false,
             seq: 0,
             pending: Vec::with_capacity(4),
-            open: Some(open),
+            open: None,
             started: false,
             ended: false,
             shed: false,
+            begun: false,
         }
     }
 
@@ -98,6 +103,7 @@ impl CallRecord {
             started: false,
             ended: false,
             shed: false,
+            begun: false,
         };
         std::mem::replace(self, shell)
     }
@@ -137,15 +143,22 @@ impl CallRecord {
                 .inc_by(count);
             return Ok(self.shared.journal.end() - 1);
         }
+        if !self.begun && self.open.is_none() {
+            // Before the append: the call must never be in the journal and not among the open ones.
+            self.open = Some(self.shared.open_calls.open(self.shared.journal.end()));
+        }
         let result = self.shared.journal.append(&self.pending);
+        match &result {
+            Ok(_) => self.begun = true,
+            // Never written: their numbers are free again.
+            Err(_) => self.seq -= u32::try_from(count).unwrap_or(self.seq).min(self.seq),
+        }
+        self.shed |= !self.begun;
         self.pending.clear();
         match result {
             Ok(appended) => Ok(appended.last),
             // By the operator's choice; the journal counts it and records it itself.
-            Err(journal::AppendError::Shed { .. }) => {
-                self.shed = true;
-                Ok(self.shared.journal.end() - 1)
-            }
+            Err(journal::AppendError::Shed { .. }) => Ok(self.shared.journal.end() - 1),
             Err(error) => {
                 tracing::error!(%error, call_id = %self.call_id, "events of a call cannot be written");
                 let reason = if matches!(error, journal::AppendError::Full { .. }) {
@@ -186,6 +199,28 @@ impl CallRecord {
             ended: &ended,
             unpriced,
         });
+        let result = self.write_end(status, ended.clone());
+        let result = match result {
+            // A full journal has room for the fact, if not for the text.
+            Err(CallError::JournalFull) if ended.response_body.take().is_some() => self.write_end(status, ended),
+            other => other,
+        };
+        match result {
+            Ok(offset) => {
+                self.open = None;
+                Ok(offset)
+            }
+            Err(error) => {
+                // The next start finds the call open and ends it with `call.interrupted`.
+                if let Some(open) = self.open.take().filter(|_| self.begun) {
+                    open.abandon();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn write_end(&mut self, status: Status, ended: CallEnded) -> Result<i64, CallError> {
         let ended = Box::new(ended);
         let body = match status {
             Status::Completed => Body::CallCompleted(ended),
@@ -194,9 +229,7 @@ impl CallRecord {
             _ => Body::CallFailed(ended),
         };
         self.add(&body)?;
-        let result = self.write();
-        self.open = None;
-        result
+        self.write()
     }
 
     /// Ends the call with an error of our own.
@@ -229,11 +262,19 @@ impl CallRecord {
             .clone()
             .or_else(|| self.model.clone())
             .unwrap_or_default();
+        // Counting goes on between two calls of this core: what is large is estimated by its size.
+        let count = |text: &str| match text.len() <= MAX_COUNTED_BYTES {
+            true => tokens::count(&model, text),
+            false => tokens::estimate_bytes(text),
+        };
         let prompt = self.sent.as_deref().and_then(|sent| std::str::from_utf8(sent).ok());
         let input = prompt
             .and_then(|raw| request::parse(self.endpoint, raw).ok())
-            .map(|view| tokens::estimate_chat(&model, &view));
-        let output = texts.map(|text| tokens::count(&model, text)).sum();
+            .map(|view| match prompt.is_some_and(|raw| raw.len() <= MAX_COUNTED_BYTES) {
+                true => tokens::estimate_chat(&model, &view),
+                false => view.texts.iter().map(|span| tokens::estimate_bytes(&span.text)).sum(),
+            });
+        let output = texts.map(count).sum();
         let usage = Usage {
             input,
             output: Some(output),

@@ -33,6 +33,7 @@ use super::pass::Durable;
 use super::read::count_unguarded;
 use super::record::CallRecord;
 use super::refusal;
+use super::unary::kept_text;
 use crate::body::{Aborted, AnswerBody};
 use crate::config::{OnBlock, Record};
 use crate::encoding::{Coding, StreamDecoder};
@@ -262,11 +263,18 @@ impl StreamedAnswer {
         };
         if self.assembler.is_none() {
             self.start();
-            self.out.extend_from_slice(&frame.raw);
+            if !self.finished {
+                self.out.extend_from_slice(&frame.raw);
+            }
             return;
         }
         if frame.is_done() {
-            return self.end(End::Done(frame.raw.clone()));
+            let raw = match self.lanes {
+                // A comment beside the mark would leave unseen.
+                Some(_) => Bytes::from_static(b"data: [DONE]\n\n"),
+                None => frame.raw.clone(),
+            };
+            return self.end(End::Done(raw));
         }
         let view = match wire::parse(data) {
             Ok(view) => view,
@@ -282,7 +290,7 @@ impl StreamedAnswer {
         if let Some(error) = &view.error {
             self.upstream_error = true;
             self.record.draft.error_code = error.code.clone().or_else(|| error.kind.clone());
-            self.record.draft.error_message = Some(error.message.clone());
+            self.record.draft.error_message = kept_text(&self.snapshot, &error.message);
         }
         let hidden = self.hide_usage && view.usage_only;
         if let Some(assembler) = &mut self.assembler
@@ -295,7 +303,9 @@ impl StreamedAnswer {
         }
         let Some(lanes) = &mut self.lanes else {
             self.start();
-            self.out.extend_from_slice(&frame.raw);
+            if !self.finished {
+                self.out.extend_from_slice(&frame.raw);
+            }
             return;
         };
         let Processed {
@@ -306,6 +316,9 @@ impl StreamedAnswer {
         } = lanes.process(frame, data, &view);
         if !held || !before.is_empty() {
             self.start();
+        }
+        if self.finished {
+            return;
         }
         for made in before {
             self.give(&made.data, &made.bytes);
@@ -320,14 +333,20 @@ impl StreamedAnswer {
             if let Some(assembler) = &mut self.assembler {
                 assembler.push(data, &view);
             }
-            self.out.extend_from_slice(&frame.raw);
+            match is_plain(frame) {
+                true => self.out.extend_from_slice(&frame.raw),
+                false => self.out.extend_from_slice(&sse::encode(event_name(frame), data)),
+            }
             return;
         }
         let edited = provider::json::splice(data.as_bytes(), &mut edits);
         match std::str::from_utf8(&edited) {
             Ok(edited) => {
                 self.assemble(edited);
-                self.out.extend_from_slice(&frame.with_data(edited));
+                match is_plain(frame) {
+                    true => self.out.extend_from_slice(&frame.with_data(edited)),
+                    false => self.out.extend_from_slice(&sse::encode(event_name(frame), edited)),
+                }
             }
             Err(error) => self.unreadable(error.to_string()),
         }
@@ -382,10 +401,15 @@ impl StreamedAnswer {
         let rest = std::mem::take(&mut self.decoder).finish();
         match rest {
             Ok(Some(frame)) if self.lanes.is_none() => self.out.extend_from_slice(&frame.raw),
+            // Some servers leave out the last blank line.
+            Ok(Some(frame))
+                if frame.complete || frame.data().is_some_and(|d| frame.is_done() || wire::parse(d).is_ok()) =>
+            {
+                self.frame(&frame);
+            }
             // Half a frame cannot be looked at, and is of no use to the app either.
-            Ok(Some(_)) => self.record.draft.truncated = true,
+            Ok(Some(_)) | Err(_) => self.record.draft.truncated = true,
             Ok(None) => {}
-            Err(_) => self.record.draft.truncated = true,
         }
         self.end(End::Closed);
     }
@@ -581,6 +605,28 @@ impl StreamedAnswer {
             }
         });
     }
+}
+
+/// Whether a frame has nothing but `data` and a plain `event`: comments, ids and fields of other
+/// names are text that no guardrail looked at.
+fn is_plain(frame: &Frame) -> bool {
+    let text = std::str::from_utf8(&frame.raw).unwrap_or("");
+    text.lines().all(|line| {
+        line.is_empty()
+            || line.starts_with("data:")
+            || line.strip_prefix("event:").is_some_and(|name| is_name(name.trim()))
+    })
+}
+
+fn event_name(frame: &Frame) -> Option<&str> {
+    frame.event().filter(|name| is_name(name))
+}
+
+fn is_name(name: &str) -> bool {
+    name.len() <= 64
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphabetic() || matches!(b, b'.' | b'_' | b'-'))
 }
 
 impl Drop for StreamedAnswer {

@@ -30,7 +30,8 @@ use crate::snapshot::Snapshot;
 
 /// Whether an answer of this content type is read whole: JSON and text. Anything else passes.
 pub fn is_readable(content_type: &str) -> bool {
-    is_json_type(content_type) || content_type.starts_with("text/") || content_type.is_empty()
+    let kind = content_type.to_ascii_lowercase();
+    is_json_type(&kind) || kind.starts_with("text/") || kind.starts_with("application/x-ndjson") || kind.is_empty()
 }
 
 /// The texts of an answer.
@@ -38,6 +39,16 @@ struct Texts<'t> {
     spans: Vec<TextSpan<'t>>,
     /// Where `logprobs` stand, which spell the texts out once more.
     logprobs: Vec<Range<usize>>,
+}
+
+/// A provider's message as it may be kept.
+pub fn kept_text(snapshot: &Snapshot, text: &str) -> Option<String> {
+    let keep_flagged = match snapshot.recording.record {
+        Record::Metadata => return None,
+        record => record == Record::Full,
+    };
+    let outcome = snapshot.policy.scan(Phase::Output, text);
+    Some(outcome.at_rest(text, keep_flagged).into_owned())
 }
 
 /// What was learnt from an answer.
@@ -200,7 +211,7 @@ fn look(
         return Ok(Looked::default());
     }
     let keep_flagged = snapshot.recording.record == Record::Full;
-    let parsed = parse(record, text);
+    let parsed = parse(snapshot, record, text);
     let texts = match parsed {
         Ok(texts) => texts,
         Err(reason) if guarded && !failed && is_json_type(content_type) => return Err(unreadable(reason)),
@@ -254,7 +265,7 @@ fn apply(text: &str, edits: &mut [Edit]) -> Result<Option<String>, CallError> {
 }
 
 /// The texts of a JSON answer; fills in what the answer says of model, usage and end.
-fn parse<'t>(record: &mut CallRecord, text: &'t str) -> Result<Texts<'t>, String> {
+fn parse<'t>(snapshot: &Snapshot, record: &mut CallRecord, text: &'t str) -> Result<Texts<'t>, String> {
     if record.endpoint == Endpoint::Other {
         let spans = json::strings(text).map_err(|e| e.to_string())?;
         return Ok(Texts {
@@ -277,7 +288,7 @@ fn parse<'t>(record: &mut CallRecord, text: &'t str) -> Result<Texts<'t>, String
     }
     if let Some(error) = &view.error {
         record.draft.error_code = error.code.clone().or_else(|| error.kind.clone());
-        record.draft.error_message = Some(error.message.clone());
+        record.draft.error_message = kept_text(snapshot, &error.message);
     }
     let spans = view
         .texts

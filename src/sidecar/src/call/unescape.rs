@@ -1,13 +1,64 @@
-//! Escapes in the streamed arguments of a tool call, undone where JSON does not need them.
+//! JSON inside a string, as a guardrail must see it.
 //!
-//! Arguments are JSON text inside a string, and `"ana\u0040example.com"` says the same as
-//! `"ana@example.com"`: a guardrail must see the latter. The rewritten JSON is equal to the one that
-//! came; a stream without such escapes passes unchanged.
+//! Arguments of tool calls, results of tools and structured answers are JSON text inside a JSON
+//! string: `"ana\u0040example.com"` says `ana@example.com`, and in `"card:\n4111…"` the digits
+//! follow a line break, not an `n`. [`Unescaper`] undoes such escapes as text arrives, [`Escaper`]
+//! puts back those that JSON needs. Together they give JSON that is equal to what came; `\"` and
+//! `\\` are never touched, so where strings begin and end is plain on both sides.
 
 /// The longest escape: a surrogate pair, `\ud83d\ude00`.
 const LONGEST: usize = 12;
 
-/// Rewrites a JSON text that arrives in pieces.
+/// Whether a text looks like a JSON object: the only texts, but for tool calls, that are read so.
+pub fn looks_like_json(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
+/// Puts back the escapes of control characters in strings.
+#[derive(Debug, Default)]
+pub struct Escaper {
+    in_string: bool,
+    after_backslash: bool,
+}
+
+impl Escaper {
+    /// `text`, a released piece of an unescaped JSON text, as JSON again.
+    pub fn push(&mut self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        for char in text.chars() {
+            let escaped = std::mem::take(&mut self.after_backslash);
+            match char {
+                '"' if !escaped => self.in_string = !self.in_string,
+                '\\' if !escaped => self.after_backslash = true,
+                _ => {}
+            }
+            match char {
+                '\n' if self.in_string => out.push_str("\\n"),
+                '\r' if self.in_string => out.push_str("\\r"),
+                '\t' if self.in_string => out.push_str("\\t"),
+                '\u{8}' if self.in_string => out.push_str("\\b"),
+                '\u{c}' if self.in_string => out.push_str("\\f"),
+                other => out.push(other),
+            }
+        }
+        out
+    }
+}
+
+/// What a guardrail should look at of a whole JSON text.
+pub fn unescape(text: &str) -> String {
+    let mut unescaper = Unescaper::default();
+    let mut out = unescaper.push(text);
+    out.push_str(&unescaper.finish());
+    out
+}
+
+/// An unescaped and perhaps redacted text as JSON again.
+pub fn escape_again(text: &str) -> String {
+    Escaper::default().push(text)
+}
+
+/// Undoes escapes in a JSON text that arrives in pieces.
 #[derive(Debug, Default)]
 pub struct Unescaper {
     /// The beginning of an escape whose end has not come.
@@ -74,6 +125,11 @@ fn escape(text: &str) -> Escape {
     match text.as_bytes().get(1) {
         None => Escape::Partial,
         Some(b'/') => Escape::Is('/', 2),
+        Some(b'n') => Escape::Is('\n', 2),
+        Some(b'r') => Escape::Is('\r', 2),
+        Some(b't') => Escape::Is('\t', 2),
+        Some(b'b') => Escape::Is('\u{8}', 2),
+        Some(b'f') => Escape::Is('\u{c}', 2),
         Some(b'u') => match unit(text, 0) {
             Err(short) if short && text.len() < LONGEST => Escape::Partial,
             Err(_) => keep(2),
@@ -91,6 +147,7 @@ fn escape(text: &str) -> Escape {
                 None => Escape::Keep(6),
             },
             Ok(code) => match char::from_u32(code) {
+                Some(char @ ('\n' | '\r' | '\t' | '\u{8}' | '\u{c}')) => Escape::Is(char, 6),
                 Some(char) if char >= ' ' && char != '"' && char != '\\' => Escape::Is(char, 6),
                 _ => Escape::Keep(6),
             },
@@ -118,12 +175,15 @@ fn unit(text: &str, at: usize) -> Result<u32, bool> {
 mod tests {
     use super::*;
 
+    /// What came, and what leaves if nothing is redacted.
     const CASES: &[(&str, &str)] = &[
+        (r#"{"a":"x\ny\tz","b":"\u000a"}"#, r#"{"a":"x\ny\tz","b":"\n"}"#),
+        ("{\n  \"a\": \"\\\"\\n\\\"\"\n}", "{\n  \"a\": \"\\\"\\n\\\"\"\n}"),
         (r#"{"to":"ana@x.com"}"#, r#"{"to":"ana@x.com"}"#),
         (r#"{"to":"ana\u0040x.com"}"#, r#"{"to":"ana@x.com"}"#),
         (
             r#"{"a":"\\u0040 \" \n \/ \u000a \u0022 \u005c"}"#,
-            r#"{"a":"\\u0040 \" \n / \u000a \u0022 \u005c"}"#,
+            r#"{"a":"\\u0040 \" \n / \n \u0022 \u005c"}"#,
         ),
         (
             r#""\ud83d\ude00 \u00e9 \ud83d x \ude00 \ud83d\u0041""#,
@@ -145,10 +205,21 @@ mod tests {
                     out += &unescaper.push(&text[*first..*second]);
                     out += &unescaper.push(&text[*second..]);
                     out += &unescaper.finish();
+                    let mut escaper = Escaper::default();
+                    let half = out.char_indices().nth(out.chars().count() / 2).map_or(0, |(at, _)| at);
+                    let out = escaper.push(&out[..half]) + &escaper.push(&out[half..]);
                     assert_eq!(out, *wanted, "{text} cut at {first} and {second}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_guardrail_sees_what_is_said() {
+        assert_eq!(
+            unescape(r#"{"to":"\u0061na\u0040x.com\n4111"}"#),
+            "{\"to\":\"ana@x.com\n4111\"}"
+        );
     }
 
     #[test]
