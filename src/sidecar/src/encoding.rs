@@ -5,6 +5,11 @@ use std::io::{self, Read, Write};
 
 use http::header::{self, HeaderMap};
 
+/// Compressed bytes that a stream's decoder takes at a time.
+const STEP_BYTES: usize = 1024;
+/// What one piece of a compressed stream may unfold into.
+const MAX_PIECE_BYTES: usize = 16 << 20;
+
 /// A content coding that Weir can look through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
@@ -100,19 +105,29 @@ enum Inner {
 impl StreamDecoder {
     /// What `piece` unfolds into now.
     pub fn push(&mut self, piece: &[u8]) -> io::Result<Vec<u8>> {
-        macro_rules! step {
-            ($decoder:expr) => {{
-                $decoder.write_all(piece)?;
-                $decoder.flush()?;
-                std::mem::take($decoder.get_mut())
-            }};
+        let mut out = Vec::new();
+        // In small steps, so that a small piece cannot unfold into all of memory unnoticed.
+        for step in piece.chunks(STEP_BYTES) {
+            macro_rules! step {
+                ($decoder:expr) => {{
+                    $decoder.write_all(step)?;
+                    $decoder.flush()?;
+                    std::mem::take($decoder.get_mut())
+                }};
+            }
+            let plain = match &mut self.inner {
+                Inner::Gzip(decoder) => step!(decoder),
+                Inner::Deflate(decoder) => step!(decoder),
+                Inner::Brotli(decoder) => step!(decoder),
+                Inner::Zstd(decoder) => step!(decoder),
+            };
+            if out.len() + plain.len() > MAX_PIECE_BYTES {
+                let message = "a piece of the stream unfolds into more than 16 MiB";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
+            out.extend_from_slice(&plain);
         }
-        Ok(match &mut self.inner {
-            Inner::Gzip(decoder) => step!(decoder),
-            Inner::Deflate(decoder) => step!(decoder),
-            Inner::Brotli(decoder) => step!(decoder),
-            Inner::Zstd(decoder) => step!(decoder),
-        })
+        Ok(out)
     }
 }
 

@@ -13,6 +13,9 @@ use crate::metrics::extra;
 pub async fn answer(worker: &Worker, request: Request<Incoming>) -> Response<AnswerBody> {
     let path = request.uri().path();
     if path.starts_with("/v1/") {
+        if let Some(refused) = refuse(worker, &request) {
+            return refused;
+        }
         return call::handle(worker, request).await;
     }
     match (request.method(), path) {
@@ -22,6 +25,49 @@ pub async fn answer(worker: &Worker, request: Request<Incoming>) -> Response<Ans
         (&Method::GET | &Method::HEAD, "/") => text(StatusCode::OK, WELCOME),
         _ => not_found(path),
     }
+}
+
+/// Requests that are not calls of an app: a path written so that it reads otherwise upstream than
+/// here, or a web page that reaches for a sidecar without keys.
+fn refuse(worker: &Worker, request: &Request<Incoming>) -> Option<Response<AnswerBody>> {
+    let path = request.uri().path();
+    if path.split('/').any(|part| matches!(part, "." | "..")) || hides_a_letter(path) {
+        return Some(error(
+            StatusCode::BAD_REQUEST,
+            "bad_path",
+            "the path has dots or escapes that hide what it asks for",
+        ));
+    }
+    let origin = request.headers().get(header::ORIGIN)?;
+    if worker.shared.snapshot.load().wants_client_key() || is_local(origin) {
+        return None;
+    }
+    let message = "a web page of another origin may not use a Weir without client keys; configure [[client_key]]";
+    Some(error(StatusCode::FORBIDDEN, "foreign_origin", message))
+}
+
+/// Whether a percent escape stands for a character that needs none.
+fn hides_a_letter(path: &str) -> bool {
+    path.split('%').skip(1).any(|rest| {
+        let byte = rest.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        byte.is_none_or(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))
+    })
+}
+
+fn is_local(origin: &HeaderValue) -> bool {
+    let host = origin.to_str().ok().and_then(|origin| origin.parse::<http::Uri>().ok());
+    host.as_ref()
+        .and_then(http::Uri::host)
+        .is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"))
+}
+
+fn error(status: StatusCode, code: &str, message: &str) -> Response<AnswerBody> {
+    let body = provider::openai::error::body(status.as_u16(), code, "invalid_request_error", message, None);
+    let mut response = text(status, &body);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 const WELCOME: &str = "Weir is listening. Point your client's base_url at /v1.\n\nGET /healthz   is it alive\nGET /readyz    does it take calls\nGET /metrics   Prometheus metrics\n";
@@ -61,12 +107,7 @@ fn not_found(path: &str) -> Response<AnswerBody> {
     let message = format!(
         "Weir serves the OpenAI API under /v1/, and {path} is not under it: set base_url to http://HOST:PORT/v1"
     );
-    let body = provider::openai::error::body(404, "not_found", "invalid_request_error", &message, None);
-    let mut response = text(StatusCode::NOT_FOUND, &body);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    error(StatusCode::NOT_FOUND, "not_found", &message)
 }
 
 fn text(status: StatusCode, body: &str) -> Response<AnswerBody> {
@@ -77,4 +118,34 @@ fn text(status: StatusCode, body: &str) -> Response<AnswerBody> {
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_say_what_they_mean() {
+        for (path, hides) in [
+            ("/v1/chat/completions", false),
+            ("/v1/models/a%2Fb", false),
+            ("/v1/chat/%63ompletions", true),
+            ("/v1/%2e%2e/x", true),
+            ("/v1/x%", true),
+        ] {
+            assert_eq!(hides_a_letter(path), hides, "{path}");
+        }
+    }
+
+    #[test]
+    fn origins() {
+        for (origin, local) in [
+            ("http://localhost:3000", true),
+            ("http://127.0.0.1", true),
+            ("https://evil.example", false),
+            ("null", false),
+        ] {
+            assert_eq!(is_local(&HeaderValue::from_static(origin)), local, "{origin}");
+        }
+    }
 }

@@ -262,7 +262,9 @@ async fn exchange(
                 // Nothing of it left on a connection that the provider had closed: safe to repeat.
                 Some(unsent) if conn.reused => body = Some(unsent.into_parts()),
                 _ => {
-                    let reason = describe(&failure.error);
+                    let reason = failure
+                        .error
+                        .map_or_else(|| "not sent".to_owned(), |error| describe(&error));
                     return Err(CallError::Reset {
                         upstream: target.name.to_string(),
                         reason,

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,27 +36,39 @@ type Key = (Arc<str>, u16, bool);
 #[derive(Default)]
 struct Slot {
     http1: Vec<(http1::SendRequest<RequestBody>, Instant)>,
-    http2: Option<http2::SendRequest<RequestBody>>,
+    http2: Vec<Shared2>,
 }
+
+/// An HTTP/2 connection, which many requests share.
+#[derive(Clone)]
+struct Shared2 {
+    send: http2::SendRequest<RequestBody>,
+    in_flight: Arc<AtomicUsize>,
+}
+
+/// Requests that one HTTP/2 connection carries at a time: below the hundred that servers usually
+/// allow, beyond which a request waits unseen.
+const MAX_STREAMS: usize = 90;
 
 /// A connection on loan for one request.
 pub struct PooledConn {
     pool: Pool,
     key: Key,
-    conn: Conn,
+    /// There until it is given back.
+    conn: Option<Conn>,
     /// Whether it served a request before.
     pub reused: bool,
 }
 
 enum Conn {
     Http1(http1::SendRequest<RequestBody>),
-    Http2(http2::SendRequest<RequestBody>),
+    Http2(Shared2),
 }
 
 /// Why a request got no response head.
 pub struct SendFailure {
     /// What went wrong.
-    pub error: hyper::Error,
+    pub error: Option<hyper::Error>,
     /// The request itself, if nothing of it left: safe to send again.
     pub unsent: Option<Request<RequestBody>>,
 }
@@ -77,7 +90,7 @@ impl Pool {
             let mut pooled = PooledConn {
                 pool: self.clone(),
                 key: key.clone(),
-                conn,
+                conn: Some(conn),
                 reused: true,
             };
             // The last answer was read to its end, so this resolves at once: usable, or closed.
@@ -89,12 +102,19 @@ impl Pool {
         let conn = if stream.is_http2() {
             let (send, driver) = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
+                // A connection that a router on the way has forgotten looks open for ever.
+                .keep_alive_interval(Duration::from_secs(20))
+                .keep_alive_timeout(Duration::from_secs(10))
                 .handshake(TokioIo::new(stream))
                 .await
                 .map_err(io::Error::other)?;
             drive(driver);
-            self.lock().entry(key.clone()).or_default().http2 = Some(send.clone());
-            Conn::Http2(send)
+            let shared = Shared2 {
+                send,
+                in_flight: Arc::new(AtomicUsize::new(1)),
+            };
+            self.lock().entry(key.clone()).or_default().http2.push(shared.clone());
+            Conn::Http2(shared)
         } else {
             let (send, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
             drive(driver);
@@ -103,7 +123,7 @@ impl Pool {
         Ok(PooledConn {
             pool: self.clone(),
             key,
-            conn,
+            conn: Some(conn),
             reused: false,
         })
     }
@@ -111,11 +131,14 @@ impl Pool {
     fn take_idle(&self, key: &Key) -> Option<Conn> {
         let mut idle = self.lock();
         let slot = idle.get_mut(key)?;
-        if let Some(send) = &slot.http2 {
-            if !send.is_closed() {
-                return Some(Conn::Http2(send.clone()));
-            }
-            slot.http2 = None;
+        slot.http2.retain(|shared| !shared.send.is_closed());
+        let free = slot
+            .http2
+            .iter()
+            .find(|shared| shared.in_flight.load(Ordering::Relaxed) < MAX_STREAMS);
+        if let Some(shared) = free {
+            shared.in_flight.fetch_add(1, Ordering::Relaxed);
+            return Some(Conn::Http2(shared.clone()));
         }
         while let Some((send, since)) = slot.http1.pop() {
             if !send.is_closed() && since.elapsed() < MAX_IDLE_TIME {
@@ -146,40 +169,57 @@ where
 impl PooledConn {
     async fn ready(&mut self) -> hyper::Result<()> {
         match &mut self.conn {
-            Conn::Http1(send) => send.ready().await,
-            Conn::Http2(send) => send.ready().await,
+            Some(Conn::Http1(send)) => send.ready().await,
+            Some(Conn::Http2(shared)) => shared.send.ready().await,
+            None => Ok(()),
         }
     }
 
     /// Sends `request` and waits for the head of the answer.
     pub async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, SendFailure> {
-        match &mut self.conn {
-            Conn::Http1(send) => send.try_send_request(request).await,
-            Conn::Http2(send) => send.try_send_request(request).await,
+        match self.conn.as_mut() {
+            Some(Conn::Http1(send)) => send.try_send_request(request).await,
+            Some(Conn::Http2(shared)) => shared.send.try_send_request(request).await,
+            None => {
+                return Err(SendFailure {
+                    error: None,
+                    unsent: Some(request),
+                });
+            }
         }
         .map_err(|mut failed| SendFailure {
             unsent: failed.take_message(),
-            error: failed.into_error(),
+            error: Some(failed.into_error()),
         })
     }
 
     /// Whether requests need an absolute URI (HTTP/2) instead of a path.
     #[must_use]
     pub fn is_http2(&self) -> bool {
-        matches!(self.conn, Conn::Http2(_))
+        matches!(self.conn, Some(Conn::Http2(_)))
     }
 
     /// Gives the connection back. Only after the answer was read to its end; otherwise drop it, and
     /// the request is cancelled.
-    pub fn release(self) {
-        let Conn::Http1(send) = self.conn else { return };
+    pub fn release(mut self) {
+        let Some(Conn::Http1(send)) = self.conn.take() else {
+            return;
+        };
         if send.is_closed() {
             return;
         }
         let mut idle = self.pool.lock();
-        let slot = idle.entry(self.key).or_default();
+        let slot = idle.entry(self.key.clone()).or_default();
         if slot.http1.len() < MAX_IDLE {
             slot.http1.push((send, Instant::now()));
+        }
+    }
+}
+
+impl Drop for PooledConn {
+    fn drop(&mut self) {
+        if let Some(Conn::Http2(shared)) = &self.conn {
+            shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

@@ -62,6 +62,7 @@ async fn tour(args: DemoArgs) -> Result<(), Failure> {
     let weir = Weir::start(Plan {
         config,
         file: None,
+        upstream: None,
         analytics: true,
     })
     .await?;

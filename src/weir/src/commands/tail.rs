@@ -1,5 +1,6 @@
 //! `weir tail`: live calls, folded from the journal as they end.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -81,7 +82,13 @@ fn next(reader: &mut Reader, folds: &mut Folds) -> Result<Option<Vec<Call>>, Fai
             continue;
         };
         let Ok(event) = record.decode() else { continue };
-        let call = folds.0.entry(call_id).or_default();
+        // What follows a call's end, such as a score, must not begin it anew.
+        let begins = matches!(event.body, event::Body::CallStarted(_));
+        let call = match folds.0.entry(call_id) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) if begins => entry.insert(Call::default()),
+            Entry::Vacant(_) => continue,
+        };
         if call.apply(&event) == Applied::Yes && call.is_ended() {
             ended.extend(folds.0.remove(&call_id));
         }

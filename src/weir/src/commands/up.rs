@@ -18,15 +18,20 @@ pub fn run(args: UpArgs, analytics: bool) -> Result<ExitCode, Failure> {
     if let Some(listen) = args.listen {
         config.server.listen = listen;
     }
-    if let Some(url) = &args.upstream {
-        config.upstream = vec![discover::from_url(url)];
+    let upstream = args.upstream.as_deref().map(discover::from_url);
+    if let Some(upstream) = &upstream {
+        config.upstream = vec![upstream.clone()];
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(Plan {
+    let served = runtime.block_on(serve(Plan {
         config,
         file,
+        upstream,
         analytics: analytics && cfg!(feature = "analytics"),
-    }))?;
+    }));
+    // Whatever still blocks, such as waiting for open calls, must not hold up a second signal.
+    runtime.shutdown_background();
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 

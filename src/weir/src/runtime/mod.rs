@@ -36,6 +36,9 @@ pub struct Plan {
     pub config: Config,
     /// The file it came from.
     pub file: Option<PathBuf>,
+    /// The upstream that the command line named: it takes the place of those in the file, after a
+    /// reload too.
+    pub upstream: Option<sidecar::config::Upstream>,
     /// Whether to land and to answer SQL as well.
     pub analytics: bool,
 }
@@ -71,7 +74,6 @@ impl Weir {
         } = compiled(config, plan.file.as_deref())?;
         let snapshot = Snapshot::new(&parts, environment)?;
         let (journal, recovery) = Journal::open(&journal_folder(&config.data), options)?;
-        let interrupted = sidecar::recover(&journal)?;
         let shared = Shared::new(snapshot, journal.clone());
         #[cfg(feature = "analytics")]
         let analytics = match plan.analytics {
@@ -80,23 +82,23 @@ impl Weir {
         };
         #[cfg(not(feature = "analytics"))]
         let _ = plan.analytics;
+        let interrupted = recover(&journal).await?;
         let running = sidecar::start(Arc::clone(&shared), config.server.listen, config.server.threads)?;
         let snapshot = shared.snapshot.load();
-        shared
-            .record(&Body::SidecarStarted(Box::new(SidecarStarted {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                listen: running.listen.to_string(),
-                providers: snapshot
-                    .routes
-                    .targets()
-                    .iter()
-                    .map(|target| target.name.to_string())
-                    .collect(),
-                policy_version: snapshot.policy.version().to_owned(),
-                torn_bytes: recovery.torn.as_ref().map_or(0, |torn| torn.bytes),
-                interrupted_calls: interrupted,
-            })))
-            .map_err(Failure::other)?;
+        let recorded = shared.record(&Body::SidecarStarted(Box::new(SidecarStarted {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            listen: running.listen.to_string(),
+            providers: snapshot
+                .routes
+                .targets()
+                .iter()
+                .map(|target| target.name.to_string())
+                .collect(),
+            policy_version: snapshot.policy.version().to_owned(),
+            torn_bytes: recovery.torn.as_ref().map_or(0, |torn| torn.bytes),
+            interrupted_calls: interrupted,
+        })));
+        warn_unrecorded(recorded);
         drop(snapshot);
         // Scripts that start Weir on port 0 find the address here.
         std::fs::write(listen_file(&config.data), running.listen.to_string())?;
@@ -149,7 +151,7 @@ impl Weir {
             error: error.clone(),
             policy_version: self.shared.snapshot.load().policy.version().to_owned(),
         }));
-        self.shared.record(&body).map_err(Failure::other)?;
+        warn_unrecorded(self.shared.record(&body));
         error.map_or(Ok(()), |error| Err(Failure::Other(error)))
     }
 
@@ -158,8 +160,8 @@ impl Weir {
         // What the command line said holds on.
         config.server.listen = self.plan.config.server.listen;
         config.data.clone_from(&self.plan.config.data);
-        if config.upstream.is_empty() {
-            config.upstream.clone_from(&self.plan.config.upstream);
+        if let Some(upstream) = &self.plan.upstream {
+            config.upstream = vec![upstream.clone()];
         }
         let compiled = compiled(&config, self.plan.file.as_deref())?;
         Ok(Snapshot::new(&compiled.parts, environment)?)
@@ -177,10 +179,8 @@ impl Weir {
             reason: "signal".to_owned(),
             unfinished_calls: unfinished,
         };
-        self.shared
-            .record(&Body::SidecarStopped(Box::new(stopped)))
-            .map_err(Failure::other)?;
-        self.shared.journal.flush().map_err(Failure::other)?;
+        warn_unrecorded(self.shared.record(&Body::SidecarStopped(Box::new(stopped))));
+        let flushed = self.shared.journal.flush();
         #[cfg(feature = "analytics")]
         if let Some(analytics) = self.analytics {
             analytics.stop().await;
@@ -188,7 +188,39 @@ impl Weir {
         self.upkeep.stop();
         // Nobody is there any more; that the file stays behind does no harm.
         let _ = std::fs::remove_file(listen_file(&self.plan.config.data));
-        Ok(())
+        flushed.map_err(Failure::other)
+    }
+}
+
+/// Ends what the last run left open. A journal that is full gets some time: the lander that runs
+/// by now makes room.
+async fn recover(journal: &Journal) -> Result<u64, Failure> {
+    let until = tokio::time::Instant::now() + RECOVERY_PATIENCE;
+    loop {
+        let tried = journal.clone();
+        match tokio::task::spawn_blocking(move || sidecar::recover(&tried))
+            .await
+            .map_err(Failure::other)?
+        {
+            Ok(interrupted) => return Ok(interrupted),
+            Err(error) if tokio::time::Instant::now() >= until => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "recovery waits for room in the journal"),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if let Err(error) = journal.release() {
+            tracing::warn!(%error, "cannot free journal segments");
+        }
+    }
+}
+
+/// How long a start waits for room in a full journal.
+const RECOVERY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// An event of the sidecar's own life that cannot be written holds nothing up: calls are refused
+/// anyway while the journal takes none.
+fn warn_unrecorded(recorded: Result<(), sidecar::RecordError>) {
+    if let Err(error) = recorded {
+        tracing::warn!(%error, "an event of the sidecar's own life is not recorded");
     }
 }
 
