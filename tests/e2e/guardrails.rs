@@ -193,7 +193,9 @@ fn joined(body: &str) -> Vec<[String; 3]> {
 fn arguments_of_tools() {
     let (place, upstream) = (Place::new(), Upstream::start());
     let weir = Weir::start(&place, &upstream);
-    let plain = r#"{"to": "ana.keller@example.com", "note": "one\n\"two\" \u00e9"}"#;
+    // The line break stands right before an address and before a card: as letters of the JSON, its
+    // `n` would belong to the one and hide the other.
+    let plain = r#"{"to": "\nana.keller@example.com", "note": "one\n4242 4242 4242 4242\n\"two\" \u00e9"}"#;
     let escaped = plain.replace('@', "\\u0040");
     let tool = json!({"type": "function", "function": {"name": "send_mail", "parameters": {"type": "object"}}});
     let body = |stream: bool| {
@@ -214,7 +216,7 @@ fn arguments_of_tools() {
             let parsed: Value = serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"));
             assert_eq!(
                 parsed,
-                json!({"to": "[EMAIL]", "note": "one\n\"two\" \u{e9}"}),
+                json!({"to": "\n[EMAIL]", "note": "one\n[CREDIT_CARD]\n\"two\" \u{e9}"}),
                 "chunks of {chunk}: {text}"
             );
             assert_eq!(place.call(&answer.call_id())["guardrail_action"], "redact");
@@ -228,9 +230,11 @@ fn arguments_of_tools() {
         );
         let call = answer.json()["choices"][0]["message"]["tool_calls"][0]["function"].clone();
         let parsed: Value = serde_json::from_str(call["arguments"].as_str().unwrap()).unwrap();
-        assert_eq!(parsed["to"], "[EMAIL]", "{call}");
+        assert_eq!(parsed["to"], "\n[EMAIL]", "{call}");
+        assert_eq!(parsed["note"], "one\n[CREDIT_CARD]\n\"two\" \u{e9}", "{call}");
     }
     place.assert_absent("ana.keller@example.com");
+    place.assert_absent("4242 4242");
     weir.stop();
 }
 

@@ -140,7 +140,7 @@ impl Default for Lake {
     fn default() -> Self {
         Lake {
             commit_seconds: 10,
-            commit_mib: 64,
+            commit_mib: 32,
             maintenance_seconds: 300,
             query_memory_mib: 1024,
             query_timeout_seconds: 300,
