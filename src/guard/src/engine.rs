@@ -224,7 +224,7 @@ impl Engine {
             trie: Trie::new(&literals),
             starts: StartTable::new(&first),
             forward: Forward::new(&literals),
-            whole: whole::Whole::new(&rules, &literals),
+            whole: whole::Whole::new(&rules, &literals, fuel),
             rules,
             window,
             fuel,

@@ -147,7 +147,13 @@ impl Filter {
     /// Takes `bytes`, which stand at offset `base` of the text, and calls `found` with each position
     /// at which something may begin, in order. `found` returns `false` to stop.
     #[inline]
-    pub(crate) fn each(&self, state: &mut u64, bytes: &[u8], base: usize, mut found: impl FnMut(usize, May) -> bool) -> bool {
+    pub(crate) fn each(
+        &self,
+        state: &mut u64,
+        bytes: &[u8],
+        base: usize,
+        mut found: impl FnMut(usize, May) -> bool,
+    ) -> bool {
         const ALL: u64 = LOW << TOP;
         let Ok(table) = <&[u64; 256]>::try_from(self.table.as_slice()) else {
             return false;
@@ -208,11 +214,17 @@ fn merge(mut shapes: Vec<Shape>) -> Vec<Shape> {
         }
     };
     let row = |shapes: &[Shape], index: usize| -> Vec<f32> {
-        shapes[..index].iter().map(|other| added(&shapes[index], other)).collect()
+        shapes[..index]
+            .iter()
+            .map(|other| added(&shapes[index], other))
+            .collect()
     };
     let mut costs: Vec<Vec<f32>> = (0..shapes.len()).map(|index| row(&shapes, index)).collect();
     while shapes.len() > BUCKETS {
-        let pairs = costs.iter().enumerate().flat_map(|(a, row)| row.iter().enumerate().map(move |(b, cost)| (a, b, cost)));
+        let pairs = costs
+            .iter()
+            .enumerate()
+            .flat_map(|(a, row)| row.iter().enumerate().map(move |(b, cost)| (a, b, cost)));
         // `b` is below `a`, so that removing `a` leaves it in its place.
         let Some((a, b, _)) = pairs.min_by(|x, y| x.2.total_cmp(y.2)) else {
             break;

@@ -196,7 +196,10 @@ impl Pattern {
         if first.as_ref().map_or(0, letters_inside_word) > 4 {
             return Err(PatternError::WeakStart);
         }
-        let gate = first.as_ref().filter(|f| boundary && starts_words(f)).and_then(|_| gate(&hir));
+        let gate = first
+            .as_ref()
+            .filter(|f| boundary && starts_words(f))
+            .and_then(|_| gate(&hir));
         let (dfa, starts) = match prefixes {
             Some(_) if dense.memory_usage() > SMALL_DFA => {
                 let sparse = dense.to_sparse().map_err(|e| PatternError::Build(e.to_string()))?;
@@ -385,7 +388,9 @@ fn starts_words(first: &FirstBytes) -> bool {
 }
 
 fn gate(hir: &Hir) -> Option<Gate> {
-    let HirKind::Concat(parts) = hir.kind() else { return None };
+    let HirKind::Concat(parts) = hir.kind() else {
+        return None;
+    };
     let (mut body, mut min, mut max) = (Bytes::default(), 0, 0);
     for part in parts {
         if let HirKind::Literal(literal) = part.kind()

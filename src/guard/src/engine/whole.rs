@@ -10,9 +10,9 @@
 //! which lock-step would have run it. As long as no stretch costs more than it is granted, lock-step
 //! cannot have run out of budget; otherwise this gives up, and lock-step decides.
 
-use super::{ActiveRule, Candidate, ContextHit, Engine, Settled, State, View};
+use super::{ActiveRule, Candidate, ContextHit, Engine, Fuel, Settled, State, View};
 use crate::filter::{Bytes, DEPTH, Filter, Item, May, Shape};
-use crate::pattern::{BEFORE, LEVELS, before_class, is_word};
+use crate::pattern::{BEFORE, Gate, LEVELS, before_class, is_word};
 use crate::starts::StartTable;
 use crate::trie::Meaning;
 
@@ -37,18 +37,19 @@ pub(super) struct Whole {
 }
 
 impl Whole {
-    pub(super) fn new(rules: &[ActiveRule], literals: &[(Vec<u8>, Meaning)]) -> Whole {
+    pub(super) fn new(rules: &[ActiveRule], literals: &[(Vec<u8>, Meaning)], fuel: Fuel) -> Whole {
         let (mut shapes, mut starts, mut gated) = (Vec::new(), Vec::new(), Vec::new());
         literal_shapes(literals, &mut shapes);
         let (mut reach, mut gated_steps) = (0, 0);
         for (index, active) in rules.iter().enumerate() {
             let pattern = &active.rule.pattern;
             let Some(first) = &pattern.first else { continue };
-            if let Some(gate) = &pattern.gate {
+            // The launch, the bytes up to where the gate should be, and the byte that was not it.
+            let steps = |gate: &Gate| gated_steps + gate.max + 2;
+            let affordable = |gate: &&Gate| reserve(steps(gate), reach.max(gate.max)) <= limit(fuel) / 4 * 3;
+            if let Some(gate) = pattern.gate.as_ref().filter(affordable) {
                 gated.push(index as u32);
-                reach = reach.max(gate.max);
-                // The launch, the bytes up to where the gate should be, and the byte that was not it.
-                gated_steps += gate.max + 2;
+                (gated_steps, reach) = (steps(gate), reach.max(gate.max));
                 let mut bytes = [Bytes::ALL; DEPTH];
                 for (set, byte) in bytes.iter_mut().zip(&gate.literal) {
                     *set = Bytes::letter(*byte);
@@ -95,6 +96,16 @@ impl Whole {
     }
 }
 
+/// What a stretch is granted.
+fn limit(fuel: Fuel) -> usize {
+    usize::try_from(fuel.per_byte).unwrap_or(0) * STRETCH
+}
+
+/// The most that gated rules can cost in a stretch: at most every other byte is a word's first.
+fn reserve(gated_steps: usize, reach: usize) -> usize {
+    gated_steps * ((STRETCH + reach + CATCH_UP) / 2 + 1)
+}
+
 /// One shape for all literals that share the first byte and the need of a word boundary.
 fn literal_shapes(literals: &[(Vec<u8>, Meaning)], shapes: &mut Vec<Shape>) {
     let mut groups: Vec<((u8, bool), Shape)> = Vec::new();
@@ -135,7 +146,6 @@ struct Pass<'e, 't> {
     view: View<'t>,
     accounts: Vec<Account>,
     limit: usize,
-    /// The most that gated rules can cost in a stretch: at most every other byte is a word's first.
     reserve: usize,
 }
 
@@ -143,17 +153,12 @@ impl Engine {
     /// Hands out the settled matches of a whole text, in order. `false` if the step budget might not
     /// do: then what was handed out is void.
     pub(crate) fn scan_whole(&self, bytes: &[u8], mut emit: impl FnMut(Settled)) -> bool {
-        let limit = usize::try_from(self.fuel.per_byte).unwrap_or(0) * STRETCH;
-        let reserve = self.whole.gated_steps * ((STRETCH + self.whole.reach + CATCH_UP) / 2 + 1);
-        if reserve > limit {
-            return false;
-        }
         let mut pass = Pass {
             engine: self,
             view: View { bytes, base: 0 },
             accounts: vec![Account::default(); bytes.len() / STRETCH + 1],
-            limit,
-            reserve,
+            limit: limit(self.fuel),
+            reserve: reserve(self.whole.gated_steps, self.whole.reach),
         };
         let mut state = self.state();
         let mut filter = self.whole.filter.begin();
@@ -161,7 +166,11 @@ impl Engine {
         while from < bytes.len() {
             let end = bytes.len().min(from + PIECE);
             let piece = &bytes[from..end];
-            if !self.whole.filter.each(&mut filter, piece, from, |at, may| pass.visit(&mut state, at, may)) {
+            if !self
+                .whole
+                .filter
+                .each(&mut filter, piece, from, |at, may| pass.visit(&mut state, at, may))
+            {
                 return false;
             }
             from = end;
@@ -282,7 +291,11 @@ impl Pass<'_, '_> {
         let last = (start + steps + CATCH_UP) / STRETCH;
         let (first, last) = (start / STRETCH, last.min(self.accounts.len() - 1));
         let total = 1 + steps + matched;
-        let most = if first == last { total } else { total.min(STRETCH + CATCH_UP + matched) };
+        let most = if first == last {
+            total
+        } else {
+            total.min(STRETCH + CATCH_UP + matched)
+        };
         (first..=last).all(|stretch| {
             self.accounts[stretch].spent += most;
             self.accounts[stretch].spent + self.reserve <= self.limit || self.recount(stretch)
