@@ -4,6 +4,8 @@
 //! *shape* is that of one. The second half matters: a sentence under `"model"`, or in a duplicate
 //! of a key, would otherwise pass the guardrails unseen.
 
+use std::ops::Range;
+
 use super::{Cursor, JsonError, Kind, Role, TextSpan};
 
 const IDENTIFIER_MAX: usize = 128;
@@ -105,6 +107,20 @@ pub(super) fn is_plain_key(key: &str) -> bool {
         && digits < 9
 }
 
+/// Whether a value is a point in time (RFC 3339 or near it) by its key and its shape: a stream
+/// repeats it and never continues it.
+pub(crate) fn is_timestamp(key: &str, text: &str) -> bool {
+    const LENGTH: std::ops::RangeInclusive<usize> = 10..=40;
+    let date = b"dddd-dd-dd";
+    (key.ends_with("_at") || key == "timestamp")
+        && LENGTH.contains(&text.len())
+        && text.bytes().enumerate().all(|(at, byte)| match date.get(at) {
+            Some(b'd') => byte.is_ascii_digit(),
+            Some(dash) => byte == *dash,
+            None => byte.is_ascii_digit() || b"TZtz:.+- ".contains(&byte),
+        })
+}
+
 /// Adds the texts of the next value, whatever it is, that stands under `key`.
 pub(crate) fn collect<'a>(
     cursor: &mut Cursor<'a>,
@@ -112,7 +128,40 @@ pub(crate) fn collect<'a>(
     role: Role,
     out: &mut Vec<TextSpan<'a>>,
 ) -> Result<(), JsonError> {
-    match cursor.peek()? {
+    gather(cursor, key, role, out, None)
+}
+
+/// The same, but for log probabilities: their tokens are no texts. Where such an array or object
+/// stands, and has anything in it, goes to `logprobs`.
+pub(crate) fn collect_apart<'a>(
+    cursor: &mut Cursor<'a>,
+    key: &str,
+    role: Role,
+    out: &mut Vec<TextSpan<'a>>,
+    logprobs: &mut Vec<Range<usize>>,
+) -> Result<(), JsonError> {
+    gather(cursor, key, role, out, Some(logprobs))
+}
+
+fn gather<'a>(
+    cursor: &mut Cursor<'a>,
+    key: &str,
+    role: Role,
+    out: &mut Vec<TextSpan<'a>>,
+    mut logprobs: Option<&mut Vec<Range<usize>>>,
+) -> Result<(), JsonError> {
+    let kind = cursor.peek()?;
+    if let (Some(logprobs), "logprobs", Kind::Object | Kind::Array) = (&mut logprobs, key, kind) {
+        let start = cursor.value_start();
+        cursor.skip()?;
+        let range = start..cursor.offset();
+        let inner = cursor.raw().get(range.start + 1..range.end - 1).unwrap_or("");
+        if !inner.trim().is_empty() {
+            logprobs.push(range);
+        }
+        return Ok(());
+    }
+    match kind {
         Kind::String => {
             let span = cursor.span(role)?;
             if !is_opaque(key, &span.text) {
@@ -124,7 +173,7 @@ pub(crate) fn collect<'a>(
             let mut items = cursor.enter()?;
             while let Some(literal) = cursor.key(&mut items)? {
                 let name = literal.text(cursor.raw());
-                collect(cursor, &name, role, out)?;
+                gather(cursor, &name, role, out, logprobs.as_deref_mut())?;
                 if !is_plain_key(&name) {
                     out.push(TextSpan {
                         range: literal.range(),
@@ -138,7 +187,7 @@ pub(crate) fn collect<'a>(
         Kind::Array => {
             let mut items = cursor.enter()?;
             while cursor.element(&mut items)? {
-                collect(cursor, key, role, out)?;
+                gather(cursor, key, role, out, logprobs.as_deref_mut())?;
             }
             Ok(())
         }

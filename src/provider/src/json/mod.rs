@@ -14,7 +14,7 @@ mod locate;
 use std::borrow::Cow;
 use std::ops::Range;
 
-pub(crate) use collect::{collect, is_opaque};
+pub(crate) use collect::{collect, collect_apart, is_opaque, is_timestamp};
 pub(crate) use cursor::{Cursor, Kind};
 pub use error::{ErrorKind, JsonError};
 pub use literal::quote;

@@ -66,6 +66,8 @@ pub struct Assembler {
     headed: bool,
     top: Map<String, Value>,
     choices: BTreeMap<u32, Choice>,
+    /// Texts beside the choices.
+    outermost: BTreeMap<Channel, Text>,
     usage: Option<Usage>,
     usage_object: Option<Value>,
     error: Option<Error>,
@@ -150,6 +152,7 @@ impl Assembler {
             headed: false,
             top: Map::new(),
             choices: BTreeMap::new(),
+            outermost: BTreeMap::new(),
             usage: None,
             usage_object: None,
             error: None,
@@ -241,13 +244,11 @@ impl Assembler {
             return;
         }
         let literal = data.get(span.range.clone()).unwrap_or("");
-        self.choices
-            .entry(choice)
-            .or_default()
-            .texts
-            .entry(channel)
-            .or_default()
-            .push(literal, &span.text);
+        let texts = match channel.outermost() {
+            Some(_) => &mut self.outermost,
+            None => &mut self.choices.entry(choice).or_default().texts,
+        };
+        texts.entry(channel).or_default().push(literal, &span.text);
     }
 
     fn tool(&mut self, call: &ToolCall<'_>) -> u32 {
@@ -328,6 +329,12 @@ impl Assembler {
             }
             choice.extra.remove("text");
             choices.push(choice.finish(index, completion));
+        }
+        for (channel, text) in self.outermost {
+            if let Some(key) = channel.outermost() {
+                self.top.insert(key.to_owned(), text.text.clone().into());
+            }
+            texts.push((0, channel, text.text));
         }
         let string = |key: &str| self.top.get(key).and_then(Value::as_str).map(str::to_owned);
         let (id, model, service_tier) = (string("id"), string("model"), string("service_tier"));

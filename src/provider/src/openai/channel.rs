@@ -24,7 +24,9 @@ pub enum Channel {
     /// `function_call.arguments` (deprecated by OpenAI).
     FunctionArguments,
     /// Any other text of a choice, by its path below the message, such as
-    /// `reasoning_details/0/text`.
+    /// `reasoning_details/0/text`; below the choice it begins with `/`. Outside of the choices it
+    /// is `//` and the key in the chunk, or the type of an event that is not known, with the
+    /// indices of its text, such as `response.novel.delta/output_index=0`.
     Other(Arc<str>),
 }
 
@@ -34,7 +36,10 @@ impl Channel {
     pub fn is_reasoning(&self) -> bool {
         match self {
             Channel::Reasoning | Channel::ReasoningContent => true,
-            Channel::Other(path) => path.starts_with("reasoning") || path.contains("thinking"),
+            Channel::Other(path) => {
+                let path = path.strip_prefix("response.").unwrap_or(path);
+                path.starts_with("reasoning") || path.contains("thinking")
+            }
             _ => false,
         }
     }
@@ -43,6 +48,14 @@ impl Channel {
     #[must_use]
     pub fn is_arguments(&self) -> bool {
         matches!(self, Channel::ToolArguments(_) | Channel::FunctionArguments)
+    }
+
+    /// The key of a text that stands beside the choices.
+    pub(super) fn outermost(&self) -> Option<&str> {
+        match self {
+            Channel::Other(path) => path.strip_prefix("//"),
+            _ => None,
+        }
     }
 
     /// A short name for events and messages.

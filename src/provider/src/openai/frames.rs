@@ -4,20 +4,26 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::Channel;
-use crate::json::{Cursor, JsonError, Kind, quote};
+use super::stream::{ChunkView, parse};
+use crate::json::{Cursor, Edit, JsonError, Kind, TextSpan, is_timestamp, quote, splice};
 
 /// The data of a chunk that carries `text` for one channel of one choice and nothing else: to
 /// release a text that was held back when its own chunk came.
 ///
 /// `template` is the data of an earlier chunk of the stream, whose `id`, `model` and the like are
 /// taken over; one that is no chunk (or is empty) gives a plain frame. Of the Responses API it must
-/// be the last delta event of that very text: the frame is that event with another text.
+/// be the last delta event of that very text: the frame is that event with another text. So is that
+/// of any other text outside of the choices. Of what else the template says, texts are left empty
+/// and log probabilities, choices and usage left out: they have left already, or must not.
 #[must_use]
 pub fn text_frame(template: &str, choice: u32, channel: &Channel, text: &str) -> String {
     let shape = Shape::of(template);
     let literal = quote(text);
-    if let Some(delta) = &shape.event_delta {
-        return format!("{}{literal}{}", &template[..delta.start], &template[delta.end..]);
+    if let Some(frame) = shape.with_text(template, channel, &literal) {
+        return frame;
+    }
+    if let Some(key) = channel.outermost() {
+        return shape.around(&format!("{}:{literal}", quote(key)));
     }
     let member = match channel {
         Channel::Content if shape.completion => return shape.build(choice, &format!("\"text\":{literal}"), "null"),
@@ -101,8 +107,10 @@ struct Shape<'a> {
     before: Vec<&'a str>,
     after: Vec<&'a str>,
     completion: bool,
-    /// Where the delta of an event of the Responses API stands.
-    event_delta: Option<Range<usize>>,
+    /// Where the outermost strings stand.
+    strings: Vec<Range<usize>>,
+    /// Where the choices stand.
+    choices: Option<Range<usize>>,
 }
 
 impl<'a> Shape<'a> {
@@ -123,8 +131,6 @@ impl<'a> Shape<'a> {
             return Ok(());
         }
         let mut choices = false;
-        let mut event = false;
-        let mut delta = None;
         let mut items = cursor.enter()?;
         while let Some(key) = cursor.key(&mut items)? {
             let name = key.text(template);
@@ -132,11 +138,13 @@ impl<'a> Shape<'a> {
             let kind = cursor.peek()?;
             cursor.skip()?;
             let value = &template[start..cursor.offset()];
+            if kind == Kind::String {
+                self.strings.push(start..cursor.offset());
+            }
             match &*name {
-                "type" => event = value.starts_with("\"response."),
-                "delta" if kind == Kind::String => delta = Some(start..cursor.offset()),
                 "choices" => {
                     choices = true;
+                    self.choices = Some(start..cursor.offset());
                     // A completion without an `object` is known by what its choices have.
                     self.completion |= value.contains("\"text\":") && !value.contains("\"delta\"");
                 }
@@ -154,8 +162,27 @@ impl<'a> Shape<'a> {
                 _ => {}
             }
         }
-        self.event_delta = delta.filter(|_| event);
         cursor.end()
+    }
+
+    /// The template with another text, if it has that text outside of its choices.
+    fn with_text(&self, template: &str, channel: &Channel, literal: &str) -> Option<String> {
+        let view = parse(template).ok()?;
+        let outermost = |range: &Range<usize>| self.strings.contains(range);
+        let mut texts = view.pieces.iter().filter(|piece| outermost(&piece.span.range));
+        // An event has one text, whatever it is called.
+        let told = texts.find(|piece| view.event || piece.channel == *channel)?;
+        let mut edits = without_content(template, &view, &told.span.range);
+        edits.extend(self.choices.clone().map(|range| (range, b"[]".to_vec())));
+        edits.push((told.span.range.clone(), literal.as_bytes().to_vec()));
+        String::from_utf8(splice(template.as_bytes(), &mut edits)).ok()
+    }
+
+    /// A chunk that has `member` instead of choices.
+    fn around(&self, member: &str) -> String {
+        let members = self.before.iter().copied().chain([member]);
+        let members: Vec<&str> = members.chain(self.after.iter().copied()).collect();
+        format!("{{{}}}", members.join(","))
     }
 
     fn build(&self, choice: u32, body: &str, reason: &str) -> String {
@@ -176,4 +203,31 @@ impl<'a> Shape<'a> {
         out.push('}');
         out
     }
+}
+
+/// Edits that take from a chunk what it says beside the text at `told`.
+fn without_content(template: &str, view: &ChunkView<'_>, told: &Range<usize>) -> Vec<Edit> {
+    let pieces = view.pieces.iter().map(|piece| &piece.span);
+    let mut edits: Vec<Edit> = pieces
+        .chain(view.others.iter().filter(|span| !is_label_of_event(template, span)))
+        .filter(|span| span.range != *told)
+        .map(|span| (span.range.clone(), b"\"\"".to_vec()))
+        .collect();
+    let logprobs = view.event_logprobs.iter().cloned();
+    edits.extend(logprobs.map(|range| (range, b"[]".to_vec())));
+    edits.extend(view.usage_range.clone().map(|range| (range, b"null".to_vec())));
+    edits
+}
+
+/// Whether a client needs the value to understand the chunk, and it can be nothing else.
+fn is_label_of_event(template: &str, span: &TextSpan<'_>) -> bool {
+    // An id that is the encrypted state of its item, as some servers have it.
+    let long_id = |text: &str| {
+        text.len() > 128
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte))
+    };
+    let path = span.path(template);
+    is_timestamp(&path, &span.text) || (long_id(&span.text) && matches!(&*path, "id" | "item_id"))
 }

@@ -34,6 +34,10 @@ pub struct View<'a> {
     /// Where `logprobs` objects stand, by choice: they spell out the text once more, so whoever
     /// edits a choice's text replaces them by `null`.
     pub logprobs: Vec<(u32, Range<usize>)>,
+    /// Where log probabilities stand outside of the choices, as in answers and events of the
+    /// Responses API: whoever has rules for what leaves replaces each by `[]`, at all times, since
+    /// no choice says when their text may leave. Their tokens are in no other field.
+    pub event_logprobs: Vec<Range<usize>>,
     /// Texts outside of the choices, such as citations or an error's message.
     pub others: Vec<TextSpan<'a>>,
     /// The error, where the answer is one.
@@ -60,6 +64,7 @@ pub fn parse(endpoint: Endpoint, raw: &str) -> Result<View<'_>, JsonError> {
         texts: top.choices.pieces,
         tools: top.choices.tools,
         logprobs: top.choices.logprobs,
+        event_logprobs: top.event_logprobs,
         others: top.others,
         error: top.error,
     })

@@ -3,18 +3,22 @@
 //! An event of the Responses API is a chunk whose choice is its `output_index`. Texts come in
 //! deltas, which are pieces; then [`ChunkView::ends`] tells that one is complete, and the events
 //! that follow repeat it as a whole, up to three times, in [`ChunkView::others`].
+//!
+//! What has a string `delta` but no name that is known here, or another string beside the choices
+//! (as streams of other servers have), is a piece too: a text of [`Channel::Other`] that may
+//! continue in the next chunk.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use event::Usage;
 
+use super::Channel;
 pub use super::assemble::{Assembled, Assembler};
 use super::error::Error;
 pub use super::frames::{finish_frame, text_frame};
 pub use super::pieces::{Piece, ToolCall};
 use super::top::Top;
-use super::{Channel, Endpoint};
 use crate::json::{JsonError, TextSpan};
 use crate::usage::Reported;
 
@@ -44,6 +48,10 @@ pub struct ChunkView<'a> {
     /// Where `logprobs` objects stand, by choice: they spell out the text once more, so whoever
     /// edits or holds back a choice's text replaces them by `null`.
     pub logprobs: Vec<(u32, Range<usize>)>,
+    /// Where log probabilities stand outside of the choices, as in answers and events of the
+    /// Responses API: whoever has rules for what leaves replaces each by `[]`, at all times, since
+    /// no choice says when their text may leave. Their tokens are in no other field.
+    pub event_logprobs: Vec<Range<usize>>,
     /// Texts outside of the choices, such as citations or an error's message.
     pub others: Vec<TextSpan<'a>>,
     /// An error in the middle of the stream.
@@ -65,7 +73,7 @@ pub struct ChunkView<'a> {
 /// # Errors
 /// If `data` is not JSON or nests too deep.
 pub fn parse(data: &str) -> Result<ChunkView<'_>, JsonError> {
-    let top = Top::read(Endpoint::ChatCompletions, data)?;
+    let top = Top::chunk(data)?;
     Ok(ChunkView {
         id: top.id,
         model: top.model,
@@ -73,12 +81,19 @@ pub fn parse(data: &str) -> Result<ChunkView<'_>, JsonError> {
         usage: top.reported.map(|reported| reported.usage()),
         reported: top.reported,
         usage_range: top.usage_range,
-        usage_only: top.choices.count == Some(0) && top.reported.is_some() && top.choices.pieces.is_empty(),
+        usage_only: top.choices.count == Some(0)
+            && top.reported.is_some()
+            && top
+                .choices
+                .pieces
+                .iter()
+                .all(|piece| piece.channel.outermost().is_some()),
         extra: top.extra || top.choices.extra,
         pieces: top.choices.pieces,
         finishes: top.choices.finishes,
         tools: top.choices.tools,
         logprobs: top.choices.logprobs,
+        event_logprobs: top.event_logprobs,
         others: top.others,
         error: top.error,
         ends: top.ends,

@@ -1,12 +1,13 @@
 //! The outermost object of an answer or of a stream's chunk.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::error::Error;
 use super::pieces::{Choices, small};
 use super::{Channel, Endpoint};
-use crate::json::{Cursor, JsonError, Kind, Role, TextSpan, collect, is_opaque};
+use crate::json::{Cursor, JsonError, Kind, Role, TextSpan, collect_apart, is_opaque, is_timestamp};
 use crate::usage::{self, Reported};
 
 #[derive(Debug, Default)]
@@ -30,8 +31,17 @@ pub(super) struct Top<'a> {
     pub(super) ends: Vec<(u32, Channel)>,
     /// The object is an event of the Responses API.
     pub(super) event: bool,
+    /// Where log probabilities stand outside of the choices.
+    pub(super) event_logprobs: Vec<Range<usize>>,
+    /// The object is a chunk of a stream: its texts may continue in the next.
+    streamed: bool,
+    /// Outermost texts of no known name.
+    outermost: Vec<(String, TextSpan<'a>)>,
     delta: Option<TextSpan<'a>>,
-    output_index: u32,
+    item_id: Option<Cow<'a, str>>,
+    output_index: Option<u32>,
+    content_index: Option<u32>,
+    summary_index: Option<u32>,
     object: Option<Cow<'a, str>>,
     message: Option<Cow<'a, str>>,
     kind: Option<Cow<'a, str>>,
@@ -39,8 +49,22 @@ pub(super) struct Top<'a> {
 }
 
 impl<'a> Top<'a> {
+    /// A whole answer.
     pub(super) fn read(endpoint: Endpoint, raw: &'a str) -> Result<Top<'a>, JsonError> {
-        let mut top = Top::default();
+        Top::default().document(endpoint, raw)
+    }
+
+    /// A chunk of a stream.
+    pub(super) fn chunk(raw: &'a str) -> Result<Top<'a>, JsonError> {
+        let top = Top {
+            streamed: true,
+            ..Top::default()
+        };
+        top.document(Endpoint::ChatCompletions, raw)
+    }
+
+    fn document(self, endpoint: Endpoint, raw: &'a str) -> Result<Top<'a>, JsonError> {
+        let mut top = self;
         let mut cursor = Cursor::new(raw);
         if cursor.peek()? == Kind::Object {
             let mut items = cursor.enter()?;
@@ -48,7 +72,7 @@ impl<'a> Top<'a> {
                 top.member(endpoint, &mut cursor, &key.text(raw))?;
             }
         } else {
-            collect(&mut cursor, "", Role::Other, &mut top.others)?;
+            top.collect(&mut cursor, "", Role::Other)?;
         }
         cursor.end()?;
         top.settle();
@@ -66,6 +90,8 @@ impl<'a> Top<'a> {
     }
 
     fn member(&mut self, endpoint: Endpoint, cursor: &mut Cursor<'a>, key: &str) -> Result<(), JsonError> {
+        // Within the `response` of an event the endpoint is another.
+        let chunk = self.streamed && endpoint == Endpoint::ChatCompletions;
         match key {
             "choices" => self.choices.read(cursor)?,
             "id" => self.id = self.text(cursor, key)?,
@@ -79,6 +105,11 @@ impl<'a> Top<'a> {
                     self.error = Some(error);
                 }
             }
+            "message" if chunk && cursor.peek()? == Kind::String => {
+                let span = cursor.span(Role::Assistant)?;
+                self.message = Some(span.text.clone());
+                self.outermost.push((key.to_owned(), span));
+            }
             "message" => self.message = self.text(cursor, key)?,
             "type" => self.kind = self.text(cursor, key)?,
             "code" => self.code = self.code(cursor)?,
@@ -86,21 +117,60 @@ impl<'a> Top<'a> {
                 self.status = self.text(cursor, key)?.map(Cow::into_owned);
             }
             "delta" if cursor.peek()? == Kind::String => self.delta = Some(cursor.span(Role::Assistant)?),
-            "output_index" => self.output_index = small(cursor.u64()?).unwrap_or(0),
+            "output_index" if cursor.peek()? == Kind::Number => self.output_index = small(cursor.u64()?),
+            "content_index" | "summary_index" if chunk && cursor.peek()? == Kind::Number => {
+                self.extra = true;
+                let index = small(cursor.u64()?);
+                if key == "content_index" {
+                    self.content_index = index;
+                } else {
+                    self.summary_index = index;
+                }
+            }
+            "item_id" if chunk => {
+                self.extra = true;
+                self.item_id = self.text(cursor, key)?;
+            }
             "response" if cursor.peek()? == Kind::Object => self.response(cursor)?,
             "output" if endpoint == Endpoint::Responses && cursor.peek()? == Kind::Array => self.output(cursor)?,
-            "created" | "system_fingerprint" => collect(cursor, key, Role::Other, &mut self.others)?,
+            "created" | "system_fingerprint" => self.collect(cursor, key, Role::Other)?,
             _ => {
                 self.extra |= key != "obfuscation";
-                collect(cursor, key, Role::Other, &mut self.others)?;
+                if chunk && cursor.peek()? == Kind::String {
+                    self.outermost_text(cursor, key)?;
+                } else {
+                    self.collect(cursor, key, Role::Other)?;
+                }
             }
+        }
+        Ok(())
+    }
+
+    fn collect(&mut self, cursor: &mut Cursor<'a>, key: &str, role: Role) -> Result<(), JsonError> {
+        collect_apart(cursor, key, role, &mut self.others, &mut self.event_logprobs)
+    }
+
+    /// A chunk's string of no known name: the text of another server's stream, unless its name and
+    /// its shape say that each chunk has it anew.
+    fn outermost_text(&mut self, cursor: &mut Cursor<'a>, key: &str) -> Result<(), JsonError> {
+        let span = cursor.span(Role::Assistant)?;
+        if span.text.is_empty() || is_opaque(key, &span.text) {
+            return Ok(());
+        }
+        let anew = matches!(key, "provider" | "obfuscation" | "param")
+            || (key.ends_with("_id") && is_opaque("id", &span.text))
+            || is_timestamp(key, &span.text);
+        if anew {
+            self.others.push(span);
+        } else {
+            self.outermost.push((key.to_owned(), span));
         }
         Ok(())
     }
 
     fn text(&mut self, cursor: &mut Cursor<'a>, key: &str) -> Result<Option<Cow<'a, str>>, JsonError> {
         if cursor.peek()? != Kind::String {
-            return collect(cursor, key, Role::Other, &mut self.others).map(|()| None);
+            return self.collect(cursor, key, Role::Other).map(|()| None);
         }
         let span = cursor.span(Role::Other)?;
         let text = span.text.clone();
@@ -118,7 +188,7 @@ impl<'a> Top<'a> {
         while let Some(key) = cursor.key(&mut items)? {
             match &*key.text(cursor.raw()) {
                 key @ ("output" | "delta" | "response" | "choices") => {
-                    collect(cursor, key, Role::Assistant, &mut self.others)?;
+                    self.collect(cursor, key, Role::Assistant)?;
                 }
                 key => self.member(Endpoint::Responses, cursor, key)?,
             }
@@ -131,7 +201,9 @@ impl<'a> Top<'a> {
 
     /// Events of the Responses API: what the delta is a part of, and what ends.
     fn settle(&mut self) {
-        let kind = self.kind.as_deref().unwrap_or("");
+        let kind = self.kind.take().unwrap_or_default();
+        self.kind = Some(kind.clone()).filter(|kind| !kind.is_empty());
+        let kind = &*kind;
         if kind == "error" && self.error.is_none() {
             let message = self.message.take().unwrap_or_default().into_owned();
             self.error = Some(Error {
@@ -143,24 +215,38 @@ impl<'a> Top<'a> {
         }
         let event = kind.strip_prefix("response.");
         self.event = event.is_some();
+        let output_index = self.output_index.unwrap_or(0);
         if let Some(mut span) = self.delta.take() {
-            let channel = event.and_then(|event| channel_of(event.strip_suffix(".delta")?));
-            match channel {
+            let known = event.and_then(|event| channel_of(event.strip_suffix(".delta")?));
+            match known {
                 Some(channel) => {
                     if channel.is_arguments() {
                         span.role = Role::ToolCall;
                     }
-                    self.choices.push(channel, span);
-                    if let Some(piece) = self.choices.pieces.last_mut() {
-                        piece.choice = self.output_index;
-                    }
+                    self.push(output_index, channel, span);
                 }
                 None if is_opaque("data", &span.text) => {}
+                None if self.streamed => self.push(0, self.unknown(kind), span),
                 None => self.others.push(span),
             }
         }
-        if let Some(channel) = event.and_then(|event| channel_of(event.strip_suffix(".done")?)) {
-            self.ends.push((self.output_index, channel));
+        let failed =
+            self.error.is_some() || self.object.as_deref() == Some("error") || self.code.is_some() || !kind.is_empty();
+        // An event that is no delta says its texts as a whole.
+        let whole = self.event || kind.ends_with(".done");
+        for (key, span) in std::mem::take(&mut self.outermost) {
+            if whole || span.text.is_empty() || (failed && key == "message") {
+                self.others.push(span);
+            } else {
+                self.push(0, Channel::Other(format!("//{key}").into()), span);
+            }
+        }
+        if kind.ends_with(".done") {
+            let known = event.and_then(|event| channel_of(event.strip_suffix(".done")?));
+            self.ends.push(match known {
+                Some(channel) => (output_index, channel),
+                None => (0, self.unknown(kind)),
+            });
         }
         match event {
             Some(event @ ("completed" | "incomplete" | "failed" | "cancelled")) => {
@@ -170,6 +256,41 @@ impl<'a> Top<'a> {
             // Still in progress.
             _ => self.response = None,
         }
+    }
+
+    fn push(&mut self, choice: u32, channel: Channel, span: TextSpan<'a>) {
+        self.choices.push(channel, span);
+        if let Some(piece) = self.choices.pieces.last_mut() {
+            piece.choice = choice;
+        }
+    }
+
+    /// The text that the deltas of an event of unknown name are parts of, also as its `….done`
+    /// ends it. All are of choice 0, with which the response ends: none can be left over then.
+    fn unknown(&self, kind: &str) -> Channel {
+        if kind.is_empty() {
+            return Channel::Other("//delta".into());
+        }
+        let mut name = match kind.strip_suffix(".done") {
+            Some(stem) => format!("{stem}.delta"),
+            None => kind.to_owned(),
+        };
+        // Some servers give an item another id in each event, so its index is better.
+        if let (None, Some(id)) = (self.output_index, &self.item_id) {
+            name.push('/');
+            name.push_str(id);
+        }
+        for (key, index) in [
+            ("output", self.output_index),
+            ("content", self.content_index),
+            ("summary", self.summary_index),
+        ] {
+            if let Some(index) = index {
+                // Writing to a String cannot fail.
+                let _ = write!(name, "/{key}_index={index}");
+            }
+        }
+        Channel::Other(name.into())
     }
 
     fn code(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<String>, JsonError> {
@@ -201,7 +322,7 @@ impl<'a> Top<'a> {
                     let error = self.error_object(cursor)?;
                     self.error = self.error.take().or(error);
                 }
-                key => collect(cursor, key, Role::Other, &mut self.others)?,
+                key => self.collect(cursor, key, Role::Other)?,
             }
         }
         Ok(())
@@ -219,7 +340,7 @@ impl<'a> Top<'a> {
                         "type" => error.kind = self.text(cursor, "type")?.map(Cow::into_owned),
                         "param" => error.param = self.text(cursor, "name")?.map(Cow::into_owned),
                         "code" => error.code = self.code(cursor)?,
-                        key => collect(cursor, key, Role::Other, &mut self.others)?,
+                        key => self.collect(cursor, key, Role::Other)?,
                     }
                 }
                 Ok(Some(error))
@@ -240,7 +361,7 @@ impl<'a> Top<'a> {
         let mut choice = 0;
         while cursor.element(&mut items)? {
             let start = self.others.len();
-            collect(cursor, "output", Role::Assistant, &mut self.others)?;
+            self.collect(cursor, "output", Role::Assistant)?;
             let raw = cursor.raw();
             for span in self.others.split_off(start) {
                 // `arguments` and `input` of a call are guarded as such; which it is, the key
@@ -252,10 +373,7 @@ impl<'a> Top<'a> {
                 } else {
                     Channel::Content
                 };
-                self.choices.push(channel, span);
-                if let Some(piece) = self.choices.pieces.last_mut() {
-                    piece.choice = choice;
-                }
+                self.push(choice, channel, span);
             }
             choice += 1;
         }

@@ -99,3 +99,27 @@ fn errors_in_their_shapes() {
         None
     );
 }
+
+#[test]
+fn log_probabilities_of_a_response_are_no_texts() {
+    let raw = r#"{"id":"resp_1","status":"completed","output":[{"type":"message","content":[
+        {"type":"output_text","text":"hello","logprobs":[{"token":"gehe","bytes":[1],"top_logprobs":[{"token":"im"}]}]},
+        {"type":"output_text","text":"there","logprobs":[]}]}],"logprobs":{"tokens":["gehe"],"token_logprobs":[-1.0]}}"#;
+    let view = parse(Endpoint::Responses, raw).unwrap();
+    let texts: Vec<_> = view.texts.iter().map(|piece| piece.span.text.as_ref()).collect();
+    assert_eq!((texts.as_slice(), view.others.len()), (&["hello", "there"][..], 0));
+    let found: Vec<_> = view.event_logprobs.iter().map(|range| &raw[range.clone()]).collect();
+    assert_eq!(found.len(), 2);
+    assert!(found[0].starts_with("[{\"token\"") && found[0].ends_with("}]"));
+    assert!(found[1].starts_with("{\"tokens\"") && found[1].ends_with('}'));
+}
+
+#[test]
+fn texts_of_a_whole_answer_do_not_continue() {
+    let view = parse(
+        Endpoint::ChatCompletions,
+        r#"{"response":"some words","message":"and more","delta":"x y"}"#,
+    )
+    .unwrap();
+    assert_eq!((view.texts.len(), view.others.len()), (0, 3));
+}

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+mod outside;
+
 use super::*;
 use crate::openai::Channel;
 
@@ -81,8 +83,6 @@ fn events_of_the_responses_api() {
         (Some(5), &[(0, "completed".to_owned())][..])
     );
     assert_eq!((view.others[0].text.as_ref(), view.pieces.len()), ("a b c", 0));
-    let unknown = parse(r#"{"type":"response.novel.delta","delta":"words here"}"#).unwrap();
-    assert_eq!(unknown.others[0].text, "words here");
     let error = parse(r#"{"type":"error","code":"server_error","message":"sorry, no","param":null}"#)
         .unwrap()
         .error
@@ -109,6 +109,8 @@ fn channels() -> Vec<Channel> {
         Channel::Other("odd/field".into()),
         Channel::Other("list/0".into()),
         Channel::Other("/stop_note".into()),
+        Channel::Other("//response".into()),
+        Channel::Other("//odd/key".into()),
     ]
 }
 
@@ -119,7 +121,12 @@ fn a_text_frame_carries_that_text_alone() {
             let data = text_frame(template, 5, &channel, "held \"back\"\n");
             let value: serde_json::Value = serde_json::from_str(&data).unwrap();
             assert_eq!(value["object"], "chat.completion.chunk", "{data}");
-            assert_eq!(pieces(&data), [(5, channel, "held \"back\"\n".to_owned())], "{data}");
+            let choice = if channel.outermost().is_some() { 0 } else { 5 };
+            assert_eq!(
+                pieces(&data),
+                [(choice, channel, "held \"back\"\n".to_owned())],
+                "{data}"
+            );
             let view = parse(&data).unwrap();
             assert!(view.finishes.is_empty() && view.usage.is_none());
         }
@@ -154,11 +161,12 @@ fn a_finish_frame_ends_one_choice() {
 
 proptest! {
     #[test]
-    fn frames_carry_any_text(text in ".*", choice in any::<u32>(), index in 0usize..8) {
+    fn frames_carry_any_text(text in ".*", choice in any::<u32>(), index in 0usize..14) {
         prop_assume!(!text.is_empty());
         let channel = channels()[index].clone();
         let data = text_frame(TEMPLATE, choice, &channel, &text);
         let found = pieces(&data);
+        let choice = if channel.outermost().is_some() { 0 } else { choice };
         prop_assert_eq!(found, [(choice, channel, text)]);
     }
 
