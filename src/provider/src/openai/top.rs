@@ -116,7 +116,11 @@ impl<'a> Top<'a> {
             "status" if endpoint == Endpoint::Responses => {
                 self.status = self.text(cursor, key)?.map(Cow::into_owned);
             }
-            "delta" if cursor.peek()? == Kind::String => self.delta = Some(cursor.span(Role::Assistant)?),
+            "delta" if cursor.peek()? == Kind::String => {
+                let span = cursor.span(Role::Assistant)?;
+                // Of two, clients may read either.
+                self.others.extend(self.delta.replace(span));
+            }
             "output_index" if cursor.peek()? == Kind::Number => self.output_index = small(cursor.u64()?),
             "content_index" | "summary_index" if chunk && cursor.peek()? == Kind::Number => {
                 self.extra = true;
@@ -159,6 +163,7 @@ impl<'a> Top<'a> {
         }
         let anew = matches!(key, "provider" | "obfuscation" | "param")
             || (key.ends_with("_id") && is_opaque("id", &span.text))
+            || (key.ends_with("_reason") && is_opaque("finish_reason", &span.text))
             || is_timestamp(key, &span.text);
         if anew {
             self.others.push(span);

@@ -52,6 +52,8 @@ fn log_probabilities_that_say_nothing_stay() {
         let data = format!(r#"{{"type":"response.output_text.delta","delta":"x","logprobs":{value}}}"#);
         assert!(parse(&data).unwrap().event_logprobs.is_empty(), "{data}");
     }
+    let twice = parse(r#"{"type":"response.output_text.delta","delta":"some words","delta":"x"}"#).unwrap();
+    assert_eq!(twice.others[0].text, "some words");
     // A string there is a text like any other.
     let view = parse(r#"{"type":"response.output_text.delta","delta":"x","logprobs":"some words"}"#).unwrap();
     assert_eq!(view.others[0].text, "some words");
@@ -128,7 +130,7 @@ fn texts_of_unknown_events_do_not_mix() {
 #[test]
 fn what_each_chunk_says_anew_is_no_text_in_parts() {
     let data = r#"{"id":"c","object":"x.y","model":"m","created":"today, now","system_fingerprint":"fp a","service_tier":"a b",
-        "provider":"Some One","obfuscation":"a b","created_at":"2026-01-02T03:04:05.6Z","request_id":"20260102030405","status":"busy",
+        "provider":"Some One","obfuscation":"a b","created_at":"2026-01-02T03:04:05.6Z","request_id":"20260102030405","done_reason":"length","status":"busy",
         "choices":[{"index":0,"delta":{"content":"x"}}]}"#;
     assert_eq!(pieces(data), [(0, Channel::Content, "x".to_owned())]);
     let others: Vec<_> = parse(data)
@@ -144,6 +146,7 @@ fn what_each_chunk_says_anew_is_no_text_in_parts() {
         "Some One",
         "2026-01-02T03:04:05.6Z",
         "20260102030405",
+        "length",
     ] {
         assert!(others.iter().any(|other| other == text), "{text}: {others:?}");
     }
