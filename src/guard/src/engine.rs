@@ -15,8 +15,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-use regex_automata::util::primitives::StateID;
-
+use crate::dfa;
 use crate::forward::Forward;
 use crate::pattern::{LEVELS, Step, before_class, is_word};
 use crate::rule::Rule;
@@ -74,7 +73,7 @@ pub(crate) struct Engine {
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     rule: u32,
-    state: StateID,
+    state: dfa::State,
     start: usize,
     /// End of the best match so far; 0 for none.
     end: usize,

@@ -25,6 +25,7 @@
 //! # Ok::<(), guard::PolicyError>(())
 //! ```
 
+mod dfa;
 mod engine;
 pub mod eval;
 mod filter;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use regex_automata::dfa::{Automaton, StartKind, dense, sparse};
+use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures, pikevm::PikeVM};
 use regex_automata::util::primitives::StateID;
 use regex_automata::util::start;
@@ -12,6 +12,7 @@ use regex_syntax::ast::{self, Ast, ClassPerlKind, ClassSet, ClassSetItem};
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use regex_syntax::hir::{Capture, Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind};
 
+use crate::dfa::{Dfa, State};
 use crate::filter::Bytes;
 
 /// How many first bytes of a match the trigger table looks at.
@@ -22,8 +23,6 @@ pub(crate) const BEFORE: usize = 5;
 pub(crate) const MAX_LEN: usize = 8192;
 /// The largest automaton of one rule, bytes.
 const MAX_DFA: usize = 4 << 20;
-/// Automata of rules that a literal wakes are kept dense up to this size, bytes.
-const SMALL_DFA: usize = 128 << 10;
 /// The longest literal prefix that the prefilter uses, bytes.
 const MAX_PREFIX: usize = 12;
 
@@ -88,14 +87,6 @@ pub(crate) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-#[derive(Debug)]
-enum Dfa {
-    /// Fast, for rules that are tried often.
-    Dense(dense::DFA<Vec<u32>>),
-    /// Small, for rules that a literal wakes.
-    Sparse(sparse::DFA<Vec<u8>>),
-}
-
 /// What a state says about the match that ends *before* the byte that led to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -108,7 +99,6 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct Pattern {
     dfa: Dfa,
-    starts: [StateID; BEFORE],
     /// Longest match, bytes of the view.
     pub(crate) max_len: usize,
     /// Every match starts with one of these (lower case); `None` if no useful set is known.
@@ -200,14 +190,8 @@ impl Pattern {
             .as_ref()
             .filter(|f| boundary && starts_words(f))
             .and_then(|_| gate(&hir));
-        let (dfa, starts) = match prefixes {
-            Some(_) if dense.memory_usage() > SMALL_DFA => {
-                let sparse = dense.to_sparse().map_err(|e| PatternError::Build(e.to_string()))?;
-                let starts = start_states(&sparse)?;
-                (Dfa::Sparse(sparse), starts)
-            }
-            _ => (Dfa::Dense(dense), starts),
-        };
+        let dfa = Dfa::new(&dense, starts).ok_or(PatternError::TooBig)?;
+        drop(dense);
         let value = if has_value(&hir) {
             let nfa = self::nfa(&hir, WhichCaptures::All)?;
             Some(PikeVM::new_from_nfa(nfa).map_err(|e| PatternError::Build(e.to_string()))?)
@@ -216,7 +200,6 @@ impl Pattern {
         };
         Ok(Pattern {
             dfa,
-            starts,
             max_len,
             prefixes,
             boundary,
@@ -227,61 +210,48 @@ impl Pattern {
     }
 
     /// The state of a candidate that starts after a byte of class `before`.
-    pub(crate) fn start(&self, before: usize) -> StateID {
-        self.starts[before]
+    pub(crate) fn start(&self, before: usize) -> State {
+        self.dfa.start(before)
     }
 
     /// One more byte. The answer is about the text before that byte.
     #[inline]
-    pub(crate) fn step(&self, state: StateID, byte: u8) -> (StateID, Step) {
-        fn go(dfa: &impl Automaton, state: StateID, byte: u8) -> (StateID, Step) {
-            let next = dfa.next_state(state, byte);
-            (next, judge(dfa, next))
-        }
-        match &self.dfa {
-            Dfa::Dense(dfa) => go(dfa, state, byte),
-            Dfa::Sparse(dfa) => go(dfa, state, byte),
-        }
+    pub(crate) fn step(&self, state: State, byte: u8) -> (State, Step) {
+        let next = self.dfa.next(state, byte);
+        let step = if self.dfa.is_dead(next) {
+            Step::Dead
+        } else if self.dfa.is_match(next) {
+            Step::Match
+        } else {
+            Step::Alive
+        };
+        (next, step)
     }
 
     /// Runs a candidate from `start` to its end: the end of the match (0 for none), and the steps.
     pub(crate) fn run(&self, text: &[u8], start: usize, before: usize) -> (usize, usize) {
-        fn go(dfa: &impl Automaton, mut state: StateID, text: &[u8], start: usize, max_len: usize) -> (usize, usize) {
-            let mut end = 0;
-            for (byte, at) in text[start..].iter().zip(start..) {
-                state = dfa.next_state(state, *byte);
-                if dfa.is_special_state(state) {
-                    match judge(dfa, state) {
-                        Step::Dead => return (end, at - start + 1),
-                        Step::Match => end = at,
-                        Step::Alive => {}
-                    }
-                }
-                if at - start >= max_len {
-                    return (end, at - start + 1);
-                }
+        let (mut state, mut end) = (self.start(before), 0);
+        for (byte, at) in text[start..].iter().zip(start..) {
+            state = self.dfa.next(state, *byte);
+            if self.dfa.is_dead(state) {
+                return (end, at - start + 1);
             }
-            if dfa.is_match_state(dfa.next_eoi_state(state)) {
-                end = text.len();
+            if self.dfa.is_match(state) {
+                end = at;
             }
-            (end, text.len() - start)
+            if at - start >= self.max_len {
+                return (end, at - start + 1);
+            }
         }
-        let state = self.starts[before];
-        match &self.dfa {
-            Dfa::Dense(dfa) => go(dfa, state, text, start, self.max_len),
-            Dfa::Sparse(dfa) => go(dfa, state, text, start, self.max_len),
+        if self.matches_at_end(state) {
+            end = text.len();
         }
+        (end, text.len() - start)
     }
 
     /// Whether a match ends with the text itself.
-    pub(crate) fn matches_at_end(&self, state: StateID) -> bool {
-        fn go(dfa: &impl Automaton, state: StateID) -> bool {
-            dfa.is_match_state(dfa.next_eoi_state(state))
-        }
-        match &self.dfa {
-            Dfa::Dense(dfa) => go(dfa, state),
-            Dfa::Sparse(dfa) => go(dfa, state),
-        }
+    pub(crate) fn matches_at_end(&self, state: State) -> bool {
+        self.dfa.matches_at_end(state)
     }
 
     /// The span of the group `value` within the match `start..end` of `view`, else the match itself.
@@ -299,23 +269,7 @@ impl Pattern {
 
     /// Bytes of memory for the automaton.
     pub(crate) fn memory(&self) -> usize {
-        match &self.dfa {
-            Dfa::Dense(dfa) => dfa.memory_usage(),
-            Dfa::Sparse(dfa) => dfa.memory_usage(),
-        }
-    }
-}
-
-#[inline]
-fn judge(dfa: &impl Automaton, state: StateID) -> Step {
-    if !dfa.is_special_state(state) {
-        Step::Alive
-    } else if dfa.is_match_state(state) {
-        Step::Match
-    } else if dfa.is_dead_state(state) || dfa.is_quit_state(state) {
-        Step::Dead
-    } else {
-        Step::Alive
+        self.dfa.memory()
     }
 }
 
