@@ -101,6 +101,12 @@ impl Dfa {
         state == 0
     }
 
+    /// Whether `state` is dead or matches.
+    #[inline(always)]
+    pub(crate) fn is_special(&self, state: State) -> bool {
+        state <= self.last_match
+    }
+
     /// Whether a match ends before the byte that led to `state`.
     #[inline(always)]
     pub(crate) fn is_match(&self, state: State) -> bool {

@@ -2,7 +2,7 @@
 //! literal, a rule's first bytes, or a rule's gate may begin. It may say yes too often, never too
 //! seldom.
 //!
-//! Up to twelve *buckets* of items are matched at once, each against five bytes: the one before the
+//! Up to twenty-four *buckets* of items are matched at once, each against five bytes: the one before the
 //! position and four from it on. The state holds, for each of the five and each bucket, one bit that
 //! is 0 while all bytes so far were allowed (Baeza-Yates and Gonnet's shift-or, over sets of bytes).
 
@@ -16,7 +16,10 @@ pub(crate) enum Item {
 
 /// Bytes that are looked at from the position on.
 pub(crate) const DEPTH: usize = 4;
+/// Buckets in a word of the state.
 const BUCKETS: usize = 12;
+/// Words of the state; they do not wait for each other, so that two cost hardly more than one.
+const WORDS: usize = 2;
 const LOW: u64 = (1 << BUCKETS) - 1;
 /// Where the bits of the last byte lie.
 const TOP: u32 = (BUCKETS * DEPTH) as u32;
@@ -94,12 +97,15 @@ impl Shape {
 /// The compiled filter.
 #[derive(Debug)]
 pub(crate) struct Filter {
-    table: Vec<u64>,
-    init: u64,
-    literals: u64,
-    starts: u64,
-    gates: u64,
+    table: Vec<Words>,
+    init: Words,
+    literals: Words,
+    starts: Words,
+    gates: Words,
 }
+
+/// The state of the filter, or a row of its table.
+pub(crate) type Words = [u64; WORDS];
 
 /// Which kinds of items may begin at a position.
 #[derive(Clone, Copy, Debug)]
@@ -113,26 +119,26 @@ impl Filter {
     pub(crate) fn new(shapes: Vec<Shape>) -> Filter {
         let buckets = merge(shapes);
         let mut filter = Filter {
-            table: vec![u64::MAX; 256],
-            init: u64::MAX,
-            literals: 0,
-            starts: 0,
-            gates: 0,
+            table: vec![[u64::MAX; WORDS]; 256],
+            init: [u64::MAX; WORDS],
+            literals: [0; WORDS],
+            starts: [0; WORDS],
+            gates: [0; WORDS],
         };
         for (index, bucket) in buckets.iter().enumerate() {
-            let mark = 1u64 << index;
+            let (word, mark) = (index % WORDS, 1u64 << (index / WORDS));
             match bucket.item {
-                Item::Literal => filter.literals |= mark,
-                Item::Start => filter.starts |= mark,
-                Item::Gate => filter.gates |= mark,
+                Item::Literal => filter.literals[word] |= mark,
+                Item::Start => filter.starts[word] |= mark,
+                Item::Gate => filter.gates[word] |= mark,
             }
             if bucket.at_start {
-                filter.init &= !mark;
+                filter.init[word] &= !mark;
             }
             let sets = std::iter::once(&bucket.before).chain(&bucket.bytes);
             for (level, set) in sets.enumerate() {
                 for byte in (0..=255u8).filter(|b| set.has(*b)) {
-                    filter.table[usize::from(byte)] &= !(mark << (level * BUCKETS));
+                    filter.table[usize::from(byte)][word] &= !(mark << (level * BUCKETS));
                 }
             }
         }
@@ -140,7 +146,7 @@ impl Filter {
     }
 
     /// The state before the first byte of a text.
-    pub(crate) fn begin(&self) -> u64 {
+    pub(crate) fn begin(&self) -> Words {
         self.init
     }
 
@@ -149,29 +155,33 @@ impl Filter {
     #[inline]
     pub(crate) fn each(
         &self,
-        state: &mut u64,
+        state: &mut Words,
         bytes: &[u8],
         base: usize,
         mut found: impl FnMut(usize, May) -> bool,
     ) -> bool {
         const ALL: u64 = LOW << TOP;
-        let Ok(table) = <&[u64; 256]>::try_from(self.table.as_slice()) else {
+        let Ok(table) = <&[Words; 256]>::try_from(self.table.as_slice()) else {
             return false;
+        };
+        let step = |[a, b]: Words, byte: u8| {
+            let row = &table[usize::from(byte)];
+            [(a << BUCKETS) | row[0], (b << BUCKETS) | row[1]]
         };
         let mut now = *state;
         let (blocks, rest) = bytes.as_chunks::<8>();
         let mut at = base;
         for block in blocks {
-            let mut seen = [0u64; 8];
+            let mut seen = [[0u64; WORDS]; 8];
             let mut all = u64::MAX;
             for (state, byte) in seen.iter_mut().zip(block) {
-                now = (now << BUCKETS) | table[usize::from(*byte)];
+                now = step(now, *byte);
                 *state = now;
-                all &= now;
+                all &= now[0] & now[1];
             }
             if all & ALL != ALL {
                 for (offset, state) in seen.iter().enumerate() {
-                    if state & ALL != ALL && !found(at + offset + 1 - DEPTH, self.may(*state)) {
+                    if state[0] & state[1] & ALL != ALL && !found(at + offset + 1 - DEPTH, self.may(state)) {
                         return false;
                     }
                 }
@@ -179,8 +189,8 @@ impl Filter {
             at += 8;
         }
         for (byte, at) in rest.iter().zip(at..) {
-            now = (now << BUCKETS) | table[usize::from(*byte)];
-            if now & ALL != ALL && !found(at + 1 - DEPTH, self.may(now)) {
+            now = step(now, *byte);
+            if now[0] & now[1] & ALL != ALL && !found(at + 1 - DEPTH, self.may(&now)) {
                 return false;
             }
         }
@@ -189,18 +199,19 @@ impl Filter {
     }
 
     #[inline]
-    fn may(&self, state: u64) -> May {
-        let open = !(state >> TOP) & LOW;
+    fn may(&self, state: &Words) -> May {
+        let open = state.map(|word| !(word >> TOP) & LOW);
+        let any = |kind: &Words| (open[0] & kind[0]) | (open[1] & kind[1]) != 0;
         May {
-            literal: open & self.literals != 0,
-            start: open & self.starts != 0,
-            gate: open & self.gates != 0,
+            literal: any(&self.literals),
+            start: any(&self.starts),
+            gate: any(&self.gates),
         }
     }
 
     /// Bytes of memory.
     pub(crate) fn memory(&self) -> usize {
-        self.table.len() * 8
+        self.table.len() * size_of::<Words>()
     }
 }
 
@@ -220,7 +231,7 @@ fn merge(mut shapes: Vec<Shape>) -> Vec<Shape> {
             .collect()
     };
     let mut costs: Vec<Vec<f32>> = (0..shapes.len()).map(|index| row(&shapes, index)).collect();
-    while shapes.len() > BUCKETS {
+    while shapes.len() > BUCKETS * WORDS {
         let pairs = costs
             .iter()
             .enumerate()

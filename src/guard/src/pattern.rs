@@ -230,23 +230,23 @@ impl Pattern {
 
     /// Runs a candidate from `start` to its end: the end of the match (0 for none), and the steps.
     pub(crate) fn run(&self, text: &[u8], start: usize, before: usize) -> (usize, usize) {
-        let (mut state, mut end) = (self.start(before), 0);
-        for (byte, at) in text[start..].iter().zip(start..) {
-            state = self.dfa.next(state, *byte);
-            if self.dfa.is_dead(state) {
-                return (end, at - start + 1);
-            }
-            if self.dfa.is_match(state) {
-                end = at;
-            }
-            if at - start >= self.max_len {
-                return (end, at - start + 1);
+        let (dfa, mut state, mut end) = (&self.dfa, self.start(before), 0);
+        let tail = &text[start..];
+        // A match of the greatest length shows in the step after it.
+        let longest = &tail[..tail.len().min(self.max_len + 1)];
+        for (offset, byte) in longest.iter().enumerate() {
+            state = dfa.next(state, *byte);
+            if dfa.is_special(state) {
+                if dfa.is_dead(state) {
+                    return (end, offset + 1);
+                }
+                end = start + offset;
             }
         }
-        if self.matches_at_end(state) {
+        if longest.len() <= self.max_len && self.matches_at_end(state) {
             end = text.len();
         }
-        (end, text.len() - start)
+        (end, longest.len())
     }
 
     /// Whether a match ends with the text itself.

@@ -106,16 +106,17 @@ fn reserve(gated_steps: usize, reach: usize) -> usize {
     gated_steps * ((STRETCH + reach + CATCH_UP) / 2 + 1)
 }
 
-/// One shape for all literals that share the first byte and the need of a word boundary.
+/// One shape for all literals that share the first two bytes and the need of a word boundary.
 fn literal_shapes(literals: &[(Vec<u8>, Meaning)], shapes: &mut Vec<Shape>) {
-    let mut groups: Vec<((u8, bool), Shape)> = Vec::new();
+    let mut groups: Vec<(([u8; 2], bool), Shape)> = Vec::new();
     for (literal, meaning) in literals {
         let Some(&first) = literal.first() else { continue };
         let at_boundary = match meaning {
             Meaning::Prefix { boundary, .. } => *boundary,
             Meaning::Context { .. } => is_word(first),
         };
-        let index = groups.iter().position(|(key, _)| *key == (first, at_boundary));
+        let key = ([first, literal.get(1).copied().unwrap_or(0)], at_boundary);
+        let index = groups.iter().position(|group| group.0 == key);
         let index = index.unwrap_or_else(|| {
             let shape = Shape {
                 item: Item::Literal,
@@ -123,7 +124,7 @@ fn literal_shapes(literals: &[(Vec<u8>, Meaning)], shapes: &mut Vec<Shape>) {
                 before: Bytes::of(|b| !at_boundary || !is_word(b)),
                 bytes: [Bytes::default(); DEPTH],
             };
-            groups.push(((first, at_boundary), shape));
+            groups.push((key, shape));
             groups.len() - 1
         });
         for (level, set) in groups[index].1.bytes.iter_mut().enumerate() {
