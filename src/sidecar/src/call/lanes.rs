@@ -196,6 +196,9 @@ impl Lanes {
                 }
             }
         }
+        for range in &view.event_logprobs {
+            done.edits.push((range.clone(), b"[]".to_vec()));
+        }
         for (choice, range) in &view.logprobs {
             if let Some(edited) = self.logprobs(*choice, &data[range.clone()], changed.contains(choice)) {
                 done.edits.push((range.clone(), edited.into_bytes()));

@@ -575,6 +575,9 @@ impl StreamedAnswer {
         });
         let mut findings = Findings::of_texts(&self.snapshot.policy, &body, subjects, false);
         let mut edits = std::mem::take(&mut findings.rest_edits);
+        if !edits.is_empty() {
+            edits.extend(view.event_logprobs.iter().map(|range| (range.clone(), b"[]".to_vec())));
+        }
         if edits.is_empty() {
             return Some(body);
         }

@@ -39,6 +39,8 @@ struct Texts<'t> {
     spans: Vec<TextSpan<'t>>,
     /// Where `logprobs` stand, which spell the texts out once more.
     logprobs: Vec<Range<usize>>,
+    /// Those of the Responses API.
+    event_logprobs: Vec<Range<usize>>,
 }
 
 /// A provider's message as it may be kept.
@@ -232,6 +234,9 @@ fn look(
     });
     let mut findings = Findings::of_texts(&snapshot.policy, text, subjects, keep_flagged);
     for edits in [&mut findings.edits, &mut findings.rest_edits] {
+        if guarded {
+            edits.extend(texts.event_logprobs.iter().map(|range| (range.clone(), b"[]".to_vec())));
+        }
         if !edits.is_empty() {
             edits.extend(texts.logprobs.iter().map(|range| (range.clone(), b"null".to_vec())));
         }
@@ -271,6 +276,7 @@ fn parse<'t>(snapshot: &Snapshot, record: &mut CallRecord, text: &'t str) -> Res
         return Ok(Texts {
             spans,
             logprobs: Vec::new(),
+            event_logprobs: Vec::new(),
         });
     }
     let view = wire::parse(record.endpoint, text).map_err(|e| e.to_string())?;
@@ -299,5 +305,6 @@ fn parse<'t>(snapshot: &Snapshot, record: &mut CallRecord, text: &'t str) -> Res
     Ok(Texts {
         spans,
         logprobs: view.logprobs.into_iter().map(|(_, range)| range).collect(),
+        event_logprobs: view.event_logprobs,
     })
 }
