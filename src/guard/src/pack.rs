@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
@@ -147,9 +146,11 @@ impl Pack {
             ));
         }
         let mut rules: Vec<Arc<Rule>> = Vec::with_capacity(raw.rule.len());
-        for (rule, compiled) in raw.rule.iter().zip(compile_all(&raw)) {
+        // One after the other: each builds its automaton in the memory that the one before left, and
+        // threads would gain a few milliseconds for megabytes that no allocator gives back.
+        for rule in &raw.rule {
             let id = rule.get_ref().id.get_ref();
-            let compiled = compiled.map_err(|fault| fail(Some(id), fault))?;
+            let compiled = compile(&raw, rule).map_err(|fault| fail(Some(id), fault))?;
             if rules.iter().any(|r| r.id == compiled.id) {
                 let fault = Fault {
                     at: rule.get_ref().id.span().start,
@@ -279,33 +280,6 @@ fn phrase(text: &str, gap: &str) -> String {
     let first = text.chars().find(|c| !"(?:[".contains(*c));
     let last = text.chars().rev().find(|c| !")?+*]}".contains(*c));
     format!("{}(?:{}){}", edge(first), text.replace(' ', gap), edge(last))
-}
-
-/// Compiles the rules, in their order, on all cores: automata are the slow part of a start.
-fn compile_all(pack: &RawPack) -> Vec<Result<Rule, Fault>> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        while let Some((index, rule)) = {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            pack.rule.get(index).map(|rule| (index, rule))
-        } {
-            done.push((index, compile(pack, rule)));
-        }
-        done
-    };
-    let mut all: Vec<_> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut all = work();
-        for other in others {
-            // A panic in a thread is this thread's panic.
-            all.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        all
-    });
-    all.sort_by_key(|(index, _)| *index);
-    all.into_iter().map(|(_, rule)| rule).collect()
 }
 
 fn compile(pack: &RawPack, spanned: &Spanned<RawRule>) -> Result<Rule, Fault> {

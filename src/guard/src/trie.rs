@@ -112,6 +112,10 @@ impl Trie {
             let hit = if nodes[*state as usize].hits.is_empty() { 0 } else { HIT };
             *state = (*state * stride) | hit;
         }
+        for node in &mut nodes {
+            node.children = Vec::new();
+            node.hits.shrink_to_fit();
+        }
         let longest = literals.iter().map(|(l, _)| l.len()).max().unwrap_or(0);
         Trie {
             classes,

@@ -93,3 +93,77 @@ fn the_frontier_never_moves_back() {
         }
     }
 }
+
+/// The pass in lock-step, in pieces of 1,000 bytes; its matches, and how often the budget ended.
+fn in_lock_step(engine: &Engine, text: &str) -> (Vec<(u32, usize, usize)>, u32) {
+    let (mut state, mut all, mut end) = (engine.state(), Vec::new(), 0);
+    loop {
+        end = text.len().min(end + 1000);
+        let view = View {
+            bytes: &text.as_bytes()[..end],
+            base: 0,
+        };
+        engine.advance(&mut state, view);
+        let mut frontier = engine.frontier(&mut state, view);
+        if end == text.len() {
+            engine.finish(&mut state, view);
+            frontier = usize::MAX;
+        }
+        engine.settle(&mut state, frontier, |s| {
+            all.push((s.rule.unwrap_or(u32::MAX), s.start, s.end))
+        });
+        if end == text.len() {
+            return (all, state.errors);
+        }
+    }
+}
+
+#[test]
+fn long_texts_give_what_lock_step_gives_on_any_budget() {
+    let packs = Pack::builtin();
+    let examples: Vec<String> = packs
+        .iter()
+        .flat_map(Pack::rules)
+        .flat_map(|r| r.examples().0)
+        .collect();
+    let mut all = String::new();
+    for (index, example) in examples.iter().enumerate() {
+        let filler = ["is what we wrote, Microsoft said on page 12. ", "a.b.c-d_e@", "\n"][index % 3];
+        all.push_str(&format!(
+            "{} {example} {}",
+            &"x y z "[..index % 6],
+            filler.repeat(1 + index % 4)
+        ));
+    }
+    let texts = [
+        all.clone(),
+        all.repeat(3),
+        "a.".repeat(9000),
+        "1.2-".repeat(5000),
+        format!("{}@b.io {}", "a.".repeat(4095), "tel 2125550147 ".repeat(900)),
+    ];
+    let (mut fast, mut slow, mut found) = (0, 0, 0);
+    for max_steps_per_byte in [1, 4, 8, 16, 32, 64, 4096] {
+        let spec = PolicySpec {
+            max_steps_per_byte,
+            ..PolicySpec::default()
+        };
+        let policy = Policy::compile(&spec, &packs).unwrap();
+        for engine in Phase::ALL.iter().filter_map(|phase| policy.engine(*phase)) {
+            for text in &texts {
+                let mut whole = Vec::new();
+                if !engine.scan_whole(text.as_bytes(), |s| {
+                    whole.push((s.rule.unwrap_or(u32::MAX), s.start, s.end))
+                }) {
+                    slow += 1;
+                    continue;
+                }
+                let (expected, errors) = in_lock_step(engine, text);
+                assert_eq!(errors, 0, "{max_steps_per_byte} steps a byte do not do");
+                assert_eq!(whole, expected);
+                (fast, found) = (fast + 1, found + whole.len());
+            }
+        }
+    }
+    assert!(fast > 30 && slow > 10 && found > 10_000, "{fast} {slow} {found}");
+}

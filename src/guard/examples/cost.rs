@@ -4,6 +4,9 @@ use std::time::Instant;
 
 use guard::{Pack, Phase, Policy, PolicySpec};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn rss() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let lines = status
