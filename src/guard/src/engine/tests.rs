@@ -141,6 +141,8 @@ fn long_texts_give_what_lock_step_gives_on_any_budget() {
         "a.".repeat(9000),
         "1.2-".repeat(5000),
         format!("{}@b.io {}", "a.".repeat(4095), "tel 2125550147 ".repeat(900)),
+        // An address over the end of a piece, and another match within it before that end.
+        format!("{}a%212-555-0147@b.io", " ".repeat((8 << 10) - 14)),
     ];
     let (mut fast, mut slow, mut found) = (0, 0, 0);
     for max_steps_per_byte in [1, 4, 8, 16, 32, 64, 4096] {
