@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -25,6 +25,8 @@ use crate::upstream::{Pool, TlsSetup, tls_setup};
 
 /// Time a client has to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Silence after which the kernel asks whether a client is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Connections that the kernel keeps waiting for each worker.
 const BACKLOG: i32 = 4096;
 
@@ -163,6 +165,16 @@ async fn serve(shared: Arc<Shared>, tls: TlsSetup, listener: StdListener, mut st
 async fn connection(worker: Worker, stream: TcpStream, mut stopping: watch::Receiver<Stop>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    // An app that vanished, or that never reads on, must not hold its call open for ever.
+    let socket = SockRef::from(&stream);
+    let alive = TcpKeepalive::new().with_time(KEEP_ALIVE);
+    let stuck = worker.shared.snapshot.load().limits.total;
+    if let Err(error) = socket
+        .set_tcp_keepalive(&alive)
+        .and_then(|()| socket.set_tcp_user_timeout(Some(stuck)))
+    {
+        tracing::debug!(%error, "cannot set TCP time limits");
     }
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
