@@ -60,37 +60,26 @@ pub struct CallRecord {
 impl CallRecord {
     /// A call that has just arrived.
     pub fn new(shared: Arc<Shared>, endpoint: Endpoint, arrived: Instant) -> CallRecord {
-        CallRecord {
-            shared,
-            call_id: CallId::new(),
-            scope: Scope::default(),
-            time: Stopwatch::new(arrived),
-            endpoint,
-            model: None,
-            target: None,
-            draft: CallEnded::default(),
-            sent: None,
-            service_tier: None,
-            media: false,
-            seq: 0,
-            pending: Vec::with_capacity(4),
-            open: None,
-            started: false,
-            ended: false,
-            shed: false,
-            begun: false,
-        }
+        let mut record = CallRecord::shell(shared, CallId::new(), endpoint, Stopwatch::new(arrived));
+        record.pending.reserve(4);
+        record
     }
 
     /// The record itself, for the body that streams the answer; what stays behind has nothing to
     /// record any more.
     pub fn hand_over(&mut self) -> CallRecord {
-        let shell = CallRecord {
-            shared: Arc::clone(&self.shared),
-            call_id: self.call_id,
+        let shell = CallRecord::shell(Arc::clone(&self.shared), self.call_id, self.endpoint, self.time);
+        std::mem::replace(self, shell)
+    }
+
+    /// A record of which nothing is written yet.
+    fn shell(shared: Arc<Shared>, call_id: CallId, endpoint: Endpoint, time: Stopwatch) -> CallRecord {
+        CallRecord {
+            shared,
+            call_id,
             scope: Scope::default(),
-            time: self.time,
-            endpoint: self.endpoint,
+            time,
+            endpoint,
             model: None,
             target: None,
             draft: CallEnded::default(),
@@ -104,8 +93,7 @@ impl CallRecord {
             ended: false,
             shed: false,
             begun: false,
-        };
-        std::mem::replace(self, shell)
+        }
     }
 
     /// What all workers share.
@@ -199,12 +187,12 @@ impl CallRecord {
             ended: &ended,
             unpriced,
         });
-        let result = self.write_end(status, ended.clone());
-        let result = match result {
-            // A full journal has room for the fact, if not for the text.
-            Err(CallError::JournalFull) if ended.response_body.take().is_some() => self.write_end(status, ended),
-            other => other,
-        };
+        let mut body = end_body(status, ended);
+        let mut result = self.add(&body).and_then(|()| self.write());
+        // A full journal has room for the fact, if not for the text.
+        if result == Err(CallError::JournalFull) && drop_text(&mut body) {
+            result = self.add(&body).and_then(|()| self.write());
+        }
         match result {
             Ok(offset) => {
                 self.open = None;
@@ -218,18 +206,6 @@ impl CallRecord {
                 Err(error)
             }
         }
-    }
-
-    fn write_end(&mut self, status: Status, ended: CallEnded) -> Result<i64, CallError> {
-        let ended = Box::new(ended);
-        let body = match status {
-            Status::Completed => Body::CallCompleted(ended),
-            Status::Blocked => Body::CallBlocked(ended),
-            Status::Cancelled => Body::CallCancelled(ended),
-            _ => Body::CallFailed(ended),
-        };
-        self.add(&body)?;
-        self.write()
     }
 
     /// Ends the call with an error of our own.
@@ -313,6 +289,27 @@ impl CallRecord {
         }
         ended.price_version = Some(snapshot.prices.version().to_owned());
         None
+    }
+}
+
+fn end_body(status: Status, ended: CallEnded) -> Body {
+    let ended = Box::new(ended);
+    match status {
+        Status::Completed => Body::CallCompleted(ended),
+        Status::Blocked => Body::CallBlocked(ended),
+        Status::Cancelled => Body::CallCancelled(ended),
+        _ => Body::CallFailed(ended),
+    }
+}
+
+/// Takes the answer out of an event that ends a call; whether there was one.
+fn drop_text(body: &mut Body) -> bool {
+    match body {
+        Body::CallCompleted(ended)
+        | Body::CallBlocked(ended)
+        | Body::CallCancelled(ended)
+        | Body::CallFailed(ended) => ended.response_body.take().is_some(),
+        _ => false,
     }
 }
 
