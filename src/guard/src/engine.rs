@@ -12,11 +12,12 @@
 //! is why candidates advance in lock-step and not each to its end.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use crate::dfa;
 use crate::forward::Forward;
+use crate::nearby::{Nearby, Reach, Says};
 use crate::pattern::{LEVELS, Step, before_class, is_word};
 use crate::rule::Rule;
 use crate::starts::StartTable;
@@ -37,10 +38,10 @@ pub(crate) struct ActiveRule {
 /// Where and how a rule looks for context.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ActiveContext {
+    /// Index of the words.
     pub(crate) group: u32,
-    pub(crate) before: usize,
-    /// 0 where words after the match cannot change whether there is a verdict.
-    pub(crate) after: usize,
+    /// `after` is 0 where words after the match cannot change whether there is a verdict.
+    pub(crate) reach: Reach,
     pub(crate) boost: f32,
     pub(crate) required: bool,
 }
@@ -62,7 +63,8 @@ pub(crate) struct Engine {
     pub(crate) rules: Vec<ActiveRule>,
     trie: Trie,
     starts: StartTable,
-    forward: Forward,
+    forward: Forward<Meaning>,
+    contexts: Vec<Nearby>,
     whole: whole::Whole,
     /// The widest window before a match.
     window: usize,
@@ -88,13 +90,6 @@ struct Claim {
     claim_start: usize,
     claim_end: usize,
     score: Option<f32>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct ContextHit {
-    group: u32,
-    start: usize,
-    end: usize,
 }
 
 /// A match whose verdict is certain, still to be ordered among its neighbours.
@@ -148,9 +143,6 @@ pub(crate) struct State {
     node: u32,
     live: Vec<Candidate>,
     waiting: Vec<Claim>,
-    hits: VecDeque<ContextHit>,
-    /// The last `unconfirmed` hits end here, and count only if no word byte follows.
-    unconfirmed: usize,
     ready: BinaryHeap<Reverse<Ready>>,
     /// End of the last settled match of a rule.
     last_ends: Vec<(u32, usize)>,
@@ -191,32 +183,25 @@ impl<'v> View<'v> {
 }
 
 impl Engine {
-    pub(crate) fn new(rules: Vec<ActiveRule>, context_words: &[(Vec<u8>, u32)], fuel: Fuel) -> Engine {
+    pub(crate) fn new(rules: Vec<ActiveRule>, contexts: Vec<Nearby>, fuel: Fuel) -> Engine {
         let mut literals = Vec::new();
         let mut first = Vec::new();
         for (index, active) in rules.iter().enumerate() {
             let (index, pattern) = (index as u32, &active.rule.pattern);
             for literal in pattern.prefixes.iter().flatten() {
-                literals.push((
-                    literal.clone(),
-                    Meaning::Prefix {
-                        rule: index,
-                        boundary: pattern.boundary,
-                    },
-                ));
+                let boundary = pattern.boundary;
+                literals.push((literal.clone(), Meaning { rule: index, boundary }));
             }
             if let Some(bytes) = &pattern.first {
                 first.push((index, bytes));
             }
         }
-        literals.extend(
-            context_words
-                .iter()
-                .map(|(word, group)| (word.clone(), Meaning::Context { group: *group })),
-        );
         let window = rules
             .iter()
-            .filter_map(|r| r.context.map(|c| c.before))
+            .filter_map(|r| {
+                r.context
+                    .and_then(|c| Some(contexts.get(c.group as usize)?.look_back(c.reach)))
+            })
             .max()
             .unwrap_or(0);
         Engine {
@@ -224,6 +209,7 @@ impl Engine {
             starts: StartTable::new(&first),
             forward: Forward::new(&literals),
             whole: whole::Whole::new(&rules, &literals, fuel),
+            contexts,
             rules,
             window,
             fuel,
@@ -236,8 +222,6 @@ impl Engine {
             node: 0,
             live: Vec::new(),
             waiting: Vec::new(),
-            hits: VecDeque::new(),
-            unconfirmed: 0,
             ready: BinaryHeap::new(),
             last_ends: Vec::new(),
             kept: Vec::new(),
@@ -250,12 +234,13 @@ impl Engine {
 
     /// How many bytes before the frontier the engine still looks at.
     pub(crate) fn look_back(&self) -> usize {
-        self.trie.longest().max(LEVELS) + 1
+        self.trie.longest().max(LEVELS).max(self.window) + 1
     }
 
     /// Bytes of memory for the tables, automata of rules not counted.
     pub(crate) fn memory(&self) -> usize {
-        self.trie.memory() + self.forward.memory() + self.whole.memory()
+        let contexts: usize = self.contexts.iter().map(Nearby::memory).sum();
+        self.trie.memory() + self.forward.memory() + self.whole.memory() + contexts
     }
 
     /// Consumes the bytes of `view` that were not consumed yet.
@@ -263,16 +248,13 @@ impl Engine {
         let end = view.base + view.bytes.len();
         let has_starts = !self.starts.is_empty();
         while state.at < end && state.failed.is_none() {
-            if state.live.is_empty() && state.unconfirmed == 0 && state.fuel == self.fuel.cap {
+            if state.live.is_empty() && state.fuel == self.fuel.cap {
                 self.skip(state, view);
                 if state.at == end {
                     break;
                 }
             }
             let byte = view.bytes[state.at - view.base];
-            if state.unconfirmed > 0 {
-                confirm_hits(state, Some(byte), view);
-            }
             if !state.live.is_empty() {
                 self.step_live(state, view, byte);
             }
@@ -329,7 +311,6 @@ impl Engine {
                 self.out_of_fuel(state, view);
             }
         }
-        confirm_hits(state, None, view);
         for mut candidate in std::mem::take(&mut state.live) {
             if self.rules[candidate.rule as usize]
                 .rule
@@ -340,7 +321,7 @@ impl Engine {
             }
             self.resolve(state, view, candidate);
         }
-        self.judge_waiting(state, true);
+        self.judge_waiting(state, view, true);
     }
 
     fn start_at(&self, state: &mut State, view: View<'_>, start: usize, before: usize) {
@@ -352,23 +333,8 @@ impl Engine {
     fn on_hit(&self, state: &mut State, view: View<'_>) {
         for hit in self.trie.hits(state.node) {
             let start = state.at - hit.len as usize;
-            match hit.meaning {
-                Meaning::Prefix { rule, boundary } => {
-                    if !(boundary && view.in_word(start)) {
-                        self.launch(state, view, rule, start);
-                    }
-                }
-                Meaning::Context { group } => {
-                    let first_is_word = view.get(start).is_some_and(is_word);
-                    if !(first_is_word && view.in_word(start)) {
-                        state.hits.push_back(ContextHit {
-                            group,
-                            start,
-                            end: state.at,
-                        });
-                        state.unconfirmed += 1;
-                    }
-                }
+            if !(hit.meaning.boundary && view.in_word(start)) {
+                self.launch(state, view, hit.meaning.rule, start);
             }
         }
     }
@@ -464,32 +430,34 @@ impl Engine {
 
     /// Looks for the context of matches that wait for it. The answer depends on the text around the
     /// match only, so it does not matter when this runs.
-    fn judge_waiting(&self, state: &mut State, ended: bool) {
+    fn judge_waiting(&self, state: &mut State, view: View<'_>, ended: bool) {
         let mut index = 0;
         while let Some(claim) = state.waiting.get(index).copied() {
             let Some(context) = self.rules[claim.rule as usize].context else {
                 break;
             };
-            let earliest = claim.claim_start.saturating_sub(context.before);
-            let latest = claim.claim_end + context.after;
-            let confirmed = state.hits.len() - state.unconfirmed;
-            let found = state.hits.iter().take(confirmed).any(|hit| {
-                hit.group == context.group
-                    && ((hit.start >= earliest && hit.end <= claim.claim_start)
-                        || (hit.start >= claim.claim_end && hit.end <= latest))
-            });
-            // A word that ends at `latest` is confirmed by the byte after it.
-            if !found && !ended && context.after > 0 && state.at <= latest {
+            let (start, end) = (claim.claim_start - view.base, claim.claim_end - view.base);
+            // Words after the match count once all of them are there, and the byte after the last one.
+            let complete = ended || state.at > claim.claim_end + context.reach.after;
+            let after = if complete { context.reach.after } else { 0 };
+            let reach = Reach { after, ..context.reach };
+            let says = match self.contexts.get(context.group as usize) {
+                Some(words) => words.judge(view.bytes, start, end, reach),
+                None => Says::Nothing,
+            };
+            if says == Says::Nothing && !complete && context.reach.after > 0 {
                 index += 1;
                 continue;
             }
             let mut claim = state.waiting.swap_remove(index);
-            if found {
-                claim.score = claim.score.map(|s| (s + context.boost).min(1.0));
-            } else if context.required {
-                continue;
+            match says {
+                Says::Yes => {
+                    claim.score = claim.score.map(|s| (s + context.boost).min(1.0));
+                    self.ready(state, claim);
+                }
+                Says::Nothing if !context.required => self.ready(state, claim),
+                _ => {}
             }
-            self.ready(state, claim);
         }
     }
 
@@ -498,7 +466,7 @@ impl Engine {
         if state.failed.is_some() {
             return usize::MAX;
         }
-        self.judge_waiting(state, false);
+        self.judge_waiting(state, view, false);
         let mut frontier = state.at - self.trie.held(state.node, |n| view.in_word(state.at - n));
         for start in state.at.saturating_sub(LEVELS - 1)..frontier {
             if self.may_match_from(view, start, state.at) {
@@ -600,10 +568,6 @@ impl Engine {
                 score: None,
             });
         }
-        let seen = frontier.min(state.at).saturating_sub(self.window);
-        while state.hits.front().is_some_and(|hit| hit.end < seen) && state.hits.len() > state.unconfirmed {
-            state.hits.pop_front();
-        }
         if state.last_ends.len() > 16 {
             state.last_ends.retain(|(_, end)| *end > frontier);
         }
@@ -621,15 +585,6 @@ fn step(pattern: &crate::pattern::Pattern, candidate: &mut Candidate, at: usize,
         Step::Alive => {}
     }
     at - candidate.start >= pattern.max_len
-}
-
-/// A context word that ended at the byte before `next` was a whole word only if none goes on.
-fn confirm_hits(state: &mut State, next: Option<u8>, view: View<'_>) {
-    if next.is_some_and(is_word) && view.in_word(state.at) {
-        let confirmed = state.hits.len() - state.unconfirmed;
-        state.hits.truncate(confirmed);
-    }
-    state.unconfirmed = 0;
 }
 
 mod whole;

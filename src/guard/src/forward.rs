@@ -1,7 +1,7 @@
 //! The literals as a plain trie, walked from one position of a whole text: what the automaton of
 //! [`crate::trie`] finds at its ends, this finds at its starts.
 
-use crate::trie::{Hit, Meaning};
+use crate::trie::Hit;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Node {
@@ -11,18 +11,18 @@ struct Node {
 
 /// The compiled trie.
 #[derive(Debug)]
-pub(crate) struct Forward {
+pub(crate) struct Forward<M> {
     /// The node after each first byte, in either case; 0, the root, for none.
     first: Vec<u32>,
     nodes: Vec<Node>,
     edges: Vec<(u8, u32)>,
-    hits: Vec<Hit>,
+    hits: Vec<Hit<M>>,
 }
 
-impl Forward {
+impl<M: Copy> Forward<M> {
     /// Builds the trie. Literals must be lower case in their ASCII letters, and not empty.
-    pub(crate) fn new(literals: &[(Vec<u8>, Meaning)]) -> Forward {
-        let mut sorted: Vec<&(Vec<u8>, Meaning)> = literals.iter().collect();
+    pub(crate) fn new(literals: &[(Vec<u8>, M)]) -> Forward<M> {
+        let mut sorted: Vec<&(Vec<u8>, M)> = literals.iter().collect();
         sorted.sort_by(|a, b| a.0.cmp(&b.0));
         let (mut nodes, mut edges, mut hits) = (vec![Node::default()], Vec::new(), Vec::new());
         // Node `n` stands for the literals of one range, which share their first `depth` bytes.
@@ -66,7 +66,7 @@ impl Forward {
 
     /// Calls `found` with every literal with which `bytes` begins, shortest first.
     #[inline]
-    pub(crate) fn each(&self, bytes: &[u8], mut found: impl FnMut(&Hit)) {
+    pub(crate) fn each(&self, bytes: &[u8], mut found: impl FnMut(&Hit<M>)) {
         let Some((first, rest)) = bytes.split_first() else {
             return;
         };
@@ -90,7 +90,7 @@ impl Forward {
         self.first.len() * 4
             + self.nodes.len() * size_of::<Node>()
             + self.edges.len() * size_of::<(u8, u32)>()
-            + self.hits.len() * size_of::<Hit>()
+            + self.hits.len() * size_of::<Hit<M>>()
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
     fn finds_what_begins_here_in_any_case() {
         let literals: Vec<_> = ["he", "hers", "her ", "she", "忽略"]
             .iter()
-            .map(|l| (l.as_bytes().to_vec(), Meaning::Context { group: 0 }))
+            .map(|l| (l.as_bytes().to_vec(), ()))
             .collect();
         let trie = Forward::new(&literals);
         let lengths = |text: &str| {

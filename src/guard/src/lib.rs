@@ -30,6 +30,7 @@ mod engine;
 pub mod eval;
 mod filter;
 mod forward;
+mod nearby;
 mod normalize;
 mod outcome;
 mod pack;

@@ -315,10 +315,12 @@ fn compile(pack: &RawPack, spanned: &Spanned<RawRule>) -> Result<Rule, Fault> {
 
     let context = rule.context.as_ref().map(|c| (c.span().start, c.get_ref()));
     if let Some((at, context)) = context {
-        if context.words.is_empty() || context.words.iter().any(|w| w.trim().is_empty()) {
+        let only_unless = context.words.is_empty() && !context.unless.is_empty() && !context.required;
+        let mut words = context.words.iter().chain(&context.unless);
+        if (context.words.is_empty() && !only_unless) || words.any(|w| w.trim().is_empty()) {
             return Err(fault(at, "`context.words` must hold words".to_owned()));
         }
-        if context.before > MAX_WINDOW || context.after > MAX_WINDOW {
+        if context.before.max(context.after).max(context.unless_before) > MAX_WINDOW {
             return Err(fault(
                 at,
                 format!("a context window may span {MAX_WINDOW} bytes at most"),
@@ -327,7 +329,7 @@ fn compile(pack: &RawPack, spanned: &Spanned<RawRule>) -> Result<Rule, Fault> {
         if !(0.0..=1.0).contains(&context.boost) {
             return Err(fault(at, "`context.boost` must be 0 to 1".to_owned()));
         }
-        if !context.required && (context.boost == 0.0 || rule.score.is_none()) {
+        if !context.required && !only_unless && (context.boost == 0.0 || rule.score.is_none()) {
             let reason = "the context has no effect: set `required`, or a `score` and a `boost`";
             return Err(fault(at, reason.to_owned()));
         }

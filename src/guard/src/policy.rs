@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{ActiveContext, ActiveRule, Engine, Fuel, Settled};
+use crate::nearby::{Nearby, Reach};
 use crate::outcome::Outcome;
 use crate::pack::Pack;
 use crate::scanner::{self, Scanner};
@@ -354,7 +355,7 @@ fn canonical(spec: &PolicySpec) -> String {
 
 fn engine(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Engine> {
     let mut rules = Vec::new();
-    let mut groups: Vec<&[String]> = Vec::new();
+    let mut groups: Vec<(&[String], &[String])> = Vec::new();
     for (pack_index, rule) in packs
         .iter()
         .enumerate()
@@ -375,7 +376,7 @@ fn engine(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Engine> {
             .or(own.copied());
         let threshold = change.threshold.unwrap_or(spec.threshold);
         let context = rule.context.as_ref().map(|context| {
-            let words = context.words.as_slice();
+            let words = (context.words.as_slice(), context.unless.as_slice());
             let group = groups.iter().position(|g| *g == words).unwrap_or_else(|| {
                 groups.push(words);
                 groups.len() - 1
@@ -383,8 +384,11 @@ fn engine(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Engine> {
             let needed = context.required || rule.score.is_some_and(|s| s < threshold);
             ActiveContext {
                 group: group as u32,
-                before: context.before,
-                after: if needed { context.after } else { 0 },
+                reach: Reach {
+                    before: context.before,
+                    after: if needed { context.after } else { 0 },
+                    unless: context.unless_before,
+                },
                 boost: context.boost,
                 required: context.required,
             }
@@ -401,14 +405,9 @@ fn engine(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Engine> {
     if rules.is_empty() {
         return None;
     }
-    let words: Vec<(Vec<u8>, u32)> = groups
+    let contexts = groups
         .iter()
-        .enumerate()
-        .flat_map(|(group, words)| {
-            words
-                .iter()
-                .map(move |w| (w.to_ascii_lowercase().into_bytes(), group as u32))
-        })
+        .map(|(words, unless)| Nearby::new(words, unless))
         .collect();
     let per_byte = i64::from(spec.max_steps_per_byte);
     let fuel = Fuel {
@@ -416,5 +415,5 @@ fn engine(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Engine> {
         cap: per_byte * 1024,
         block: spec.on_error == OnError::Block,
     };
-    Some(Engine::new(rules, &words, fuel))
+    Some(Engine::new(rules, contexts, fuel))
 }

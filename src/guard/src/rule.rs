@@ -48,8 +48,15 @@ pub struct Rule {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Context {
-    /// Whole words or phrases, any case.
+    /// Whole words or phrases, any case; `_`, `-` and white space are the same.
+    #[serde(default)]
     pub(crate) words: Vec<String>,
+    /// Words that speak against the match. The word nearest before it decides.
+    #[serde(default)]
+    pub(crate) unless: Vec<String>,
+    /// How far before the match such a word may end.
+    #[serde(default = "default_unless")]
+    pub(crate) unless_before: usize,
     /// How far before the match a word may start, bytes of the view.
     #[serde(default = "default_before")]
     pub(crate) before: usize,
@@ -66,6 +73,10 @@ pub(crate) struct Context {
 
 fn default_before() -> usize {
     64
+}
+
+fn default_unless() -> usize {
+    8
 }
 
 /// The widest context window, bytes.

@@ -1,4 +1,4 @@
-//! The literal automaton: Aho-Corasick over every rule's required prefixes and every context word,
+//! The literal automaton: Aho-Corasick over every rule's required prefixes,
 //! ASCII case-insensitive, that can also say how much of the text's end may still become a literal.
 //!
 //! The `aho-corasick` crate finds literals as fast, but does not tell the depth of a state, and the
@@ -6,28 +6,20 @@
 
 use std::collections::VecDeque;
 
-/// What a literal stands for.
+/// What a literal stands for: a match of this rule may start where the literal starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Meaning {
-    /// A match of this rule may start where the literal starts.
-    Prefix {
-        /// Index of the rule in its engine.
-        rule: u32,
-        /// The rule never matches right after a word byte.
-        boundary: bool,
-    },
-    /// A word that speaks for the rules of this context group.
-    Context {
-        /// Index of the group.
-        group: u32,
-    },
+pub(crate) struct Meaning {
+    /// Index of the rule in its engine.
+    pub(crate) rule: u32,
+    /// The rule never matches right after a word byte.
+    pub(crate) boundary: bool,
 }
 
-/// A literal that ends at the current byte.
+/// A literal that was found.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Hit {
+pub(crate) struct Hit<M = Meaning> {
     pub(crate) len: u32,
-    pub(crate) meaning: Meaning,
+    pub(crate) meaning: M,
 }
 
 #[derive(Debug, Default)]
@@ -63,11 +55,9 @@ impl Trie {
         for (literal, meaning) in literals {
             let mut at = 0u32;
             for (depth, &byte) in literal.iter().enumerate() {
-                if let Meaning::Prefix { boundary, .. } = meaning {
-                    let node = &mut nodes[at as usize];
-                    node.holds = true;
-                    node.holds_inside_word |= !boundary;
-                }
+                let node = &mut nodes[at as usize];
+                node.holds = true;
+                node.holds_inside_word |= !meaning.boundary;
                 let child = nodes[at as usize]
                     .children
                     .iter()
@@ -192,7 +182,7 @@ mod tests {
     use super::*;
 
     fn prefix(rule: u32, boundary: bool) -> Meaning {
-        Meaning::Prefix { rule, boundary }
+        Meaning { rule, boundary }
     }
 
     fn run(trie: &Trie, text: &str) -> (Vec<(usize, usize)>, u32) {
@@ -222,7 +212,6 @@ mod tests {
         let trie = Trie::new(&[
             (b"sk-".to_vec(), prefix(0, true)),
             (b"ignore".to_vec(), prefix(1, false)),
-            (b"phone".to_vec(), Meaning::Context { group: 0 }),
         ]);
         let held = |text: &str| {
             let state = run(&trie, text).1;
@@ -236,7 +225,6 @@ mod tests {
         assert_eq!(held("anigno"), 4, "this rule may start inside a word");
         assert_eq!(held("a s"), 1);
         assert_eq!(held("tas"), 0, "this rule may not");
-        assert_eq!(held("my phon"), 0, "a context word holds nothing");
         assert_eq!(held("ignore"), 0, "a whole literal is a candidate's business");
         assert_eq!(held("ignore s"), 1);
     }

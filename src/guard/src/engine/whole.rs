@@ -10,7 +10,7 @@
 //! which lock-step would have run it. As long as no stretch costs more than it is granted, lock-step
 //! cannot have run out of budget; otherwise this gives up, and lock-step decides.
 
-use super::{ActiveRule, Candidate, ContextHit, Engine, Fuel, Settled, State, View};
+use super::{ActiveRule, Candidate, Engine, Fuel, Settled, State, View};
 use crate::filter::{Bytes, DEPTH, Filter, Item, May, Shape};
 use crate::pattern::{BEFORE, Gate, LEVELS, before_class, is_word};
 use crate::starts::StartTable;
@@ -111,10 +111,7 @@ fn literal_shapes(literals: &[(Vec<u8>, Meaning)], shapes: &mut Vec<Shape>) {
     let mut groups: Vec<(([u8; 2], bool), Shape)> = Vec::new();
     for (literal, meaning) in literals {
         let Some(&first) = literal.first() else { continue };
-        let at_boundary = match meaning {
-            Meaning::Prefix { boundary, .. } => *boundary,
-            Meaning::Context { .. } => is_word(first),
-        };
+        let at_boundary = meaning.boundary;
         let key = ([first, literal.get(1).copied().unwrap_or(0)], at_boundary);
         let index = groups.iter().position(|group| group.0 == key);
         let index = index.unwrap_or_else(|| {
@@ -178,7 +175,7 @@ impl Engine {
             if from < bytes.len() {
                 // All that begins before here was seen, save what a gate further on may lead back to.
                 state.at = from - DEPTH + 1;
-                self.judge_waiting(&mut state, false);
+                self.judge_waiting(&mut state, pass.view, false);
                 let waiting = state.waiting.iter().map(|c| c.claim_start);
                 let frontier = waiting.fold(state.at.saturating_sub(self.whole.reach), usize::min);
                 self.settle(&mut state, frontier, &mut emit);
@@ -196,7 +193,7 @@ impl Engine {
             }
         }
         state.at = bytes.len();
-        self.judge_waiting(&mut state, true);
+        self.judge_waiting(&mut state, pass.view, true);
         self.settle(&mut state, usize::MAX, emit);
         true
     }
@@ -209,19 +206,9 @@ impl Pass<'_, '_> {
         let (engine, view) = (self.engine, self.view);
         let mut affordable = true;
         if may.literal {
-            engine.forward.each(&view.bytes[at..], |hit| match hit.meaning {
-                Meaning::Prefix { rule, boundary } => {
-                    if !(boundary && view.in_word(at)) {
-                        affordable &= self.run(state, rule, at);
-                    }
-                }
-                Meaning::Context { group } => {
-                    let end = at + hit.len as usize;
-                    let cut_before = is_word(view.bytes[at]) && view.in_word(at);
-                    let cut_after = view.in_word(end) && view.get(end).is_some_and(is_word);
-                    if !cut_before && !cut_after {
-                        state.hits.push_back(ContextHit { group, start: at, end });
-                    }
+            engine.forward.each(&view.bytes[at..], |hit| {
+                if !(hit.meaning.boundary && view.in_word(at)) {
+                    affordable &= self.run(state, hit.meaning.rule, at);
                 }
             });
         }

@@ -1,0 +1,158 @@
+//! Words near a match that speak for it or against it, looked for only once there is a match: the
+//! words of a hundred rules cost a text that matches none of them nothing.
+
+use crate::forward::Forward;
+
+/// What the words near a match say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    Yes,
+    No,
+    Nothing,
+}
+
+/// How far to look, bytes of the view.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    pub(crate) before: usize,
+    pub(crate) after: usize,
+    /// Words against a match count if they end at most this far before it.
+    pub(crate) unless: usize,
+}
+
+/// The words of one context. Matching ignores ASCII case and takes `_`, `-` and white space for the
+/// same, so that `phone number` is found in `phone_number=` too.
+#[derive(Debug)]
+pub(crate) struct Nearby {
+    words: Forward<bool>,
+    /// Length of the longest word that speaks against a match.
+    longest_unless: usize,
+}
+
+impl Nearby {
+    pub(crate) fn new(words: &[String], unless: &[String]) -> Nearby {
+        let literal = |word: &String, speaks_for| (word.bytes().map(fold).collect(), speaks_for);
+        let mut literals: Vec<(Vec<u8>, bool)> = words.iter().map(|w| literal(w, true)).collect();
+        literals.extend(unless.iter().map(|w| literal(w, false)));
+        Nearby {
+            words: Forward::new(&literals),
+            longest_unless: unless.iter().map(String::len).max().unwrap_or(0),
+        }
+    }
+
+    /// How many bytes before a match are looked at.
+    pub(crate) fn look_back(&self, reach: Reach) -> usize {
+        reach.before.max(reach.unless + self.longest_unless)
+    }
+
+    /// What the words around the match `start..end` of `text` say. Of the words before it, the one that
+    /// ends nearest decides; if two end there, the longer one.
+    pub(crate) fn judge(&self, text: &[u8], start: usize, end: usize, reach: Reach) -> Says {
+        let mut yes: Option<(usize, usize)> = None;
+        let mut no: Option<(usize, usize)> = None;
+        self.each(
+            text,
+            start.saturating_sub(self.look_back(reach)),
+            start,
+            |from, to, speaks_for| {
+                if speaks_for && start - from <= reach.before {
+                    yes = yes.max(Some((to, to - from)));
+                } else if !speaks_for && start - to <= reach.unless {
+                    no = no.max(Some((to, to - from)));
+                }
+            },
+        );
+        if no > yes {
+            return Says::No;
+        }
+        let mut found = yes.is_some();
+        if !found && reach.after > 0 {
+            self.each(text, end, text.len().min(end + reach.after), |_, _, speaks_for| {
+                found |= speaks_for
+            });
+        }
+        if found { Says::Yes } else { Says::Nothing }
+    }
+
+    /// Calls `found` with the whole words within `from..to`: where they start and end.
+    fn each(&self, text: &[u8], from: usize, to: usize, mut found: impl FnMut(usize, usize, bool)) {
+        let folded: Vec<u8> = text[from..to].iter().map(|b| fold(*b)).collect();
+        let is_word = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphanumeric);
+        for at in from..to {
+            if at > 0 && is_word(at) && is_word(at - 1) {
+                continue;
+            }
+            self.words.each(&folded[at - from..], |hit| {
+                let end = at + hit.len as usize;
+                if !(is_word(end) && is_word(end - 1)) {
+                    found(at, end, hit.meaning);
+                }
+            });
+        }
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        self.words.memory()
+    }
+}
+
+fn fold(byte: u8) -> u8 {
+    match byte {
+        b'_' | b'-' | b'\t'..=b'\r' => b' ',
+        other => other.to_ascii_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(text: &str) -> Says {
+        let words = ["phone", "phone number", "номер", "e-mail"].map(str::to_owned);
+        let start = text.find('<').unwrap_or(text.len());
+        let end = text.find('>').map_or(start, |at| at + 1);
+        let reach = Reach {
+            before: 20,
+            after: 12,
+            unless: 4,
+        };
+        Nearby::new(&words, &["order number".to_owned(), "number".to_owned()]).judge(text.as_bytes(), start, end, reach)
+    }
+
+    #[test]
+    fn whole_words_in_reach_count() {
+        for text in [
+            "Phone: <1>",
+            "PHONE_NUMBER=<1>",
+            "номер <1>",
+            "e mail <1>",
+            "phone\nnumber <1>",
+            "<1> (phone)",
+        ] {
+            assert_eq!(says(text), Says::Yes, "{text}");
+        }
+        for text in [
+            "phones <1>",
+            "telephone <1>",
+            "phone and a long way to <1>",
+            "<1> and so on phone",
+            "<1>",
+            "",
+        ] {
+            assert_eq!(says(text), Says::Nothing, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_word_decides() {
+        assert_eq!(says("order number: <1>"), Says::No);
+        assert_eq!(says("phone order number: <1>"), Says::No);
+        assert_eq!(says("order number, phone: <1>"), Says::Yes);
+        assert_eq!(says("phone number <1>"), Says::Yes, "the longer word wins");
+        assert_eq!(
+            says("order number of it: <1>"),
+            Says::Nothing,
+            "too far to speak against it"
+        );
+    }
+}
