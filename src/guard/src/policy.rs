@@ -210,6 +210,11 @@ impl Policy {
             .collect()
     }
 
+    /// The packs in use, name and version.
+    pub fn packs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.packs.iter().map(|(name, version)| (&**name, &**version))
+    }
+
     /// Number of rules that look at `phase`.
     pub fn rule_count(&self, phase: Phase) -> usize {
         self.engine(phase).map_or(0, |e| e.rules.len())

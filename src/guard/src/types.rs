@@ -95,6 +95,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind, in a fixed order.
+    pub const ALL: [Kind; 8] = [
+        Kind::Pii,
+        Kind::Secret,
+        Kind::Injection,
+        Kind::Leak,
+        Kind::Exfil,
+        Kind::Toxicity,
+        Kind::Topic,
+        Kind::Format,
+    ];
+
     /// Whether a value of this kind must never be stored once a rule acts on it.
     pub(crate) fn is_sensitive(self) -> bool {
         matches!(self, Kind::Pii | Kind::Secret)

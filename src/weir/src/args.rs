@@ -249,17 +249,30 @@ pub enum GuardCommand {
         place: Place,
     },
     /// Measure the guardrails on labelled texts: JSON lines, plain or gzipped, with `text`, `label`, `kind`, `spans`.
-    Eval {
-        /// The files.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// A policy, as the `[guard.policy]` section of a configuration in a file of its own.
-        #[arg(long, value_name = "FILE")]
-        policy: Option<PathBuf>,
-        /// The report as JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Eval(GuardEvalArgs),
+}
+
+/// `weir guard eval`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct GuardEvalArgs {
+    /// The files.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// The report as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Writes what was found in each row to this file, one line of JSON a row.
+    #[arg(long, value_name = "OUT")]
+    pub verdicts: Option<PathBuf>,
+    /// Whose rules [default: by the kind of each row: `exfil…`, `leak…` and `format…` are answers, all else is input].
+    #[arg(long, value_enum)]
+    pub phase: Option<PhaseArg>,
+    /// A policy, as the `[guard.policy]` section of a configuration in a file of its own [default: every built-in pack].
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Every built-in pack, also where the policy names fewer.
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Whose text is scanned.
@@ -271,6 +284,16 @@ pub enum PhaseArg {
     Output,
     /// What a tool answered.
     Tool,
+}
+
+impl From<PhaseArg> for guard::Phase {
+    fn from(phase: PhaseArg) -> guard::Phase {
+        match phase {
+            PhaseArg::Input => guard::Phase::Input,
+            PhaseArg::Output => guard::Phase::Output,
+            PhaseArg::Tool => guard::Phase::Tool,
+        }
+    }
 }
 
 /// `weir config`.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use guard::{Action, Outcome, Pack, Phase, Policy, Verdict};
+use guard::{Action, Outcome, Pack, Policy, Verdict};
 
 use super::configuration;
 use crate::args::{GuardArgs, GuardCommand, PhaseArg};
@@ -28,7 +28,7 @@ pub fn run(args: GuardArgs) -> Result<ExitCode, Failure> {
             let policy = compile(&config, base, |_| None)?.parts.policy;
             scan(&policy, &file, phase, json)
         }
-        GuardCommand::Eval { files, policy, json } => super::guard_eval::run(&files, policy.as_deref(), json),
+        GuardCommand::Eval(args) => super::guard_eval::run(&args),
     }
 }
 
@@ -74,12 +74,7 @@ fn scan(policy: &Arc<Policy>, file: &Path, phase: PhaseArg, json: bool) -> Resul
     } else {
         std::fs::read_to_string(file).map_err(|e| Failure::Usage(format!("cannot read {}: {e}", file.display())))?
     };
-    let phase = match phase {
-        PhaseArg::Input => Phase::Input,
-        PhaseArg::Output => Phase::Output,
-        PhaseArg::Tool => Phase::Tool,
-    };
-    let outcome = policy.scan(phase, &text);
+    let outcome = policy.scan(phase.into(), &text);
     if json {
         let report = serde_json::json!({
             "action": outcome.action(), "verdicts": outcome.verdicts, "policy_version": policy.version(),

@@ -4,6 +4,7 @@ pub mod config;
 pub mod demo;
 pub mod guard;
 mod guard_eval;
+mod guard_figures;
 pub mod journal;
 #[cfg(feature = "analytics")]
 pub mod lake;
