@@ -193,7 +193,7 @@ impl Engine {
                 literals.push((literal.clone(), Meaning { rule: index, boundary }));
             }
             if let Some(bytes) = &pattern.first {
-                first.push((index, bytes));
+                first.push((index, &**bytes));
             }
         }
         let window = rules

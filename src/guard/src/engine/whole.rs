@@ -62,7 +62,7 @@ impl Whole {
                 });
                 continue;
             }
-            starts.push((index as u32, first));
+            starts.push((index as u32, &**first));
             // After a word byte, a rule often begins otherwise than elsewhere.
             for inside in [true, false] {
                 let classes = (0..BEFORE).filter(|class| (*class == 1) == inside);
