@@ -25,6 +25,8 @@
 //! # Ok::<(), guard::PolicyError>(())
 //! ```
 
+mod check;
+mod context;
 mod dfa;
 mod engine;
 pub mod eval;
@@ -44,6 +46,7 @@ mod trie;
 mod types;
 mod validate;
 
+pub use context::CallContext;
 pub use outcome::{Outcome, Release};
 pub use pack::{Pack, PackError};
 pub use policy::{OnError, Policy, PolicyError, PolicySpec, RuleOverride};

@@ -51,7 +51,7 @@ impl Outcome {
     /// `keep_flagged`. Nothing after a guard error is kept: nobody looked at it.
     pub fn at_rest<'t>(&self, text: &'t str, keep_flagged: bool) -> Cow<'t, str> {
         let masked = |v: &&Verdict| match v.action {
-            Action::Redact => true,
+            Action::Redact | Action::Vault => true,
             Action::Block if v.kind.is_sensitive() || &*v.rule == GUARD_ERROR => true,
             Action::Block | Action::Flag => !keep_flagged,
         };
@@ -65,7 +65,7 @@ impl Outcome {
         let redacted = self
             .verdicts
             .iter()
-            .filter(|v| v.action == Action::Redact && v.start < end);
+            .filter(|v| matches!(v.action, Action::Redact | Action::Vault) && v.start < end);
         Release {
             text: mask(&text[..end], redacted).into_owned(),
             verdicts: self.verdicts.clone(),

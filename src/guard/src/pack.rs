@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::check::CheckRule;
+use crate::check::parse::{self, RawCheck};
 use crate::pattern::{Pattern, PatternError};
 use crate::rule::{Context, ExampleFailure, MAX_WINDOW, Rule};
 use crate::template;
@@ -44,6 +46,7 @@ pub struct Pack {
     pub(crate) description: String,
     pub(crate) digest: [u8; 32],
     pub(crate) rules: Vec<Arc<Rule>>,
+    pub(crate) checks: Vec<Arc<CheckRule>>,
 }
 
 #[derive(Deserialize)]
@@ -58,11 +61,13 @@ struct RawPack {
     phase: Option<Phases>,
     #[serde(default)]
     rule: Vec<Spanned<RawRule>>,
+    #[serde(default)]
+    check: Vec<Spanned<RawCheck>>,
 }
 
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
-enum RawAction {
+pub(crate) enum RawAction {
     Same(Action),
     ByPhase(BTreeMap<Phase, Action>),
 }
@@ -100,17 +105,17 @@ struct RawRule {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawExamples {
+pub(crate) struct RawExamples {
     #[serde(default)]
-    positive: Vec<String>,
+    pub(crate) positive: Vec<String>,
     #[serde(default)]
-    negative: Vec<String>,
+    pub(crate) negative: Vec<String>,
 }
 
 /// A fault at a byte of the file.
-struct Fault {
-    at: usize,
-    reason: String,
+pub(crate) struct Fault {
+    pub(crate) at: usize,
+    pub(crate) reason: String,
 }
 
 impl Pack {
@@ -165,22 +170,42 @@ impl Pack {
             }
             rules.push(Arc::new(compiled));
         }
+        let mut checks: Vec<Arc<CheckRule>> = Vec::with_capacity(raw.check.len());
+        let defaults = parse::Defaults {
+            pack: raw.name.get_ref(),
+            kind: raw.kind,
+            actions: &|action, phase| actions(&raw, action, phase),
+        };
+        for check in &raw.check {
+            let id = check.get_ref().id.get_ref();
+            let compiled = parse::rule(&defaults, check).map_err(|fault| fail(Some(id), fault))?;
+            if checks.iter().any(|c| c.id == compiled.id) || rules.iter().any(|r| r.id == compiled.id) {
+                let fault = Fault {
+                    at: check.get_ref().id.span().start,
+                    reason: "the id is used twice".to_owned(),
+                };
+                return Err(fail(Some(id), fault));
+            }
+            checks.push(Arc::new(compiled));
+        }
         Ok(Pack {
             name: raw.name.into_inner().into(),
             version: raw.version.into(),
             description: raw.description,
             digest: *blake3::hash(toml.as_bytes()).as_bytes(),
             rules,
+            checks,
         })
     }
 
-    /// The packs that Weir ships: `pii`, `secrets` and `injection`.
+    /// The packs that Weir ships: `pii`, `secrets`, `injection` and `exfil`.
     pub fn builtin() -> Vec<Pack> {
         static PACKS: OnceLock<Vec<Pack>> = OnceLock::new();
         let shipped = [
             ("packs/pii.toml", include_str!("../packs/pii.toml")),
             ("packs/secrets.toml", include_str!("../packs/secrets.toml")),
             ("packs/injection.toml", include_str!("../packs/injection.toml")),
+            ("packs/exfil.toml", include_str!("../packs/exfil.toml")),
         ];
         // A test parses each of them as any other pack, so that none is ever missing here.
         PACKS
@@ -215,7 +240,12 @@ impl Pack {
 
     /// Runs every rule on its own examples. Empty if all behave.
     pub fn test(&self) -> Vec<ExampleFailure> {
-        self.rules.iter().flat_map(|rule| rule.test(self)).collect()
+        let checks = self.checks.iter().flat_map(|check| check.test(self));
+        self.rules
+            .iter()
+            .flat_map(|rule| rule.test(self))
+            .chain(checks)
+            .collect()
     }
 }
 
@@ -239,11 +269,50 @@ fn enclosing_rule(toml: &str, at: usize) -> Option<&str> {
     })
 }
 
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+}
+
+pub(crate) fn is_entity(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// What is to be done in which phase, from what the rule says or else its pack.
+fn actions(
+    pack: &RawPack,
+    action: Option<&RawAction>,
+    phase: Option<Phases>,
+) -> Result<BTreeMap<Phase, Action>, String> {
+    Ok(match (action.or(pack.action.as_ref()), phase) {
+        (Some(RawAction::ByPhase(_)), Some(_)) if action.is_some() => {
+            return Err("give either a `phase` or an action for each phase".to_owned());
+        }
+        (Some(RawAction::ByPhase(by_phase)), None) => by_phase.clone(),
+        (Some(RawAction::ByPhase(by_phase)), Some(phases)) => by_phase
+            .iter()
+            .filter(|(p, _)| phases.contains(**p))
+            .map(|(p, a)| (*p, *a))
+            .collect(),
+        (same, phases) => {
+            let action = if let Some(RawAction::Same(action)) = same {
+                *action
+            } else {
+                Action::Flag
+            };
+            let phases = phases.or(pack.phase).unwrap_or(Phases::All);
+            Phase::ALL
+                .into_iter()
+                .filter(|p| phases.contains(*p))
+                .map(|p| (p, action))
+                .collect()
+        }
+    })
 }
 
 /// What may stand for a space of a phrase: white space, and what Markdown or a quote puts there.
@@ -299,11 +368,7 @@ fn compile(pack: &RawPack, spanned: &Spanned<RawRule>, trusted: bool) -> Result<
         ));
     }
     let entity = rule.entity.get_ref();
-    if entity.is_empty()
-        || !entity
-            .bytes()
-            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-    {
+    if !is_entity(entity) {
         return Err(fault(
             rule.entity.span().start,
             format!("`{entity}` is no entity: use capitals, digits and `_`"),
@@ -352,33 +417,7 @@ fn compile(pack: &RawPack, spanned: &Spanned<RawRule>, trusted: bool) -> Result<
         template::expand(example, id).map_err(|reason| fault(id_at, reason))?;
     }
 
-    let actions = match (rule.action.as_ref().or(pack.action.as_ref()), rule.phase) {
-        (Some(RawAction::ByPhase(_)), Some(_)) if rule.action.is_some() => {
-            return Err(fault(
-                id_at,
-                "give either a `phase` or an action for each phase".to_owned(),
-            ));
-        }
-        (Some(RawAction::ByPhase(by_phase)), None) => by_phase.clone(),
-        (Some(RawAction::ByPhase(by_phase)), Some(phases)) => by_phase
-            .iter()
-            .filter(|(p, _)| phases.contains(**p))
-            .map(|(p, a)| (*p, *a))
-            .collect(),
-        (same, phases) => {
-            let action = if let Some(RawAction::Same(action)) = same {
-                *action
-            } else {
-                Action::Flag
-            };
-            let phases = phases.or(pack.phase).unwrap_or(Phases::All);
-            Phase::ALL
-                .into_iter()
-                .filter(|p| phases.contains(*p))
-                .map(|p| (p, action))
-                .collect()
-        }
-    };
+    let actions = actions(pack, rule.action.as_ref(), rule.phase).map_err(|reason| fault(id_at, reason))?;
     Ok(Rule {
         id: format!("{}.{id}", pack.name.get_ref()).into(),
         description: rule.description.clone(),

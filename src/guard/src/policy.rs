@@ -7,6 +7,8 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::check::{ActiveCheck, CheckRule, Checks, Found, Merge, Running};
+use crate::context::CallContext;
 use crate::engine::{ActiveContext, ActiveRule, Engine, Fuel, Settled};
 use crate::nearby::{Nearby, Reach};
 use crate::outcome::Outcome;
@@ -44,7 +46,7 @@ pub struct RuleOverride {
 }
 
 /// A guardrail policy as it is written in the configuration. The default is the shipped policy: the
-/// three built-in packs with the actions that they recommend.
+/// built-in packs that suit any app, with the actions that they recommend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicySpec {
@@ -65,7 +67,7 @@ pub struct PolicySpec {
 impl Default for PolicySpec {
     fn default() -> Self {
         PolicySpec {
-            packs: ["pii", "secrets", "injection"].map(str::to_owned).to_vec(),
+            packs: ["pii", "secrets", "injection", "exfil"].map(str::to_owned).to_vec(),
             on_error: OnError::Block,
             threshold: 0.5,
             max_steps_per_byte: 64,
@@ -120,6 +122,7 @@ fn hint(nearest: &Option<String>) -> String {
 #[derive(Debug)]
 pub struct Policy {
     engines: [Option<Arc<Engine>>; 3],
+    checks: [Option<Arc<Checks>>; 3],
     packs: Vec<(Arc<str>, Arc<str>)>,
     version: String,
     error: ErrorNames,
@@ -149,6 +152,7 @@ impl Policy {
         }
         Ok(Policy {
             engines: Phase::ALL.map(|phase| engine(spec, &used, phase).map(Arc::new)),
+            checks: Phase::ALL.map(|phase| checks(spec, &used, phase).map(Arc::new)),
             packs: used.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
             version,
             error: ErrorNames::new(),
@@ -159,6 +163,7 @@ impl Policy {
     pub fn off() -> Policy {
         Policy {
             engines: [None, None, None],
+            checks: [None, None, None],
             packs: Vec::new(),
             version: "off".to_owned(),
             error: ErrorNames::new(),
@@ -167,7 +172,7 @@ impl Policy {
 
     /// Whether any rule looks at `phase`.
     pub fn is_active(&self, phase: Phase) -> bool {
-        self.engine(phase).is_some()
+        self.engine(phase).is_some() || self.checks(phase).is_some()
     }
 
     /// Twelve hexadecimal digits that change with the spec or with a pack; `off` for no policy.
@@ -177,16 +182,69 @@ impl Policy {
 
     /// Looks at a whole text.
     pub fn scan(&self, phase: Phase, text: &str) -> Outcome {
+        self.scan_with(phase, text, &CallContext::default())
+    }
+
+    /// Looks at a whole text of the call that `context` tells about.
+    pub fn scan_with(&self, phase: Phase, text: &str, context: &CallContext) -> Outcome {
         let mut outcome = Outcome::default();
         if let Some(engine) = self.engine(phase) {
             (outcome.verdicts, outcome.errors) = scanner::scan(self, engine, text);
         }
+        if let Some(checks) = self.checks(phase)
+            && let Some(mut running) = checks.start(context)
+        {
+            running.push(text);
+            running.finish();
+            outcome.verdicts = self.merge(checks, &mut running, outcome.verdicts);
+        }
         outcome
+    }
+
+    /// The verdicts of the engine and what the checks have found, in order.
+    fn merge(&self, checks: &Checks, running: &mut Running, verdicts: Vec<Verdict>) -> Vec<Verdict> {
+        let mut found = running.found().peekable();
+        if found.peek().is_none() {
+            return verdicts;
+        }
+        let mut merge = Merge::default();
+        found.for_each(|found| self.found(checks, found, &mut merge));
+        verdicts.into_iter().for_each(|verdict| merge.add(verdict, 0));
+        std::iter::from_fn(|| merge.next(usize::MAX)).collect()
+    }
+
+    /// Hands what a check has found to `merge`, if it is sure enough.
+    pub(crate) fn found(&self, checks: &Checks, found: Found, merge: &mut Merge) {
+        let Some(active) = checks.active.get(found.rule as usize) else {
+            return;
+        };
+        let score = found.score.or(active.rule.score);
+        if score.is_some_and(|s| s < active.threshold) {
+            return;
+        }
+        let (pack, pack_version) = self.packs[active.pack].clone();
+        let verdict = Verdict {
+            rule: active.rule.id.clone(),
+            pack,
+            pack_version,
+            kind: active.rule.kind,
+            entity: active.rule.entity.clone(),
+            action: active.action,
+            start: found.start,
+            end: found.end,
+            score,
+        };
+        merge.add(verdict, found.rule + 1);
     }
 
     /// A guard for one stream of text.
     pub fn scanner(self: &Arc<Self>, phase: Phase) -> Scanner {
-        Scanner::new(Arc::clone(self), phase)
+        self.scanner_with(phase, &CallContext::default())
+    }
+
+    /// A guard for one stream of text of the call that `context` tells about.
+    pub fn scanner_with(self: &Arc<Self>, phase: Phase, context: &CallContext) -> Scanner {
+        Scanner::new(Arc::clone(self), phase, context)
     }
 
     /// Memory of the compiled tables and automata, bytes (automata that phases share count once).
@@ -198,15 +256,17 @@ impl Policy {
                 let fresh = e.rules.iter().filter(|r| seen.insert(r.rule.id.clone()));
                 e.memory() + fresh.map(|r| r.rule.memory()).sum::<usize>()
             })
+            .chain(self.checks.iter().flatten().map(|c| c.memory()))
             .sum()
     }
 
     /// The entities that rules looking at `phase` can name.
     pub fn entities(&self, phase: Phase) -> std::collections::BTreeSet<&str> {
-        self.engine(phase)
-            .into_iter()
-            .flat_map(|e| &e.rules)
+        let rules = self.engine(phase).into_iter().flat_map(|e| &e.rules);
+        let checks = self.checks(phase).into_iter().flat_map(|c| &c.active);
+        rules
             .map(|r| &*r.rule.entity)
+            .chain(checks.map(|c| &*c.rule.entity))
             .collect()
     }
 
@@ -217,11 +277,15 @@ impl Policy {
 
     /// Number of rules that look at `phase`.
     pub fn rule_count(&self, phase: Phase) -> usize {
-        self.engine(phase).map_or(0, |e| e.rules.len())
+        self.engine(phase).map_or(0, |e| e.rules.len()) + self.checks(phase).map_or(0, |c| c.active.len())
     }
 
     pub(crate) fn engine(&self, phase: Phase) -> Option<&Arc<Engine>> {
         self.engines[phase.index()].as_ref()
+    }
+
+    pub(crate) fn checks(&self, phase: Phase) -> Option<&Arc<Checks>> {
+        self.checks[phase.index()].as_ref()
     }
 
     pub(crate) fn verdict(&self, engine: &Engine, settled: &Settled, start: usize, end: usize) -> Verdict {
@@ -292,7 +356,9 @@ fn select<'p>(spec: &PolicySpec, packs: &'p [Pack]) -> Result<Vec<&'p Pack>, Pol
 }
 
 fn check(spec: &PolicySpec, packs: &[&Pack]) -> Result<(), PolicyError> {
-    let ids: Vec<&str> = packs.iter().flat_map(|p| &p.rules).map(|r| &*r.id).collect();
+    let rules = packs.iter().flat_map(|p| &p.rules).map(|r| &*r.id);
+    let checks = packs.iter().flat_map(|p| &p.checks).map(|c| &*c.id);
+    let ids: Vec<&str> = rules.chain(checks).collect();
     for (id, change) in &spec.rules {
         if !ids.contains(&id.as_str()) {
             let similar = |other: &&&str| strsim::normalized_damerau_levenshtein(other, id);
@@ -356,6 +422,35 @@ fn canonical(spec: &PolicySpec) -> String {
         let _ = write!(out, " {id}={action:?},{enabled:?},{phase:?},{threshold:?}");
     }
     out
+}
+
+/// The checks of `phase`, with what the policy changes about them.
+fn checks(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Checks> {
+    let mut active = Vec::new();
+    let rules = packs.iter().enumerate();
+    for (pack, rule) in rules.flat_map(|(i, p)| p.checks.iter().map(move |r| (i, r))) {
+        let change = spec.rules.get(&*rule.id).cloned().unwrap_or_default();
+        if !is_in(rule, &change, phase) {
+            continue;
+        }
+        let own = rule.actions.get(&phase).or_else(|| rule.actions.values().min());
+        let action = change.action.or_else(|| spec.actions.get(&rule.kind).copied());
+        active.push(ActiveCheck {
+            rule: Arc::clone(rule),
+            pack,
+            action: action.or(own.copied()).unwrap_or(Action::Flag),
+            threshold: change.threshold.unwrap_or(spec.threshold),
+        });
+    }
+    (!active.is_empty()).then(|| Checks::new(active))
+}
+
+fn is_in(rule: &CheckRule, change: &RuleOverride, phase: Phase) -> bool {
+    change.enabled != Some(false)
+        && match change.phase {
+            Some(phases) => phases.contains(phase),
+            None => rule.actions.contains_key(&phase),
+        }
 }
 
 fn engine(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Engine> {

@@ -2,10 +2,11 @@
 
 use guard::{Action, Pack, Phase, Policy, PolicySpec, RuleOverride};
 
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 4] = [
     ("packs/pii.toml", include_str!("../packs/pii.toml")),
     ("packs/secrets.toml", include_str!("../packs/secrets.toml")),
     ("packs/injection.toml", include_str!("../packs/injection.toml")),
+    ("packs/exfil.toml", include_str!("../packs/exfil.toml")),
 ];
 
 #[test]

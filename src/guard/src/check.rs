@@ -1,0 +1,251 @@
+//! Checks: what is looked for that no regular expression can say — lists of thousands of words, text
+//! that nobody sees, the prompt of this very call, the form of an answer.
+//!
+//! ```text
+//!  text ─┬▶ view ─▶ engine ─┐
+//!        └▶ checks ─────────┴▶ Merge: verdicts in order, once nothing earlier can come
+//! ```
+//!
+//! A check reads the original text, character by character: like the engine's, its state after *n*
+//! bytes is a function of those bytes alone, never of how they arrived.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt;
+use std::sync::Arc;
+
+use crate::context::CallContext;
+use crate::pack::Pack;
+use crate::policy::{Policy, PolicySpec, RuleOverride};
+use crate::rule::ExampleFailure;
+use crate::template;
+use crate::types::{Action, Kind, Phase, Phases, Verdict};
+
+pub(crate) mod invisible;
+pub(crate) mod parse;
+pub(crate) mod script;
+
+/// One check under way over one text.
+pub(crate) trait Check: fmt::Debug + Send {
+    /// Takes the next piece, whole characters.
+    fn push(&mut self, text: &str, found: &mut Vec<Found>);
+
+    /// The text has ended.
+    fn finish(&mut self, found: &mut Vec<Found>);
+
+    /// Nothing that is still to be found starts before this byte of the original text. It never
+    /// moves back.
+    fn frontier(&self) -> usize;
+}
+
+/// What a check found, in bytes of the original text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Found {
+    /// Index of the rule among the phase's checks.
+    pub(crate) rule: u32,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// In place of the rule's own score.
+    pub(crate) score: Option<f32>,
+}
+
+/// A rule that a check carries out.
+#[derive(Debug)]
+pub(crate) struct CheckRule {
+    pub(crate) id: Arc<str>,
+    #[expect(dead_code, reason = "for those who list the rules")]
+    pub(crate) description: String,
+    pub(crate) kind: Kind,
+    pub(crate) entity: Arc<str>,
+    pub(crate) actions: BTreeMap<Phase, Action>,
+    pub(crate) score: Option<f32>,
+    pub(crate) uses: Uses,
+    pub(crate) positive: Vec<String>,
+    pub(crate) negative: Vec<String>,
+}
+
+/// What carries a rule out.
+#[derive(Clone, Debug)]
+pub(crate) enum Uses {
+    /// Text that nobody sees.
+    Invisible,
+}
+
+/// A check's rule as the policy wants it in one phase.
+#[derive(Debug)]
+pub(crate) struct ActiveCheck {
+    pub(crate) rule: Arc<CheckRule>,
+    /// Index of the rule's pack in the policy.
+    pub(crate) pack: usize,
+    pub(crate) action: Action,
+    pub(crate) threshold: f32,
+}
+
+/// All checks of one phase.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    pub(crate) active: Vec<ActiveCheck>,
+}
+
+impl Checks {
+    pub(crate) fn new(active: Vec<ActiveCheck>) -> Checks {
+        Checks { active }
+    }
+
+    /// Memory of the tables, bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.active.len() * size_of::<ActiveCheck>()
+    }
+
+    /// Everything that looks at one text; `None` if nothing does in this call.
+    pub(crate) fn start(&self, _context: &CallContext) -> Option<Running> {
+        let mut checks: Vec<Box<dyn Check>> = Vec::new();
+        for (active, index) in self.active.iter().zip(0..) {
+            match &active.rule.uses {
+                Uses::Invisible => checks.push(Box::new(invisible::Invisible::new(index))),
+            }
+        }
+        (!checks.is_empty()).then(|| Running {
+            checks,
+            found: Vec::new(),
+        })
+    }
+}
+
+/// The checks of one text.
+#[derive(Debug)]
+pub(crate) struct Running {
+    checks: Vec<Box<dyn Check>>,
+    found: Vec<Found>,
+}
+
+impl Running {
+    pub(crate) fn push(&mut self, text: &str) {
+        for check in &mut self.checks {
+            check.push(text, &mut self.found);
+        }
+    }
+
+    pub(crate) fn finish(&mut self) {
+        for check in &mut self.checks {
+            check.finish(&mut self.found);
+        }
+    }
+
+    pub(crate) fn frontier(&self) -> usize {
+        self.checks.iter().map(|c| c.frontier()).min().unwrap_or(usize::MAX)
+    }
+
+    /// What was found since the last time.
+    pub(crate) fn found(&mut self) -> std::vec::Drain<'_, Found> {
+        self.found.drain(..)
+    }
+}
+
+/// Brings the verdicts of several sources into one order: by start, then stronger action, then longer.
+#[derive(Debug, Default)]
+pub(crate) struct Merge {
+    pending: BinaryHeap<Reverse<Pending>>,
+    /// Verdicts handed out that later ones may lie within.
+    kept: Vec<(usize, Action, Kind)>,
+    count: usize,
+}
+
+#[derive(Debug)]
+struct Pending {
+    verdict: Verdict,
+    /// 0 for the engine, then the checks: the order of verdicts on the very same span.
+    source: u32,
+    count: usize,
+}
+
+impl Pending {
+    fn key(&self) -> (usize, Reverse<Action>, Reverse<usize>, u32, usize) {
+        let v = &self.verdict;
+        (v.start, Reverse(v.action), Reverse(v.end), self.source, self.count)
+    }
+}
+impl PartialEq for Pending {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+impl Eq for Pending {}
+impl PartialOrd for Pending {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Pending {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl Merge {
+    /// Takes a verdict that is certain. `source`: 0 for the engine, 1 and up for checks.
+    pub(crate) fn add(&mut self, verdict: Verdict, source: u32) {
+        let count = self.count;
+        self.count += 1;
+        self.pending.push(Reverse(Pending { verdict, source, count }));
+    }
+
+    /// The next verdict that starts before `frontier`; those within another of the same family and of
+    /// at least their action are left out.
+    pub(crate) fn next(&mut self, frontier: usize) -> Option<Verdict> {
+        loop {
+            let start = self.pending.peek()?.0.verdict.start;
+            if start >= frontier && frontier != usize::MAX {
+                return None;
+            }
+            let Reverse(Pending { verdict, .. }) = self.pending.pop()?;
+            let (action, kind) = (verdict.action, verdict.kind);
+            self.kept.retain(|(end, ..)| *end > start);
+            let within = self
+                .kept
+                .iter()
+                .any(|(end, stronger, other)| *end >= verdict.end && *stronger >= action && other.is_like(kind));
+            if !within {
+                self.kept.push((verdict.end, action, kind));
+                return Some(verdict);
+            }
+        }
+    }
+}
+
+impl CheckRule {
+    /// Runs the rule alone on its examples.
+    pub(crate) fn test(&self, pack: &Pack) -> Vec<ExampleFailure> {
+        let alone = Pack {
+            rules: Vec::new(),
+            checks: pack.checks.iter().filter(|c| c.id == self.id).cloned().collect(),
+            ..pack.clone()
+        };
+        let everywhere = RuleOverride {
+            phase: Some(Phases::All),
+            ..RuleOverride::default()
+        };
+        let spec = PolicySpec {
+            packs: vec![pack.name().to_owned()],
+            rules: [(self.id.to_string(), everywhere)].into(),
+            ..PolicySpec::default()
+        };
+        let failure = |expected_match: bool, example: &str| ExampleFailure {
+            rule: self.id.to_string(),
+            expected_match,
+            example: example.to_owned(),
+        };
+        let Ok(policy) = Policy::compile(&spec, &[alone]) else {
+            return vec![failure(true, "(the rule does not compile alone)")];
+        };
+        let examples = (self.positive.iter().map(|e| (true, e))).chain(self.negative.iter().map(|e| (false, e)));
+        let wrong = |(expected, example): &(bool, &String)| {
+            let matched = template::expand(example, &self.id)
+                .is_ok_and(|text| !policy.scan(Phase::Input, &text).verdicts.is_empty());
+            matched != *expected
+        };
+        (examples.filter(wrong))
+            .map(|(expected, example)| failure(expected, example))
+            .collect()
+    }
+}
