@@ -34,11 +34,14 @@ enum RawUses {
     Invisible,
 }
 
+/// What is to be done in which phase, from what a rule says or else its pack.
+type ActionsOf<'p> = dyn Fn(Option<&RawAction>, Option<Phases>) -> Result<BTreeMap<Phase, Action>, String> + 'p;
+
 /// What a pack says for all its rules.
 pub(crate) struct Defaults<'p> {
     pub(crate) pack: &'p str,
     pub(crate) kind: Option<Kind>,
-    pub(crate) actions: &'p dyn Fn(Option<&RawAction>, Option<Phases>) -> Result<BTreeMap<Phase, Action>, String>,
+    pub(crate) actions: &'p ActionsOf<'p>,
 }
 
 /// A check's rule, or what is wrong with it.

@@ -121,7 +121,7 @@ fn show(outcome: &Outcome, text: &str) -> Result<(), Failure> {
 fn colour(action: Action) -> &'static str {
     match action {
         Action::Flag => "\x1b[33m",
-        Action::Redact => "\x1b[36m",
+        Action::Redact | Action::Vault => "\x1b[36m",
         Action::Block => "\x1b[31m",
     }
 }
