@@ -64,7 +64,7 @@ pub(crate) struct Engine {
     trie: Trie,
     starts: StartTable,
     forward: Forward<Meaning>,
-    contexts: Vec<Nearby>,
+    pub(crate) contexts: Vec<Nearby>,
     whole: whole::Whole,
     /// The widest window before a match.
     window: usize,

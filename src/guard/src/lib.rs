@@ -27,9 +27,11 @@
 
 mod check;
 mod context;
+pub mod cost;
 mod dfa;
 mod engine;
 pub mod eval;
+pub mod explain;
 mod filter;
 mod forward;
 mod nearby;

@@ -74,6 +74,26 @@ impl Nearby {
         if found { Says::Yes } else { Says::Nothing }
     }
 
+    /// The words around a match that count, for it and against it, as they stand in the text.
+    pub(crate) fn found(&self, text: &[u8], start: usize, end: usize, reach: Reach) -> (Vec<String>, Vec<String>) {
+        let (mut yes, mut no) = (Vec::new(), Vec::new());
+        let spelled = |from: usize, to: usize| String::from_utf8_lossy(&text[from..to]).into_owned();
+        let from = start.saturating_sub(self.look_back(reach));
+        self.each(text, from, start, |from, to, speaks_for| {
+            if speaks_for && start - from <= reach.before {
+                yes.push(spelled(from, to));
+            } else if !speaks_for && start - to <= reach.unless {
+                no.push(spelled(from, to));
+            }
+        });
+        self.each(text, end, text.len().min(end + reach.after), |from, to, speaks_for| {
+            if speaks_for {
+                yes.push(spelled(from, to));
+            }
+        });
+        (yes, no)
+    }
+
     /// Calls `found` with the whole words within `from..to`: where they start and end.
     fn each(&self, text: &[u8], from: usize, to: usize, mut found: impl FnMut(usize, usize, bool)) {
         let folded: Vec<u8> = text[from..to].iter().map(|b| fold(*b)).collect();

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::cost::{self, Cost};
 use crate::pack::Pack;
 use crate::pattern::Pattern;
+use crate::policy::{Policy, PolicyError, PolicySpec, RuleOverride};
 use crate::template;
-use crate::types::{Action, Kind, Phase};
+use crate::types::{Action, Kind, Phase, Phases};
 use crate::validate::{Validator, entropy};
 
 /// An example of a pack that did not behave as the pack says.
@@ -129,6 +131,11 @@ impl Rule {
         (expand(&self.positive), expand(&self.negative))
     }
 
+    /// What the rule costs on the dearest text that can be found for it.
+    pub fn worst_cost(&self) -> Cost {
+        cost::worst(&self.pattern, &self.examples().0)
+    }
+
     /// The accepted prefix of a matched text, bytes.
     pub(crate) fn accept(&self, text: &str) -> Option<usize> {
         let mut end = text.len();
@@ -148,32 +155,33 @@ impl Rule {
         Some(end)
     }
 
-    /// Runs the rule alone on its examples. A rule with a context is given the same policy as always:
-    /// the examples must hold the words.
-    pub(crate) fn test(&self, pack: &Pack) -> Vec<ExampleFailure> {
+    /// A policy of this rule alone, in every phase.
+    pub(crate) fn alone(&self, pack: &Pack) -> Result<(Policy, PolicySpec), PolicyError> {
         let alone = Pack {
             rules: pack.rules.iter().filter(|r| r.id == self.id).cloned().collect(),
             ..pack.clone()
         };
-        let phases = Some(crate::Phases::All);
-        let spec = crate::PolicySpec {
-            packs: vec![pack.name.to_string()],
-            rules: [(
-                self.id.to_string(),
-                crate::RuleOverride {
-                    phase: phases,
-                    ..Default::default()
-                },
-            )]
-            .into(),
-            ..Default::default()
+        let change = RuleOverride {
+            phase: Some(Phases::All),
+            ..RuleOverride::default()
         };
+        let spec = PolicySpec {
+            packs: vec![pack.name.to_string()],
+            rules: [(self.id.to_string(), change)].into(),
+            ..PolicySpec::default()
+        };
+        Policy::compile(&spec, &[alone]).map(|policy| (policy, spec))
+    }
+
+    /// Runs the rule alone on its examples. A rule with a context is given the same policy as always:
+    /// the examples must hold the words.
+    pub(crate) fn test(&self, pack: &Pack) -> Vec<ExampleFailure> {
         let failure = |expected_match: bool, example: &str| ExampleFailure {
             rule: self.id.to_string(),
             expected_match,
             example: example.to_owned(),
         };
-        let Ok(policy) = crate::Policy::compile(&spec, &[alone]) else {
+        let Ok((policy, _)) = self.alone(pack) else {
             return vec![failure(true, "(the rule does not compile alone)")];
         };
         let examples = self

@@ -229,27 +229,38 @@ pub struct GuardArgs {
 /// `weir guard …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum GuardCommand {
-    /// Run every rule's own examples.
+    /// Run every rule's own examples, and refuse slow rules. Exit status 1: something failed.
     Test {
-        /// Pack files; without any, the built-in packs.
+        /// Pack files, or a `gitleaks.toml`; without any, the built-in packs.
         files: Vec<PathBuf>,
-    },
-    /// Show what the guardrails would do to a text. Exit status 1: something matched, 3: it would be blocked.
-    Scan {
-        /// A file, or `-` for standard input.
-        file: PathBuf,
-        /// Whose rules: the app's input, the model's output, a tool's result.
-        #[arg(long, value_enum, default_value_t = PhaseArg::Input)]
-        phase: PhaseArg,
-        /// The verdicts as JSON.
+        /// The report as JSON.
         #[arg(long)]
         json: bool,
-        /// Where the configuration lies.
-        #[command(flatten)]
-        place: Place,
     },
+    /// Show what the guardrails would do to a text. Exit status 1: something is flagged or redacted, 3: it would be
+    /// blocked.
+    Scan(GuardTextArgs),
+    /// Show why: every rule that woke, how far it came, and what stopped it.
+    Explain(GuardTextArgs),
     /// Measure the guardrails on labelled texts: JSON lines, plain or gzipped, with `text`, `label`, `kind`, `spans`.
     Eval(GuardEvalArgs),
+}
+
+/// `weir guard scan`, `weir guard explain`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct GuardTextArgs {
+    /// What to look at. `scan`: a file, or `-` for standard input. `explain`: the text itself, or `-`.
+    #[arg(value_name = "TEXT")]
+    pub what: String,
+    /// Whose rules: the app's input, the model's output, a tool's result.
+    #[arg(long, value_enum, default_value_t = PhaseArg::Input)]
+    pub phase: PhaseArg,
+    /// The report as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the configuration lies.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// `weir guard eval`.

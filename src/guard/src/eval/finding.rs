@@ -105,10 +105,19 @@ pub fn findings(outcome: &Outcome, text: &str) -> Vec<Finding> {
         },
         start: places.start(v.start),
         end: places.end(v.end),
-        tier: v.action,
+        tier: tier(v.action),
         score: v.score.unwrap_or(1.0),
     };
     outcome.verdicts.iter().map(finding).collect()
+}
+
+/// What the value is replaced by is not the evaluation's business.
+fn tier(action: Action) -> Action {
+    match action {
+        Action::Flag => Action::Flag,
+        Action::Block => Action::Block,
+        _ => Action::Redact,
+    }
 }
 
 /// The score of a text from its findings alone: what blocks is an attack, what is flagged may be one,
