@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     fn cost(regex: &str) -> f64 {
-        worst(&Pattern::new(regex, regex, false, Some(4096)).unwrap(), &[]).steps_per_byte
+        worst(&Pattern::new(regex, regex, false, Some(4096), false).unwrap(), &[]).steps_per_byte
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_steps_are_those_that_were_taken() {
-        let pattern = Pattern::new("ab{1,5}c", "ab{1,5}c", false, None).unwrap();
+        let pattern = Pattern::new("ab{1,5}c", "ab{1,5}c", false, None, false).unwrap();
         // Awake at `a`: launch, three bytes of the match, and the one that ends it.
         assert_eq!(steps(&pattern, b"xxabbcx"), 1 + 5);
         assert_eq!(steps(&pattern, b"xxxx"), 0);

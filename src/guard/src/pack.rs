@@ -238,6 +238,13 @@ impl Pack {
         self.rules.iter().map(AsRef::as_ref)
     }
 
+    /// Number of rules, those that no expression says included, and of their examples.
+    pub fn counts(&self) -> (usize, usize) {
+        let of_rules = self.rules.iter().map(|r| r.positive.len() + r.negative.len());
+        let of_checks = self.checks.iter().map(|c| c.positive.len() + c.negative.len());
+        (self.rules.len() + self.checks.len(), of_rules.chain(of_checks).sum())
+    }
+
     /// Runs every rule on its own examples. Empty if all behave.
     pub fn test(&self) -> Vec<ExampleFailure> {
         let checks = self.checks.iter().flat_map(|check| check.test(self));

@@ -159,6 +159,7 @@ impl Rule {
     pub(crate) fn alone(&self, pack: &Pack) -> Result<(Policy, PolicySpec), PolicyError> {
         let alone = Pack {
             rules: pack.rules.iter().filter(|r| r.id == self.id).cloned().collect(),
+            checks: Vec::new(),
             ..pack.clone()
         };
         let change = RuleOverride {

@@ -217,3 +217,13 @@ fn a_spec_is_strict_and_its_default_is_the_empty_file() {
         assert!(toml::from_str::<PolicySpec>(wrong).is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn no_shipped_rule_is_slow_on_any_text() {
+    for pack in Pack::builtin() {
+        for rule in pack.rules() {
+            let cost = rule.worst_cost();
+            assert!(cost.steps_per_byte <= guard::cost::SLOW, "{}: {cost:?}", rule.id());
+        }
+    }
+}

@@ -63,16 +63,13 @@ fn test(pack: &Pack, source: Option<(&str, &str)>) -> Tested {
     let text = source.map(|(_, text)| text);
     let mut failures: Vec<Failed> = pack.test().iter().map(|f| example(pack, f, text)).collect();
     failures.extend(pack.rules().filter_map(|rule| slow(rule, text)));
-    let examples = |rule: &Rule| {
-        let (positive, negative) = rule.examples();
-        positive.len() + negative.len()
-    };
+    let (rules, examples) = pack.counts();
     Tested {
         pack: pack.name().to_owned(),
         version: pack.version().to_owned(),
         file: source.map(|(file, _)| file.to_owned()),
-        rules: pack.rules().len(),
-        examples: pack.rules().map(examples).sum(),
+        rules,
+        examples,
         failures,
     }
 }
@@ -80,8 +77,10 @@ fn test(pack: &Pack, source: Option<(&str, &str)>) -> Tested {
 fn example(pack: &Pack, failure: &ExampleFailure, text: Option<&str>) -> Failed {
     let trace = explain_example(pack, failure);
     let what = if failure.expected_match {
-        let why = trace.as_ref().map_or_else(|| "it does not wake".to_owned(), stopped);
-        format!("should match, and does not: {why}")
+        match &trace {
+            Some(trace) => format!("should match, and does not: {}", stopped(trace)),
+            None => "should match, and does not: nothing in it wakes the rule".to_owned(),
+        }
     } else {
         let matched = trace.as_ref().and_then(matched);
         matched.map_or_else(
@@ -174,12 +173,12 @@ fn line_of(text: &str, rule: &str, example: Option<&str>) -> usize {
     });
     let Some(id_at) = id_at else { return 1 };
     let rule_text = &text[id_at..];
-    let rule_text = &rule_text[..rule_text.find("\n[[rule").unwrap_or(rule_text.len())];
+    let rule_text = &rule_text[..rule_text.find("\n[[").unwrap_or(rule_text.len())];
     let found = example.and_then(|example| {
         let escaped = example.replace('\\', "\\\\").replace('"', "\\\"");
         let first = example.lines().next().unwrap_or(example);
         // Not in the expression: behind `examples`.
-        let from = rule_text.find("examples").unwrap_or(0);
+        let from = rule_text.find("examples").map_or(0, |at| at + "examples".len());
         let find = |e: &&str| rule_text[from..].find(*e).map(|at| from + at);
         [example, &escaped, first].iter().find_map(find)
     });
