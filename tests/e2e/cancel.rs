@@ -1,5 +1,7 @@
 //! When the app goes, the upstream's work ends, and what came is recorded.
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -116,5 +118,95 @@ fn leaving_an_http2_stream() {
         Some(place.sql("select * from calls where session_id = 'h2'")).filter(|rows| !rows.is_empty())
     });
     assert_eq!(rows[0]["status"], "cancelled", "{rows:?}");
+    weir.stop();
+}
+
+#[test]
+fn an_app_that_leaves_in_the_middle_of_its_request_is_in_the_history() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start(&place, &upstream);
+    let cut = |target: &str, content_type: &str, body: &[u8]| {
+        let mut stream = TcpStream::connect(&weir.addr).unwrap();
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nhost: weir\r\nx-weir-tags: cut,jane@example.com\r\ncontent-type: {content_type}\r\ncontent-length: 5000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        // Long enough for the sidecar to be in the middle of it.
+        std::thread::sleep(Duration::from_millis(300));
+    };
+    cut(
+        "/v1/chat/completions",
+        "application/json",
+        b"{\"model\":\"gpt-4o-mini\",\"mess",
+    );
+    cut(
+        "/v1/audio/transcriptions",
+        "multipart/form-data; boundary=x",
+        b"--x\r\n",
+    );
+    let rows = eventually("both calls are there", PATIENCE, || {
+        let rows = place.sql("select endpoint, status, error_code, tags from calls order by started_at");
+        (rows.len() == 2).then_some(rows)
+    });
+    for row in &rows {
+        let (status, code) = (row["status"].as_str().unwrap(), &row["error_code"]);
+        assert!(status == "cancelled" || code == "incomplete_body", "{row}");
+        assert_eq!(row["tags"].to_string(), r#"["cut","[EMAIL]"]"#, "{row}");
+    }
+    let blamed = place.sql("select body from events where type = 'attempt.failed'");
+    assert!(
+        blamed
+            .iter()
+            .all(|row| row["body"].as_str().unwrap().contains("client_body")),
+        "{blamed:?}"
+    );
+    weir.stop();
+    place.verify();
+}
+
+#[test]
+fn an_app_that_stops_uploading_is_told_so() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start_config(&place, &config(&upstream, "[timeouts]\nidle = 0.5\nfirst_byte = 0.2\n"));
+    let mut stream = TcpStream::connect(&weir.addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: weir\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: 5000\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    // As slow as it may be: all in all much longer than the provider has for its first byte.
+    for _ in 0..4 {
+        stream.write_all(b"--x\r\n").unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    while !String::from_utf8_lossy(&answer).contains("body_timeout") {
+        let read = stream.read(&mut piece).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&piece[..read]);
+    }
+    assert!(
+        answer.starts_with(b"HTTP/1.1 408"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+    weir.stop();
+    place.verify();
+}
+
+#[test]
+fn a_connection_without_a_request_is_closed() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start_config(&place, &config(&upstream, "[timeouts]\nrequest_head = 0.3\n"));
+    for first in ["", "P", "POST /v1/models HTTP/1.1\r\n"] {
+        let mut stream = TcpStream::connect(&weir.addr).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(first.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        // Closed, whether with an answer, an end or a reset: not left open.
+        let closed = stream.read_to_end(&mut answer);
+        let waits = closed.is_err_and(|e| matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+        assert!(!waits, "{first:?} is still open");
+    }
     weir.stop();
 }

@@ -39,11 +39,13 @@ impl Default for Server {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
+    /// For an app to send the head of a request on a new connection.
+    pub request_head: f64,
     /// To reach the provider: DNS, TCP and TLS together.
     pub connect: f64,
     /// From the request sent to the head of the answer.
     pub first_byte: f64,
-    /// Between two pieces of an answer.
+    /// Between two pieces of an answer, or of a request that is passed on as it comes.
     pub idle: f64,
     /// The whole call, from arrival to last byte.
     pub total: f64,
@@ -52,6 +54,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            request_head: 30.0,
             connect: 10.0,
             first_byte: 300.0,
             idle: 120.0,
@@ -72,6 +75,7 @@ impl Timeouts {
     #[must_use]
     pub fn invalid_key(&self) -> Option<&'static str> {
         [
+            ("request_head", self.request_head),
             ("connect", self.connect),
             ("first_byte", self.first_byte),
             ("idle", self.idle),

@@ -194,6 +194,7 @@ impl CallError {
             CallError::Timeout { phase, .. } => (phase_class(phase), true),
             CallError::AnswerTooLarge { .. } => ("answer_too_large", false),
             CallError::UnreadableAnswer { .. } => ("answer_unreadable", false),
+            CallError::BodyRead(_) | CallError::BodyTimeout => ("client_body", false),
             _ => ("internal", false),
         }
     }

@@ -6,7 +6,8 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,6 @@ use crate::service;
 use crate::shared::Shared;
 use crate::upstream::{Pool, TlsSetup, tls_setup};
 
-/// Time a client has to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Silence after which the kernel asks whether a client is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Connections that the kernel keeps waiting for each worker.
@@ -169,7 +168,8 @@ async fn connection(worker: Worker, stream: TcpStream, mut stopping: watch::Rece
     // An app that vanished, or that never reads on, must not hold its call open for ever.
     let socket = SockRef::from(&stream);
     let alive = TcpKeepalive::new().with_time(KEEP_ALIVE);
-    let stuck = worker.shared.snapshot.load().limits.total;
+    let limits = worker.shared.snapshot.load().limits;
+    let stuck = limits.total;
     if let Err(error) = socket
         .set_tcp_keepalive(&alive)
         .and_then(|()| socket.set_tcp_user_timeout(Some(stuck)))
@@ -180,27 +180,51 @@ async fn connection(worker: Worker, stream: TcpStream, mut stopping: watch::Rece
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT);
+        .header_read_timeout(limits.request_head);
     builder.http2().timer(TokioTimer::new());
+    let shared = Arc::clone(&worker.shared);
+    let asked = Arc::new(AtomicBool::new(false));
+    let has_asked = Arc::clone(&asked);
     let service = service_fn(move |request| {
+        has_asked.store(true, Ordering::Relaxed);
         let worker = worker.clone();
         async move { Ok::<_, std::convert::Infallible>(service::answer(&worker, request).await) }
     });
-    let serving = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(serving);
-    let mut draining = false;
-    loop {
-        tokio::select! {
-            ended = serving.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "connection ended");
-                }
-                return;
-            }
-            _ = stopping.wait_for(|stop| *stop != Stop::No), if !draining => {
-                draining = true;
-                serving.as_mut().graceful_shutdown();
+    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut stop = std::pin::pin!(stopping.wait_for(|stop| *stop != Stop::No));
+    // hyper's own limit begins with the first byte, and a client may never send one.
+    let silent_until = Instant::now() + limits.request_head;
+    let mut silence = std::pin::pin!(tokio::time::sleep_until(silent_until.into()));
+    let (mut watched, mut draining) = (false, false);
+    let served = std::future::poll_fn(|cx| {
+        if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
+            return Poll::Ready(Some(ended));
+        }
+        // Once polled, the two wake this task when they are due; until then a look at each wake-up
+        // would cost more than what they wait for.
+        if !watched {
+            watched = true;
+            draining = stop.as_mut().poll(cx).is_ready();
+            let _ = silence.as_mut().poll(cx);
+        } else if !draining && shared.is_draining() {
+            draining = true;
+        } else {
+            let silent = !asked.load(Ordering::Relaxed) && Instant::now() >= silent_until;
+            return if silent { Poll::Ready(None) } else { Poll::Pending };
+        }
+        if draining {
+            serving.as_mut().graceful_shutdown();
+            // It may have had nothing to do, and be over with this.
+            if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
+                return Poll::Ready(Some(ended));
             }
         }
+        Poll::Pending
+    })
+    .await;
+    match served {
+        Some(Err(error)) => tracing::debug!(%error, "connection ended"),
+        Some(Ok(())) => {}
+        None => tracing::debug!("a connection was closed: no request came"),
     }
 }

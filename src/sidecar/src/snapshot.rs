@@ -37,6 +37,8 @@ pub struct Snapshot {
 /// Time limits of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// For an app to send the head of a request.
+    pub request_head: Duration,
     /// To connect.
     pub connect: Duration,
     /// From request to the head of the answer.
@@ -99,6 +101,7 @@ impl Snapshot {
             max_request_bytes: parts.server.max_request_bytes,
             max_response_bytes: parts.server.max_response_bytes,
             limits: Limits {
+                request_head: Timeouts::duration(parts.timeouts.request_head),
                 connect: Timeouts::duration(parts.timeouts.connect),
                 first_byte: Timeouts::duration(parts.timeouts.first_byte),
                 idle: Timeouts::duration(parts.timeouts.idle),

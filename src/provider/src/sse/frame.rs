@@ -19,7 +19,7 @@ pub struct Frame {
     /// False for what was left when the stream ended in the middle.
     pub complete: bool,
     event: Option<Range<usize>>,
-    joined: Option<Box<str>>,
+    joined: Option<String>,
 }
 
 impl Frame {
@@ -57,9 +57,12 @@ impl Frame {
         };
         match &bytes[..colon] {
             b"data" => match (&mut self.joined, self.data_range.take()) {
-                (Some(joined), _) => *joined = format!("{joined}\n{}", &text[value..line.end]).into(),
+                (Some(joined), _) => {
+                    joined.push('\n');
+                    joined.push_str(&text[value..line.end]);
+                }
                 (None, Some(before)) => {
-                    self.joined = Some(format!("{}\n{}", &text[before], &text[value..line.end]).into());
+                    self.joined = Some(format!("{}\n{}", &text[before], &text[value..line.end]));
                 }
                 (None, None) => self.data_range = Some(value..line.end),
             },

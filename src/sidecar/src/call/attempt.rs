@@ -16,7 +16,7 @@ use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::read::{Sent, Whole};
 use super::record::CallRecord;
-use super::upload::{Tally, Upload};
+use super::upload::{Progress, Tally, Upload};
 use super::{Worker, pass, stream, unary};
 use crate::body::AnswerBody;
 use crate::error::CallError;
@@ -24,7 +24,7 @@ use crate::headers::{strip_hop_by_hop, strip_own};
 use crate::metrics::AttemptLabels;
 use crate::route::Route;
 use crate::snapshot::Snapshot;
-use crate::upstream::{PooledConn, RequestBody, Target};
+use crate::upstream::{PooledConn, RequestBody, SendFailure, Target};
 
 /// An answer whose head has arrived.
 pub struct Answer {
@@ -80,7 +80,14 @@ pub async fn send(
     let guarded_stream = stream && snapshot.policy.is_active(Phase::Output);
     let deadline = Deadline::from_std(record.time.arrived() + snapshot.limits.total);
     let began = Instant::now();
-    let result = exchange(worker, snapshot, record, &target, parts, body, guarded_stream, deadline).await;
+    let outgoing = Outgoing {
+        parts,
+        body,
+        upload: uploaded.clone(),
+        guarded_stream,
+        deadline,
+    };
+    let result = exchange(worker, snapshot, record, &target, outgoing).await;
     match result {
         Ok((conn, response)) => {
             let (head, body) = response.into_parts();
@@ -225,20 +232,30 @@ fn rename(record: &CallRecord, whole: &mut Whole, model: &str) {
     }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one step of one call; a struct would only rename them"
-)]
+/// A request as it goes to a provider.
+struct Outgoing {
+    parts: request::Parts,
+    body: RequestBody,
+    /// The body is passed on as the app sends it.
+    upload: Option<Tally>,
+    guarded_stream: bool,
+    deadline: Deadline,
+}
+
 async fn exchange(
     worker: &Worker,
     snapshot: &Snapshot,
     record: &mut CallRecord,
     target: &Arc<Target>,
-    mut parts: request::Parts,
-    body: RequestBody,
-    guarded_stream: bool,
-    deadline: Deadline,
+    outgoing: Outgoing,
 ) -> Result<(PooledConn, Response<Incoming>), CallError> {
+    let Outgoing {
+        mut parts,
+        body,
+        upload,
+        guarded_stream,
+        deadline,
+    } = outgoing;
     let whole = matches!(body, Either::Left(_));
     prepare_headers(&mut parts, target, snapshot.wants_client_key(), whole, guarded_stream);
     let path = target.path(parts.uri.path(), parts.uri.query());
@@ -253,9 +270,13 @@ async fn exchange(
         };
         let request = build(parts, payload, target, &path, conn.is_http2())?;
         let began = Instant::now();
-        let limit = deadline.min(Deadline::now() + snapshot.limits.first_byte);
-        let sent = timeout_at(limit, conn.send(request)).await;
+        let sent = head(&mut conn, request, upload.as_ref(), snapshot, deadline).await;
         record.time.add_upstream(began.elapsed());
+        if let Some((Progress::Broken(why), _)) = upload.as_ref().map(Tally::progress)
+            && !matches!(sent, Ok(Ok(_)))
+        {
+            return Err(CallError::BodyRead(why));
+        }
         match sent {
             Ok(Ok(response)) => return Ok((conn, response)),
             Ok(Err(failure)) => match failure.unsent {
@@ -271,13 +292,66 @@ async fn exchange(
                     });
                 }
             },
-            Err(_) => {
-                let phase = if limit == deadline { "total" } else { "first_byte" };
+            Err(OutOfTime::App) => return Err(CallError::BodyTimeout),
+            Err(OutOfTime::Provider(phase)) => {
                 return Err(CallError::Timeout {
                     upstream: target.name.to_string(),
                     phase,
                 });
             }
+        }
+    }
+}
+
+/// Who took too long.
+enum OutOfTime {
+    /// The app stopped sending.
+    App,
+    /// The provider, in this phase.
+    Provider(&'static str),
+}
+
+/// Sends `request` and waits for the head of the answer. While the app is still uploading it is the
+/// app that has to keep moving; the provider's time begins when it has everything.
+async fn head(
+    conn: &mut PooledConn,
+    request: Request<RequestBody>,
+    upload: Option<&Tally>,
+    snapshot: &Snapshot,
+    deadline: Deadline,
+) -> Result<Result<Response<Incoming>, SendFailure>, OutOfTime> {
+    let began = Instant::now();
+    let limits = &snapshot.limits;
+    let mut sending = std::pin::pin!(conn.send(request));
+    loop {
+        let (limit, late) = match upload.map(Tally::progress) {
+            Some((Progress::Open, last)) => (last + limits.idle, OutOfTime::App),
+            Some((_, last)) => (last + limits.first_byte, OutOfTime::Provider("first_byte")),
+            None => (began + limits.first_byte, OutOfTime::Provider("first_byte")),
+        };
+        let limit = Deadline::from_std(limit);
+        match timeout_at(deadline.min(limit), sending.as_mut()).await {
+            Ok(sent) => return Ok(sent),
+            Err(_) if Deadline::now() >= deadline => {
+                return Err(match late {
+                    OutOfTime::App => late,
+                    OutOfTime::Provider(_) => OutOfTime::Provider("total"),
+                });
+            }
+            Err(_) => {}
+        }
+        // The upload may have moved since the limit was set.
+        let moved = upload.is_some_and(|tally| {
+            let (progress, last) = tally.progress();
+            let patience = if progress == Progress::Open {
+                limits.idle
+            } else {
+                limits.first_byte
+            };
+            Deadline::from_std(last + patience) > Deadline::now()
+        });
+        if !moved {
+            return Err(late);
         }
     }
 }

@@ -80,7 +80,7 @@ async fn serve(
 ) -> Result<Response<AnswerBody>, CallError> {
     let context = ClientContext::of(request.headers());
     record.scope = context.scope.clone();
-    let mut started = CallStarted {
+    let started = CallStarted {
         method: request.method().as_str().to_owned(),
         endpoint: request.uri().path().to_owned(),
         operation: record.endpoint.operation().map(str::to_owned),
@@ -91,18 +91,14 @@ async fn serve(
         user_agent: context.user_agent,
         ..CallStarted::default()
     };
-    let prepared = prepare(snapshot, record, &mut started, request).await;
-    let prepared = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => {
-            record.add(&Body::CallStarted(Box::new(started)))?;
-            return Err(error);
-        }
+    let mut arriving = Arriving {
+        record,
+        started: Some(Box::new(started)),
     };
-    let Prepared { sent, findings, parts } = prepared;
-    record.model.clone_from(&started.request_model);
-    let stream = started.stream;
-    record.add(&Body::CallStarted(Box::new(started)))?;
+    let prepared = arriving.prepare(snapshot, request).await;
+    let stream = arriving.take_down()?;
+    drop(arriving);
+    let Prepared { sent, findings, parts } = prepared?;
     for event in findings.events(&snapshot.policy, &worker.shared.metrics) {
         record.add(&Body::GuardrailEvaluated(Box::new(event)))?;
     }
@@ -114,21 +110,47 @@ async fn serve(
     attempt::respond(snapshot, record, answer).await
 }
 
-/// Reads the request, looks at it, and fills in what `call.started` says.
-async fn prepare(
-    snapshot: &Arc<Snapshot>,
-    record: &mut CallRecord,
-    started: &mut CallStarted,
-    request: Request<Incoming>,
-) -> Result<Prepared, CallError> {
-    authorize(snapshot, record, &request)?;
-    if record.shared().is_draining() {
-        return Err(CallError::ShuttingDown);
+/// A call whose request is still coming in. Dropped in the middle, because the app went away, it
+/// leaves what is known of the call to its record, which ends it.
+struct Arriving<'r> {
+    record: &'r mut CallRecord,
+    /// There until it is in the record.
+    started: Option<Box<CallStarted>>,
+}
+
+impl Arriving<'_> {
+    /// Reads the request, looks at it, and fills in what `call.started` says.
+    async fn prepare(&mut self, snapshot: &Arc<Snapshot>, request: Request<Incoming>) -> Result<Prepared, CallError> {
+        let record = &mut *self.record;
+        let started = self.started.get_or_insert_default();
+        read::mask_context(snapshot, record, started);
+        authorize(snapshot, record, &request)?;
+        if record.shared().is_draining() {
+            return Err(CallError::ShuttingDown);
+        }
+        if !record.shared().journal.has_room() {
+            return Err(CallError::JournalFull);
+        }
+        read::prepare(snapshot, record, started, request).await
     }
-    if !record.shared().journal.has_room() {
-        return Err(CallError::JournalFull);
+
+    /// Adds `call.started` to the record. Returns whether a stream was asked for.
+    fn take_down(&mut self) -> Result<bool, CallError> {
+        let Some(started) = self.started.take() else {
+            return Ok(false);
+        };
+        self.record.model.clone_from(&started.request_model);
+        let stream = started.stream;
+        self.record.add(&Body::CallStarted(started))?;
+        Ok(stream)
     }
-    read::prepare(snapshot, record, started, request).await
+}
+
+impl Drop for Arriving<'_> {
+    fn drop(&mut self) {
+        // A failure shows when the end of the call is written.
+        let _ = self.take_down();
+    }
 }
 
 fn authorize(snapshot: &Snapshot, record: &mut CallRecord, request: &Request<Incoming>) -> Result<(), CallError> {

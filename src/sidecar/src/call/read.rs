@@ -196,7 +196,7 @@ fn inspect(
         }
     }
     if snapshot.policy.is_active(Phase::Input) {
-        mask_parameters(snapshot, record, started, keep_flagged);
+        mask_parameters(snapshot, started, keep_flagged);
     }
     if snapshot.recording.record == Record::Metadata {
         started.stop_sequences.clear();
@@ -249,19 +249,23 @@ fn guard(snapshot: &Snapshot, text: &str, spans: &[TextSpan<'_>], keep_flagged: 
     Findings::of_texts(&snapshot.policy, text, subjects, keep_flagged)
 }
 
-/// What a guardrail took out of the body must not be kept by way of a parameter either.
-fn mask_parameters(snapshot: &Snapshot, record: &mut CallRecord, started: &mut CallStarted, keep_flagged: bool) {
-    let mask = |text: &mut String| {
-        let outcome = snapshot.policy.scan(Phase::Input, text);
-        let at_rest = outcome.at_rest(text, keep_flagged);
-        if at_rest != text.as_str() {
-            *text = at_rest.into_owned();
-        }
-    };
+/// What a guardrail takes out of a body must not be kept by way of a header either.
+pub fn mask_context(snapshot: &Snapshot, record: &mut CallRecord, started: &mut CallStarted) {
+    if !snapshot.policy.is_active(Phase::Input) {
+        return;
+    }
+    let keep_flagged = snapshot.recording.record == Record::Full;
+    let mask = |text: &mut String| mask(snapshot, text, keep_flagged);
     started.user_id.iter_mut().for_each(mask);
     started.session_id.iter_mut().for_each(mask);
     started.tags.iter_mut().for_each(mask);
     record.scope.app.iter_mut().for_each(mask);
+}
+
+/// ... nor by way of a parameter.
+fn mask_parameters(snapshot: &Snapshot, started: &mut CallStarted, keep_flagged: bool) {
+    let mask = |text: &mut String| mask(snapshot, text, keep_flagged);
+    started.user_id.iter_mut().for_each(mask);
     started.stop_sequences.iter_mut().for_each(mask);
     started.request_model.iter_mut().for_each(mask);
     started.metadata = std::mem::take(&mut started.metadata)
@@ -272,6 +276,14 @@ fn mask_parameters(snapshot: &Snapshot, record: &mut CallRecord, started: &mut C
             (key, value)
         })
         .collect();
+}
+
+fn mask(snapshot: &Snapshot, text: &mut String, keep_flagged: bool) {
+    let outcome = snapshot.policy.scan(Phase::Input, text);
+    let at_rest = outcome.at_rest(text, keep_flagged);
+    if at_rest != text.as_str() {
+        *text = at_rest.into_owned();
+    }
 }
 
 fn fill(started: &mut CallStarted, view: &wire::View<'_>) {

@@ -1,30 +1,81 @@
 //! A request body that is passed on unread, as it arrives: audio, files, images.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 /// What was sent so far.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Tally {
-    inner: Arc<Mutex<(blake3::Hasher, u64)>>,
+    inner: Arc<Mutex<Sent>>,
+}
+
+struct Sent {
+    hasher: blake3::Hasher,
+    bytes: u64,
+    /// When the last piece came.
+    last: Instant,
+    progress: Progress,
+}
+
+/// How far an upload is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// More is to come.
+    Open,
+    /// All of it was sent.
+    Done,
+    /// The app broke it off: why.
+    Broken(String),
+}
+
+impl Default for Tally {
+    fn default() -> Tally {
+        let sent = Sent {
+            hasher: blake3::Hasher::new(),
+            bytes: 0,
+            last: Instant::now(),
+            progress: Progress::Open,
+        };
+        Tally {
+            inner: Arc::new(Mutex::new(sent)),
+        }
+    }
 }
 
 impl Tally {
+    fn lock(&self) -> MutexGuard<'_, Sent> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes in a piece.
     pub fn add(&self, piece: &[u8]) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.0.update(piece);
-        inner.1 += piece.len() as u64;
+        let mut sent = self.lock();
+        sent.hasher.update(piece);
+        sent.bytes += piece.len() as u64;
+        sent.last = Instant::now();
+    }
+
+    fn over(&self, progress: Progress) {
+        let mut sent = self.lock();
+        sent.last = Instant::now();
+        sent.progress = progress;
+    }
+
+    /// How far it is, and when it last moved.
+    pub fn progress(&self) -> (Progress, Instant) {
+        let sent = self.lock();
+        (sent.progress.clone(), sent.last)
     }
 
     /// Bytes seen, and their BLAKE3 in hex.
     pub fn result(&self) -> (u64, String) {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        (inner.1, inner.0.finalize().to_hex().to_string())
+        let sent = self.lock();
+        (sent.bytes, sent.hasher.finalize().to_hex().to_string())
     }
 }
 
@@ -47,10 +98,17 @@ impl Body for Upload {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-        {
-            self.tally.add(data);
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    self.tally.add(data);
+                }
+                if self.body.is_end_stream() {
+                    self.tally.over(Progress::Done);
+                }
+            }
+            Some(Err(error)) => self.tally.over(Progress::Broken(error.to_string())),
+            None => self.tally.over(Progress::Done),
         }
         Poll::Ready(frame)
     }

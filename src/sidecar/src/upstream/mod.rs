@@ -5,7 +5,7 @@ mod pool;
 mod target;
 
 pub use connect::{TlsSetup, tls_setup};
-pub use pool::{Pool, PooledConn};
+pub use pool::{Pool, PooledConn, SendFailure};
 pub use target::Target;
 
 /// The body of a request to a provider: whole, or streamed through.
