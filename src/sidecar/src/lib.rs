@@ -18,6 +18,7 @@ mod error;
 mod headers;
 pub mod metrics;
 mod open_calls;
+mod policies;
 mod route;
 mod server;
 mod service;
@@ -27,6 +28,7 @@ mod upstream;
 
 pub use error::{CallError, Fault, StartError};
 pub use open_calls::{POSITION as OPEN_CALLS_POSITION, recover};
+pub use policies::{Apply, Facts, Policies};
 pub use route::{Route, Routes};
 pub use server::{Running, start};
 pub use shared::{RecordError, Shared};

@@ -119,7 +119,7 @@ fn serves(target: &Target, model: &str) -> bool {
 }
 
 /// Whether `name` fits `pattern`, where `*` stands for any run of characters.
-fn matches(pattern: &str, name: &str) -> bool {
+pub fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(rest) = parts.next().and_then(|head| name.strip_prefix(head)) else {
         return false;

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use guard::Policy;
 use provider::prices::Prices;
 use sha2::{Digest, Sha256};
 
 use crate::config::{ClientKey, Recording, Server, Timeouts, Upstream};
 use crate::error::StartError;
+use crate::policies::Policies;
 use crate::route::Routes;
 use crate::upstream::Target;
 
@@ -20,7 +20,7 @@ pub struct Snapshot {
     /// The providers.
     pub routes: Routes,
     /// The guardrails.
-    pub policy: Arc<Policy>,
+    pub policies: Policies,
     /// The price table.
     pub prices: Arc<Prices>,
     /// What is kept and what a blocked app sees.
@@ -52,6 +52,8 @@ pub struct Limits {
 /// Whom a client key belongs to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Owner {
+    /// The key's name.
+    pub name: String,
     /// The tenant.
     pub tenant: Option<String>,
     /// The app.
@@ -72,7 +74,7 @@ pub struct Parts {
     /// `[recording]`.
     pub recording: Recording,
     /// The compiled guardrails.
-    pub policy: Arc<Policy>,
+    pub policies: Policies,
     /// The price table.
     pub prices: Arc<Prices>,
 }
@@ -87,6 +89,7 @@ impl Snapshot {
             .map(|upstream| Target::new(upstream, &env).map(Arc::new));
         let keys = parts.client_keys.iter().map(|key| {
             let owner = Owner {
+                name: key.name.clone(),
                 tenant: key.tenant.clone(),
                 app: key.app.clone(),
             };
@@ -95,7 +98,7 @@ impl Snapshot {
         });
         Ok(Snapshot {
             routes: Routes::new(targets.collect::<Result<_, _>>()?),
-            policy: Arc::clone(&parts.policy),
+            policies: parts.policies.clone(),
             prices: Arc::clone(&parts.prices),
             recording: parts.recording.clone(),
             max_request_bytes: parts.server.max_request_bytes,

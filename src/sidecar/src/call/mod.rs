@@ -60,7 +60,12 @@ pub async fn handle(worker: &Worker, request: Request<Incoming>) -> Response<Ans
     let arrived = Instant::now();
     let snapshot = worker.shared.snapshot.load_full();
     let endpoint = Endpoint::of(request.method().as_str(), request.uri().path());
-    let mut record = CallRecord::new(Arc::clone(&worker.shared), endpoint, arrived);
+    let mut record = CallRecord::new(
+        Arc::clone(&worker.shared),
+        Arc::clone(snapshot.policies.fallback()),
+        endpoint,
+        arrived,
+    );
     let call_id = record.call_id;
     let mut response = match serve(worker, &snapshot, &mut record, request).await {
         Ok(response) => response,
@@ -99,7 +104,7 @@ async fn serve(
     let stream = arriving.take_down()?;
     drop(arriving);
     let Prepared { sent, findings, parts } = prepared?;
-    for event in findings.events(&snapshot.policy, &worker.shared.metrics) {
+    for event in findings.events(&record.policy, &worker.shared.metrics) {
         record.add(&Body::GuardrailEvaluated(Box::new(event)))?;
     }
     if let Some(blocked) = findings.blocked {
@@ -123,8 +128,10 @@ impl Arriving<'_> {
     async fn prepare(&mut self, snapshot: &Arc<Snapshot>, request: Request<Incoming>) -> Result<Prepared, CallError> {
         let record = &mut *self.record;
         let started = self.started.get_or_insert_default();
+        let authorized = authorize(snapshot, record, &request);
+        read::choose_policy(snapshot, record, started);
         read::mask_context(snapshot, record, started);
-        authorize(snapshot, record, &request)?;
+        authorized?;
         if record.shared().is_draining() {
             return Err(CallError::ShuttingDown);
         }
@@ -162,6 +169,7 @@ fn authorize(snapshot: &Snapshot, record: &mut CallRecord, request: &Request<Inc
         .and_then(|value| value.strip_prefix(b"Bearer "))
         .ok_or(CallError::Unauthorized)?;
     let owner = snapshot.owner(key.trim_ascii()).ok_or(CallError::Unauthorized)?;
+    record.client_key = Some(owner.name.clone());
     record.scope.tenant.clone_from(&owner.tenant);
     if owner.app.is_some() {
         record.scope.app.clone_from(&owner.app);

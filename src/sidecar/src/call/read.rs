@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use event::Json;
 use event::body::CallStarted;
-use guard::Phase;
+use guard::{Phase, Policy};
 use http::header::{self, HeaderMap};
 use http::{Request, request};
 use http_body_util::BodyExt;
@@ -24,6 +24,7 @@ use crate::config::Record;
 use crate::encoding::Coding;
 use crate::error::CallError;
 use crate::metrics::ReasonLabels;
+use crate::policies::Facts;
 use crate::snapshot::Snapshot;
 
 /// The longest time that an app may take to send a body that is read whole.
@@ -81,7 +82,7 @@ pub async fn prepare(
     let is_json = content_type.as_deref().is_none_or(is_json_type);
     started.request_content_type.clone_from(&content_type);
     if record.endpoint == Endpoint::Other && !is_json && !body.is_end_stream() {
-        if snapshot.policy.is_active(Phase::Input) {
+        if record.policy.is_active(Phase::Input) {
             count_unguarded(record, "request_content_type");
         }
         let sent = Sent::Upload {
@@ -185,18 +186,19 @@ fn inspect(
     let mut findings;
     if record.endpoint == Endpoint::Other {
         let spans = json::strings(&text).map_err(malformed)?;
-        findings = guard(snapshot, &text, &spans, keep_flagged);
+        findings = guard(&record.policy, &text, &spans, keep_flagged);
     } else {
         let view = wire::parse(record.endpoint, &text).map_err(malformed)?;
         fill(started, &view);
-        findings = guard(snapshot, &text, &view.texts, keep_flagged);
+        choose_policy(snapshot, record, started);
+        findings = guard(&record.policy, &text, &view.texts, keep_flagged);
         if let Some(edit) = wire::inject_include_usage(&text, &view) {
             edits.push(edit);
             hide_usage = true;
         }
     }
-    if snapshot.policy.is_active(Phase::Input) {
-        mask_parameters(snapshot, started, keep_flagged);
+    if record.policy.is_active(Phase::Input) {
+        mask_parameters(&record.policy, started, keep_flagged);
     }
     if snapshot.recording.record == Record::Metadata {
         started.stop_sequences.clear();
@@ -237,7 +239,7 @@ fn splice(text: &str, edits: &mut [Edit]) -> Result<String, CallError> {
     String::from_utf8(json::splice(text.as_bytes(), edits)).map_err(|e| CallError::Encoding(e.to_string()))
 }
 
-fn guard(snapshot: &Snapshot, text: &str, spans: &[TextSpan<'_>], keep_flagged: bool) -> Findings {
+fn guard(policy: &Policy, text: &str, spans: &[TextSpan<'_>], keep_flagged: bool) -> Findings {
     let subjects = spans.iter().map(|span| Subject {
         phase: if span.role == Role::Tool {
             Phase::Tool
@@ -246,16 +248,40 @@ fn guard(snapshot: &Snapshot, text: &str, spans: &[TextSpan<'_>], keep_flagged: 
         },
         span,
     });
-    Findings::of_texts(&snapshot.policy, text, subjects, keep_flagged)
+    Findings::of_texts(policy, text, subjects, keep_flagged)
+}
+
+/// Chooses the policy by what is known of the call so far.
+pub fn choose_policy(snapshot: &Snapshot, record: &mut CallRecord, started: &CallStarted) {
+    let model = started.request_model.as_deref();
+    let route = snapshot
+        .policies
+        .ask_for_upstream()
+        .then(|| snapshot.routes.choose(model, &snapshot.prices).ok())
+        .flatten();
+    let call = record.call_id.0;
+    let facts = Facts {
+        app: record.scope.app.as_deref(),
+        key: record.client_key.as_deref(),
+        model,
+        upstream: route.as_ref().map(|route| &*route.target.name),
+        endpoint: &started.endpoint,
+        draw: started.session_id.as_deref().map_or(call.as_bytes(), str::as_bytes),
+    };
+    let policy = snapshot.policies.choose(&facts);
+    if !Arc::ptr_eq(policy, &record.policy) {
+        record.policy = Arc::clone(policy);
+    }
 }
 
 /// What a guardrail takes out of a body must not be kept by way of a header either.
 pub fn mask_context(snapshot: &Snapshot, record: &mut CallRecord, started: &mut CallStarted) {
-    if !snapshot.policy.is_active(Phase::Input) {
+    if !record.policy.is_active(Phase::Input) {
         return;
     }
     let keep_flagged = snapshot.recording.record == Record::Full;
-    let mask = |text: &mut String| mask(snapshot, text, keep_flagged);
+    let policy = Arc::clone(&record.policy);
+    let mask = |text: &mut String| mask(&policy, text, keep_flagged);
     started.user_id.iter_mut().for_each(mask);
     started.session_id.iter_mut().for_each(mask);
     started.tags.iter_mut().for_each(mask);
@@ -263,8 +289,8 @@ pub fn mask_context(snapshot: &Snapshot, record: &mut CallRecord, started: &mut 
 }
 
 /// ... nor by way of a parameter.
-fn mask_parameters(snapshot: &Snapshot, started: &mut CallStarted, keep_flagged: bool) {
-    let mask = |text: &mut String| mask(snapshot, text, keep_flagged);
+fn mask_parameters(policy: &Policy, started: &mut CallStarted, keep_flagged: bool) {
+    let mask = |text: &mut String| mask(policy, text, keep_flagged);
     started.user_id.iter_mut().for_each(mask);
     started.stop_sequences.iter_mut().for_each(mask);
     started.request_model.iter_mut().for_each(mask);
@@ -278,8 +304,8 @@ fn mask_parameters(snapshot: &Snapshot, started: &mut CallStarted, keep_flagged:
         .collect();
 }
 
-fn mask(snapshot: &Snapshot, text: &mut String, keep_flagged: bool) {
-    let outcome = snapshot.policy.scan(Phase::Input, text);
+fn mask(policy: &Policy, text: &mut String, keep_flagged: bool) {
+    let outcome = policy.scan(Phase::Input, text);
     let at_rest = outcome.at_rest(text, keep_flagged);
     if at_rest != text.as_str() {
         *text = at_rest.into_owned();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use event::body::CallEnded;
 use event::{Body, CallId, Draft, Scope, Status, Usage, UsageSource};
+use guard::Policy;
 use provider::openai::{Endpoint, request};
 use provider::tokens;
 
@@ -29,6 +30,10 @@ pub struct CallRecord {
     pub call_id: CallId,
     /// Whom it belongs to.
     pub scope: Scope,
+    /// Name of the client key that the app presented.
+    pub client_key: Option<String>,
+    /// The guardrails that look at it.
+    pub policy: Arc<Policy>,
     /// Where its time goes.
     pub time: Stopwatch,
     /// The endpoint.
@@ -59,8 +64,8 @@ pub struct CallRecord {
 
 impl CallRecord {
     /// A call that has just arrived.
-    pub fn new(shared: Arc<Shared>, endpoint: Endpoint, arrived: Instant) -> CallRecord {
-        let mut record = CallRecord::shell(shared, CallId::new(), endpoint, Stopwatch::new(arrived));
+    pub fn new(shared: Arc<Shared>, policy: Arc<Policy>, endpoint: Endpoint, arrived: Instant) -> CallRecord {
+        let mut record = CallRecord::shell(shared, policy, CallId::new(), endpoint, Stopwatch::new(arrived));
         record.pending.reserve(4);
         record
     }
@@ -68,16 +73,25 @@ impl CallRecord {
     /// The record itself, for the body that streams the answer; what stays behind has nothing to
     /// record any more.
     pub fn hand_over(&mut self) -> CallRecord {
-        let shell = CallRecord::shell(Arc::clone(&self.shared), self.call_id, self.endpoint, self.time);
+        let (shared, policy) = (Arc::clone(&self.shared), Arc::clone(&self.policy));
+        let shell = CallRecord::shell(shared, policy, self.call_id, self.endpoint, self.time);
         std::mem::replace(self, shell)
     }
 
     /// A record of which nothing is written yet.
-    fn shell(shared: Arc<Shared>, call_id: CallId, endpoint: Endpoint, time: Stopwatch) -> CallRecord {
+    fn shell(
+        shared: Arc<Shared>,
+        policy: Arc<Policy>,
+        call_id: CallId,
+        endpoint: Endpoint,
+        time: Stopwatch,
+    ) -> CallRecord {
         CallRecord {
             shared,
             call_id,
             scope: Scope::default(),
+            client_key: None,
+            policy,
             time,
             endpoint,
             model: None,

@@ -119,11 +119,12 @@ pub fn respond(
     });
     record.note_upload(uploaded.as_ref());
     record.draft.http_status = Some(head.status.as_u16());
-    let active = snapshot.policy.is_active(Phase::Output);
+    let active = record.policy.is_active(Phase::Output);
     let known = record.endpoint.streams_chunks();
     if active && !known {
         count_unguarded(record, "stream_dialect");
     }
+    let policy = Arc::clone(&record.policy);
     let streamed = StreamedAnswer {
         snapshot: Arc::clone(snapshot),
         record: record.hand_over(),
@@ -132,7 +133,7 @@ pub fn respond(
         coding,
         decoder: Decoder::with_limit(MAX_FRAME),
         frames: Vec::new(),
-        lanes: (active && known).then(|| Lanes::new(Arc::clone(&snapshot.policy))),
+        lanes: (active && known).then(|| Lanes::new(policy)),
         assembler: known.then(Assembler::new),
         hide_usage,
         sent: 0,
@@ -290,7 +291,7 @@ impl StreamedAnswer {
         if let Some(error) = &view.error {
             self.upstream_error = true;
             self.record.draft.error_code = error.code.clone().or_else(|| error.kind.clone());
-            self.record.draft.error_message = kept_text(&self.snapshot, &error.message);
+            self.record.draft.error_message = kept_text(&self.snapshot, &self.record.policy, &error.message);
         }
         let hidden = self.hide_usage && view.usage_only;
         if let Some(assembler) = &mut self.assembler
@@ -537,7 +538,7 @@ impl StreamedAnswer {
         if let Some(lanes) = &mut self.lanes {
             let findings = lanes.findings();
             self.record.time.add_guard(findings.time());
-            for event in findings.events(&self.snapshot.policy, &self.record.shared().metrics) {
+            for event in findings.events(&self.record.policy, &self.record.shared().metrics) {
                 // The end follows in the same write; a failure shows there.
                 let _ = self.record.add(&Body::GuardrailEvaluated(Box::new(event)));
             }
@@ -573,7 +574,7 @@ impl StreamedAnswer {
             phase: Phase::Output,
             span,
         });
-        let mut findings = Findings::of_texts(&self.snapshot.policy, &body, subjects, false);
+        let mut findings = Findings::of_texts(&self.record.policy, &body, subjects, false);
         let mut edits = std::mem::take(&mut findings.rest_edits);
         if !edits.is_empty() {
             edits.extend(view.event_logprobs.iter().map(|range| (range.clone(), b"[]".to_vec())));

@@ -96,7 +96,7 @@ fn welcome(weir: &Weir) -> Result<(), Failure> {
     let guard = if config.guard.off {
         "off".to_owned()
     } else {
-        format!("policy {}", snapshot.policy.version())
+        format!("policy {}", snapshot.policies.fallback().version())
     };
     say(&format!("  guardrails {guard}"))?;
     if weir.interrupted > 0 {

@@ -1,11 +1,14 @@
 //! From what the file says to what the parts of Weir take.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use guard::{Pack, Policy};
+use guard::{Pack, Policy, PolicySpec};
 use provider::prices::{Override, Price as ModelPrice, Prices, Rate, Rates};
+
+use sidecar::Policies;
 
 use super::{Config, ConfigError, Durability, WhenFull};
 use crate::discover;
@@ -45,7 +48,7 @@ pub fn compile(config: &Config, base: &Path, env: impl Fn(&str) -> Option<String
         upstreams,
         client_keys: config.client_key.clone(),
         recording: config.recording.clone(),
-        policy: Arc::new(policy(config, base)?),
+        policies: policies(config, base)?,
         prices: Arc::new(prices(config)?),
     };
     Ok(Compiled {
@@ -54,10 +57,44 @@ pub fn compile(config: &Config, base: &Path, env: impl Fn(&str) -> Option<String
     })
 }
 
-fn policy(config: &Config, base: &Path) -> Result<Policy, ConfigError> {
+fn policies(config: &Config, base: &Path) -> Result<Policies, ConfigError> {
     if config.guard.off {
-        return Ok(Policy::off());
+        return Ok(Policies::new(Arc::new(Policy::off()), Vec::new()));
     }
+    let packs = packs(config, base)?;
+    let compile = |key: String, spec: &PolicySpec| {
+        Policy::compile(spec, &packs)
+            .map(Arc::new)
+            .map_err(|error| value(key, error.to_string()))
+    };
+    let named = config
+        .guard
+        .policies
+        .iter()
+        .map(|(name, spec)| Ok((name.as_str(), compile(format!("guard.policies.{name}"), spec)?)));
+    let named = named.collect::<Result<BTreeMap<_, _>, ConfigError>>()?;
+    let entries = config.guard.apply.iter().enumerate().map(|(index, apply)| {
+        let key = |key: &str| format!("guard.apply[{index}].{key}");
+        if !(0.0..=1.0).contains(&apply.share) {
+            return Err(value(key("share"), format!("must be 0 to 1, not {}", apply.share)));
+        }
+        let policy = named.get(apply.policy.as_str()).ok_or_else(|| {
+            let known = named.keys().copied().collect::<Vec<_>>().join(", ");
+            let message = format!("no policy is called `{}` under guard.policies; there are: {known}", apply.policy);
+            value(key("policy"), message)
+        })?;
+        Ok((apply.clone(), Arc::clone(policy)))
+    });
+    let entries = entries.collect::<Result<Vec<_>, ConfigError>>()?;
+    let fallback = compile("guard.policy".to_owned(), &config.guard.policy)?;
+    Ok(Policies::new(fallback, entries))
+}
+
+fn value(key: String, message: String) -> ConfigError {
+    ConfigError::Value { key, message }
+}
+
+fn packs(config: &Config, base: &Path) -> Result<Vec<Pack>, ConfigError> {
     let mut packs = Pack::builtin();
     for file in &config.guard.pack_files {
         let path = base.join(file);
@@ -65,17 +102,12 @@ fn policy(config: &Config, base: &Path) -> Result<Policy, ConfigError> {
             path: path.clone(),
             source,
         })?;
-        let pack = Pack::parse(&path.display().to_string(), &text).map_err(|error| ConfigError::Value {
-            key: "guard.pack_files".to_owned(),
-            message: error.to_string(),
-        })?;
+        let pack = Pack::parse(&path.display().to_string(), &text)
+            .map_err(|error| value("guard.pack_files".to_owned(), error.to_string()))?;
         packs.retain(|known| known.name() != pack.name());
         packs.push(pack);
     }
-    Policy::compile(&config.guard.policy, &packs).map_err(|error| ConfigError::Value {
-        key: "guard.policy".to_owned(),
-        message: error.to_string(),
-    })
+    Ok(packs)
 }
 
 fn prices(config: &Config) -> Result<Prices, ConfigError> {

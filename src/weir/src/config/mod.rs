@@ -4,6 +4,7 @@ mod compile;
 mod load;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -69,6 +70,11 @@ pub struct Guard {
     pub pack_files: Vec<PathBuf>,
     /// Which packs apply and what their rules do.
     pub policy: guard::PolicySpec,
+    /// Further policies, by name, for the calls that `apply` gives them. Each has the keys of
+    /// `policy` and stands for itself.
+    pub policies: BTreeMap<String, guard::PolicySpec>,
+    /// Which calls a policy of their own looks at; the first entry that fits counts.
+    pub apply: Vec<sidecar::Apply>,
 }
 
 /// `[journal]`: how durable, how large.

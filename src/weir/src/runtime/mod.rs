@@ -94,7 +94,7 @@ impl Weir {
                 .iter()
                 .map(|target| target.name.to_string())
                 .collect(),
-            policy_version: snapshot.policy.version().to_owned(),
+            policy_version: snapshot.policies.fallback().version().to_owned(),
             torn_bytes: recovery.torn.as_ref().map_or(0, |torn| torn.bytes),
             interrupted_calls: interrupted,
         })));
@@ -149,7 +149,7 @@ impl Weir {
             accepted: error.is_none(),
             blake3: blake3::hash(&text).to_hex().to_string(),
             error: error.clone(),
-            policy_version: self.shared.snapshot.load().policy.version().to_owned(),
+            policy_version: self.shared.snapshot.load().policies.fallback().version().to_owned(),
         }));
         warn_unrecorded(self.shared.record(&body));
         error.map_or(Ok(()), |error| Err(Failure::Other(error)))
