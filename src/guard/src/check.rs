@@ -16,14 +16,18 @@ use std::sync::Arc;
 
 use crate::context::CallContext;
 use crate::pack::Pack;
-use crate::policy::{Policy, PolicySpec, RuleOverride};
+use crate::policy::{LeakSpec, Policy, PolicySpec, RuleOverride};
 use crate::rule::ExampleFailure;
 use crate::template;
 use crate::types::{Action, Kind, Phase, Phases, Verdict};
 
+mod canary;
 pub(crate) mod invisible;
 pub(crate) mod parse;
+pub(crate) mod prompt;
 pub(crate) mod script;
+mod trie;
+pub(crate) mod words;
 
 /// One check under way over one text.
 pub(crate) trait Check: fmt::Debug + Send {
@@ -50,7 +54,7 @@ pub(crate) struct Found {
 }
 
 /// A rule that a check carries out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CheckRule {
     pub(crate) id: Arc<str>,
     #[expect(dead_code, reason = "for those who list the rules")]
@@ -69,6 +73,12 @@ pub(crate) struct CheckRule {
 pub(crate) enum Uses {
     /// Text that nobody sees.
     Invisible,
+    /// A list of words.
+    Words(words::WordList),
+    /// The system prompt of the call: so many words of it in a row.
+    SystemPrompt(u32),
+    /// The canary tokens of the call, and these.
+    Canary(Vec<String>),
 }
 
 /// A check's rule as the policy wants it in one phase.
@@ -85,24 +95,49 @@ pub(crate) struct ActiveCheck {
 #[derive(Debug)]
 pub(crate) struct Checks {
     pub(crate) active: Vec<ActiveCheck>,
+    words: Option<Arc<words::Words>>,
 }
 
 impl Checks {
     pub(crate) fn new(active: Vec<ActiveCheck>) -> Checks {
-        Checks { active }
+        let lists = active
+            .iter()
+            .zip(0..)
+            .filter_map(|(active, index)| match &active.rule.uses {
+                Uses::Words(list) => Some((index, list)),
+                _ => None,
+            });
+        let mut lists = lists.peekable();
+        let words = lists.peek().is_some().then(|| Arc::new(words::Words::new(lists)));
+        Checks { words, active }
     }
 
     /// Memory of the tables, bytes.
     pub(crate) fn memory(&self) -> usize {
-        self.active.len() * size_of::<ActiveCheck>()
+        self.active.len() * size_of::<ActiveCheck>() + self.words.as_ref().map_or(0, |w| w.memory())
     }
 
     /// Everything that looks at one text; `None` if nothing does in this call.
-    pub(crate) fn start(&self, _context: &CallContext) -> Option<Running> {
+    pub(crate) fn start(&self, context: &CallContext) -> Option<Running> {
         let mut checks: Vec<Box<dyn Check>> = Vec::new();
+        if let Some(words) = &self.words {
+            checks.push(Box::new(words::WordCheck::new(Arc::clone(words))));
+        }
         for (active, index) in self.active.iter().zip(0..) {
             match &active.rule.uses {
                 Uses::Invisible => checks.push(Box::new(invisible::Invisible::new(index))),
+                Uses::Words(_) => {}
+                Uses::SystemPrompt(words) => {
+                    let prompt = context.prompt.as_ref();
+                    let check = prompt.and_then(|prompt| prompt::PromptCheck::new(index, prompt, *words));
+                    checks.extend(check.map(|check| Box::new(check) as Box<dyn Check>));
+                }
+                Uses::Canary(tokens) => {
+                    let tokens = tokens.iter().map(String::as_str);
+                    let canaries = canary::Canaries::new(tokens.chain(context.canaries.iter().map(AsRef::as_ref)));
+                    let check = canaries.map(|c| canary::CanaryCheck::new(index, Arc::new(c)));
+                    checks.extend(check.map(|check| Box::new(check) as Box<dyn Check>));
+                }
             }
         }
         (!checks.is_empty()).then(|| Running {
@@ -214,6 +249,21 @@ impl Merge {
 }
 
 impl CheckRule {
+    /// The rule with what the policy says about its kind of check.
+    pub(crate) fn configured(self: &Arc<CheckRule>, spec: &PolicySpec) -> Arc<CheckRule> {
+        let uses = match (&self.uses, &spec.leak) {
+            (Uses::SystemPrompt(_), LeakSpec { words: Some(words), .. }) => Uses::SystemPrompt(*words),
+            (Uses::Canary(tokens), leak) if !leak.canaries.is_empty() => {
+                Uses::Canary(tokens.iter().chain(&leak.canaries).cloned().collect())
+            }
+            _ => return Arc::clone(self),
+        };
+        Arc::new(CheckRule {
+            uses,
+            ..(**self).clone()
+        })
+    }
+
     /// Runs the rule alone on its examples.
     pub(crate) fn test(&self, pack: &Pack) -> Vec<ExampleFailure> {
         let alone = Pack {

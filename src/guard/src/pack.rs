@@ -198,7 +198,7 @@ impl Pack {
         })
     }
 
-    /// The packs that Weir ships: `pii`, `secrets`, `injection` and `exfil`.
+    /// The packs that Weir ships: `pii`, `secrets`, `injection`, `exfil`, `leak` and `toxicity`.
     pub fn builtin() -> Vec<Pack> {
         static PACKS: OnceLock<Vec<Pack>> = OnceLock::new();
         let shipped = [
@@ -206,6 +206,8 @@ impl Pack {
             ("packs/secrets.toml", include_str!("../packs/secrets.toml")),
             ("packs/injection.toml", include_str!("../packs/injection.toml")),
             ("packs/exfil.toml", include_str!("../packs/exfil.toml")),
+            ("packs/leak.toml", include_str!("../packs/leak.toml")),
+            ("packs/toxicity.toml", include_str!("../packs/toxicity.toml")),
         ];
         // A test parses each of them as any other pack, so that none is ever missing here.
         PACKS

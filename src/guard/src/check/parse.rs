@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::words::WordList;
 use super::{CheckRule, Uses};
 use crate::pack::{Fault, RawAction, RawExamples, is_entity, is_name};
 use crate::template;
@@ -23,6 +24,13 @@ pub(crate) struct RawCheck {
     action: Option<RawAction>,
     phase: Option<Phases>,
     uses: Spanned<RawUses>,
+    words: Option<RawWords>,
+    #[serde(default)]
+    unless: Vec<String>,
+    least: Option<usize>,
+    #[serde(default)]
+    tokens: Vec<String>,
+    window: Option<usize>,
     score: Option<f32>,
     #[serde(default)]
     examples: RawExamples,
@@ -32,6 +40,45 @@ pub(crate) struct RawCheck {
 #[serde(rename_all = "kebab-case")]
 enum RawUses {
     Invisible,
+    Words,
+    SystemPrompt,
+    Canary,
+}
+
+/// Words, or words by language.
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum RawWords {
+    Plain(Vec<String>),
+    ByLanguage(BTreeMap<String, Vec<String>>),
+}
+
+/// How many words of the system prompt in a row are a leak.
+pub(crate) const LEAK: u32 = 10;
+
+/// How far apart the words may stand that a rule needs several of, bytes.
+pub(crate) const WINDOW: usize = 400;
+
+/// The list of a rule that names words.
+fn list(raw: &RawCheck) -> Result<WordList, String> {
+    let words: Vec<String> = match &raw.words {
+        Some(RawWords::Plain(words)) => words.clone(),
+        Some(RawWords::ByLanguage(words)) => words.values().flatten().cloned().collect(),
+        None => return Err("`words` is missing".to_owned()),
+    };
+    let least = raw.least.unwrap_or(1).max(1);
+    if let Some(word) = words.iter().find(|w| !w.chars().any(char::is_alphanumeric)) {
+        return Err(format!("`{word}` is no word"));
+    }
+    if words.len() < least {
+        return Err(format!("needs {least} different words and has {}", words.len()));
+    }
+    Ok(WordList {
+        words,
+        unless: raw.unless.clone(),
+        least,
+        window: raw.window.unwrap_or(WINDOW),
+    })
 }
 
 /// What is to be done in which phase, from what a rule says or else its pack.
@@ -71,6 +118,9 @@ pub(crate) fn rule(defaults: &Defaults<'_>, spanned: &Spanned<RawCheck>) -> Resu
     }
     let uses = match raw.uses.get_ref() {
         RawUses::Invisible => Uses::Invisible,
+        RawUses::SystemPrompt => Uses::SystemPrompt(raw.least.map_or(LEAK, |n| n.clamp(4, 1000) as u32)),
+        RawUses::Canary => Uses::Canary(raw.tokens.clone()),
+        RawUses::Words => Uses::Words(list(raw).map_err(|reason| fault(raw.uses.span().start, reason))?),
     };
     Ok(CheckRule {
         id: Arc::from(format!("{}.{id}", defaults.pack)),
