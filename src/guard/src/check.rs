@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::context::CallContext;
+use crate::model::Model;
 use crate::pack::Pack;
 use crate::policy::{LeakSpec, Policy, PolicySpec, RuleOverride};
 use crate::rule::ExampleFailure;
@@ -22,6 +23,7 @@ use crate::template;
 use crate::types::{Action, Kind, Phase, Phases, Verdict};
 
 mod canary;
+pub(crate) mod classify;
 pub(crate) mod invisible;
 pub(crate) mod parse;
 pub(crate) mod prompt;
@@ -63,6 +65,8 @@ pub(crate) struct CheckRule {
     pub(crate) entity: Arc<str>,
     pub(crate) actions: BTreeMap<Phase, Action>,
     pub(crate) score: Option<f32>,
+    /// The least score that counts, in place of the policy's.
+    pub(crate) threshold: Option<f32>,
     pub(crate) uses: Uses,
     pub(crate) positive: Vec<String>,
     pub(crate) negative: Vec<String>,
@@ -79,6 +83,8 @@ pub(crate) enum Uses {
     SystemPrompt(u32),
     /// The canary tokens of the call, and these.
     Canary(Vec<String>),
+    /// A classifier's score of the whole text.
+    Model(&'static Model),
 }
 
 /// A check's rule as the policy wants it in one phase.
@@ -114,7 +120,16 @@ impl Checks {
 
     /// Memory of the tables, bytes.
     pub(crate) fn memory(&self) -> usize {
-        self.active.len() * size_of::<ActiveCheck>() + self.words.as_ref().map_or(0, |w| w.memory())
+        let words = self.words.as_ref().map_or(0, |w| w.memory());
+        self.active.len() * size_of::<ActiveCheck>() + words + self.model().map_or(0, Model::memory)
+    }
+
+    /// The classifier among the checks.
+    pub(crate) fn model(&self) -> Option<&'static Model> {
+        self.active.iter().find_map(|active| match active.rule.uses {
+            Uses::Model(model) => Some(model),
+            _ => None,
+        })
     }
 
     /// Everything that looks at one text; `None` if nothing does in this call.
@@ -123,10 +138,12 @@ impl Checks {
         if let Some(words) = &self.words {
             checks.push(Box::new(words::WordCheck::new(Arc::clone(words))));
         }
+        let mut models: Vec<(&'static Model, u32)> = Vec::new();
         for (active, index) in self.active.iter().zip(0..) {
             match &active.rule.uses {
                 Uses::Invisible => checks.push(Box::new(invisible::Invisible::new(index))),
                 Uses::Words(_) => {}
+                Uses::Model(model) => models.push((*model, index)),
                 Uses::SystemPrompt(words) => {
                     let prompt = context.prompt.as_ref();
                     let check = prompt.and_then(|prompt| prompt::PromptCheck::new(index, prompt, *words));
@@ -140,6 +157,7 @@ impl Checks {
                 }
             }
         }
+        checks.extend(classify::of(&models).map(|check| Box::new(check) as Box<dyn Check>));
         (!checks.is_empty()).then(|| Running {
             checks,
             found: Vec::new(),

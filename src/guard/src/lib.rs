@@ -34,6 +34,8 @@ pub mod eval;
 pub mod explain;
 mod filter;
 mod forward;
+#[doc(hidden)]
+pub mod model;
 mod nearby;
 mod normalize;
 mod outcome;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::check::classify;
 use crate::check::{ActiveCheck, CheckRule, Checks, Found, Merge, Running};
 use crate::context::CallContext;
 use crate::engine::{ActiveContext, ActiveRule, Engine, Fuel, Settled};
@@ -253,6 +254,12 @@ impl Policy {
         merge.add(verdict, found.rule + 1);
     }
 
+    /// How much `text` looks like an attack on the prompt to the classifier of `phase`, 0 to 1; `None`
+    /// if there is none. Rules have no part in it.
+    pub fn injection_score(&self, phase: Phase, text: &str) -> Option<f32> {
+        Some(classify::judge(self.checks(phase)?.model()?, text).score)
+    }
+
     /// A guard for one stream of text.
     pub fn scanner(self: &Arc<Self>, phase: Phase) -> Scanner {
         self.scanner_with(phase, &CallContext::default())
@@ -473,7 +480,7 @@ fn checks(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Checks> {
             rule: rule.configured(spec),
             pack,
             action: action.or(own.copied()).unwrap_or(Action::Flag),
-            threshold: change.threshold.unwrap_or(spec.threshold),
+            threshold: change.threshold.or(rule.threshold).unwrap_or(spec.threshold),
         });
     }
     (!active.is_empty()).then(|| Checks::new(active))

@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::words::WordList;
 use super::{CheckRule, Uses};
+use crate::model::Model;
 use crate::pack::{Fault, RawAction, RawExamples, is_entity, is_name};
 use crate::template;
 use crate::types::{Action, Kind, Phase, Phases};
@@ -32,6 +33,7 @@ pub(crate) struct RawCheck {
     tokens: Vec<String>,
     window: Option<usize>,
     score: Option<f32>,
+    threshold: Option<f32>,
     #[serde(default)]
     examples: RawExamples,
 }
@@ -43,6 +45,7 @@ enum RawUses {
     Words,
     SystemPrompt,
     Canary,
+    InjectionModel,
 }
 
 /// Words, or words by language.
@@ -106,8 +109,10 @@ pub(crate) fn rule(defaults: &Defaults<'_>, spanned: &Spanned<RawCheck>) -> Resu
         let reason = format!("`{entity}` is no entity: use capitals, digits and `_`");
         return Err(fault(raw.entity.span().start, reason));
     }
-    if raw.score.is_some_and(|s| !(0.0..=1.0).contains(&s)) {
-        return Err(fault(id_at, "`score` must be 0 to 1".to_owned()));
+    for (key, value) in [("score", raw.score), ("threshold", raw.threshold)] {
+        if value.is_some_and(|s| !(0.0..=1.0).contains(&s)) {
+            return Err(fault(id_at, format!("`{key}` must be 0 to 1")));
+        }
     }
     let kind = raw
         .kind
@@ -121,6 +126,10 @@ pub(crate) fn rule(defaults: &Defaults<'_>, spanned: &Spanned<RawCheck>) -> Resu
         RawUses::SystemPrompt => Uses::SystemPrompt(raw.least.map_or(LEAK, |n| n.clamp(4, 1000) as u32)),
         RawUses::Canary => Uses::Canary(raw.tokens.clone()),
         RawUses::Words => Uses::Words(list(raw).map_err(|reason| fault(raw.uses.span().start, reason))?),
+        RawUses::InjectionModel => {
+            let model = Model::injection();
+            Uses::Model(model.ok_or_else(|| fault(raw.uses.span().start, "the model is broken".to_owned()))?)
+        }
     };
     Ok(CheckRule {
         id: Arc::from(format!("{}.{id}", defaults.pack)),
@@ -129,6 +138,7 @@ pub(crate) fn rule(defaults: &Defaults<'_>, spanned: &Spanned<RawCheck>) -> Resu
         entity: entity.as_str().into(),
         actions: (defaults.actions)(raw.action.as_ref(), raw.phase).map_err(|reason| fault(id_at, reason))?,
         score: raw.score,
+        threshold: raw.threshold,
         uses,
         positive: raw.examples.positive.clone(),
         negative: raw.examples.negative.clone(),
