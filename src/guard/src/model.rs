@@ -16,7 +16,7 @@ pub mod features;
 use features::{BUCKETS, Sink};
 
 /// Tokens by which a window moves.
-pub const STEP: usize = 32;
+pub const STEP: usize = 24;
 /// Tokens of a window.
 pub const WINDOW: usize = 2 * STEP;
 /// Added to the length of a window where its sum is scaled, so that a few words prove little.

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::check::classify;
-use crate::check::{ActiveCheck, CheckRule, Checks, Found, Merge, Running};
+use crate::check::{ActiveCheck, CheckRule, Checks, Found, Merge, Running, classify};
 use crate::context::CallContext;
 use crate::engine::{ActiveContext, ActiveRule, Engine, Fuel, Settled};
 use crate::nearby::{Nearby, Reach};

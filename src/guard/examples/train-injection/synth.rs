@@ -29,7 +29,12 @@ pub fn rows(templates: &str) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     for group in &templates.group {
-        let mut random = Random(group.name.bytes().fold(1, |h, b| h * 31 + u64::from(b)));
+        let mut random = Random(
+            group
+                .name
+                .bytes()
+                .fold(1_u64, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b))),
+        );
         for index in 0..group.count {
             // Every template has its turn.
             let template = &group.templates[index % group.templates.len()];
