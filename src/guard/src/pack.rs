@@ -408,8 +408,9 @@ fn compile(pack: &RawPack, spanned: &Spanned<RawRule>, trusted: bool) -> Result<
         if !(0.0..=1.0).contains(&context.boost) {
             return Err(fault(at, "`context.boost` must be 0 to 1".to_owned()));
         }
-        if !context.required && !only_unless && (context.boost == 0.0 || rule.score.is_none()) {
-            let reason = "the context has no effect: set `required`, or a `score` and a `boost`";
+        let matters = context.required || context.otherwise.is_some() || only_unless;
+        if !matters && (context.boost == 0.0 || rule.score.is_none()) {
+            let reason = "the context has no effect: set `required`, `otherwise`, or a `score` and a `boost`";
             return Err(fault(at, reason.to_owned()));
         }
     }

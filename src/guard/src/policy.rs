@@ -521,7 +521,8 @@ fn engine(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Engine> {
                 groups.push(words);
                 groups.len() - 1
             });
-            let needed = context.required || rule.score.is_some_and(|s| s < threshold);
+            let unsure = context.required || context.otherwise.is_some();
+            let needed = unsure || rule.score.is_some_and(|s| s < threshold);
             ActiveContext {
                 group: group as u32,
                 reach: Reach {
@@ -531,6 +532,7 @@ fn engine(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Engine> {
                 },
                 boost: context.boost,
                 required: context.required,
+                otherwise: context.otherwise,
             }
         });
         let action = action.unwrap_or(Action::Flag);
