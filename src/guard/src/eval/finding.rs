@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::types;
 use crate::outcome::Outcome;
@@ -11,7 +11,7 @@ use crate::policy::Policy;
 use crate::types::{Action, Kind, Phase};
 
 /// One finding, as it stands in a verdict line.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// The rule's full id.
     pub rule: Arc<str>,
@@ -31,14 +31,14 @@ pub struct Finding {
 }
 
 /// Scores over the whole text.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// How much the text looks like an attack, 0 to 1.
     pub injection: f64,
 }
 
 /// What a scan found in one text.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
     /// The findings, in order.
     pub findings: Vec<Finding>,
@@ -84,6 +84,14 @@ impl Judged {
             scores: Scores { injection },
             micros: times[1],
         }
+    }
+
+    /// The findings of another tool, with its names for personal data made the usual ones.
+    pub fn of_another_tool(mut self) -> Judged {
+        for finding in self.findings.iter_mut().filter(|f| f.kind == Kind::Pii) {
+            finding.name = types::canonical(&finding.name).into_owned();
+        }
+        self
     }
 
     /// The strongest action against findings of `kind`; of any, for `None`.

@@ -55,10 +55,11 @@ fn show(explanation: &Explanation, text: &str) -> Result<(), Failure> {
         ))?;
     }
     say("")?;
-    Ok(match explanation.action {
-        None => say("the text passes as it is")?,
-        Some(action) => say(&format!("strongest action: {}", paint(action, &action.to_string())))?,
-    })
+    let last = match explanation.action {
+        None => "the text passes as it is".to_owned(),
+        Some(action) => format!("strongest action: {}", paint(action, &action.to_string())),
+    };
+    Ok(say(&last)?)
 }
 
 fn rule(trace: &Trace) -> Result<(), Failure> {
