@@ -47,7 +47,7 @@ fn show(explanation: &Explanation, text: &str) -> Result<(), Failure> {
         let (line, column) = line_and_column(text, verdict.start);
         say("")?;
         say(&format!(
-            "{} ({} {}): {} at {line}:{column}, found without an expression",
+            "{} ({} {}): {} at {line}:{column}, not by an expression on this form of the text",
             coloured(1, &verdict.rule),
             verdict.kind,
             verdict.entity,
@@ -104,7 +104,7 @@ fn trial(trial: &Trial, text: &str) -> Result<(), Failure> {
         (&trial.words_against, "speak against it"),
     ] {
         if !words.is_empty() {
-            parts.push(format!("`{}` {verb}", words.join("`, `")));
+            parts.push(format!("{verb}: `{}`", words.join("`, `")));
         }
     }
     if let Some(score) = trial.score {
