@@ -15,15 +15,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::context::CallContext;
+use crate::model::Model;
 use crate::pack::Pack;
-use crate::policy::{Policy, PolicySpec, RuleOverride};
+use crate::policy::{LeakSpec, Policy, PolicySpec, RuleOverride};
 use crate::rule::ExampleFailure;
 use crate::template;
 use crate::types::{Action, Kind, Phase, Phases, Verdict};
 
+mod canary;
+pub(crate) mod classify;
 pub(crate) mod invisible;
 pub(crate) mod parse;
+pub(crate) mod prompt;
 pub(crate) mod script;
+mod trie;
+pub(crate) mod words;
 
 /// One check under way over one text.
 pub(crate) trait Check: fmt::Debug + Send {
@@ -50,7 +56,7 @@ pub(crate) struct Found {
 }
 
 /// A rule that a check carries out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CheckRule {
     pub(crate) id: Arc<str>,
     #[expect(dead_code, reason = "for those who list the rules")]
@@ -59,6 +65,8 @@ pub(crate) struct CheckRule {
     pub(crate) entity: Arc<str>,
     pub(crate) actions: BTreeMap<Phase, Action>,
     pub(crate) score: Option<f32>,
+    /// The least score that counts, in place of the policy's.
+    pub(crate) threshold: Option<f32>,
     pub(crate) uses: Uses,
     pub(crate) positive: Vec<String>,
     pub(crate) negative: Vec<String>,
@@ -69,6 +77,14 @@ pub(crate) struct CheckRule {
 pub(crate) enum Uses {
     /// Text that nobody sees.
     Invisible,
+    /// A list of words.
+    Words(words::WordList),
+    /// The system prompt of the call: so many words of it in a row.
+    SystemPrompt(u32),
+    /// The canary tokens of the call, and these.
+    Canary(Vec<String>),
+    /// A classifier's score of the whole text.
+    Model(&'static Model),
 }
 
 /// A check's rule as the policy wants it in one phase.
@@ -85,26 +101,63 @@ pub(crate) struct ActiveCheck {
 #[derive(Debug)]
 pub(crate) struct Checks {
     pub(crate) active: Vec<ActiveCheck>,
+    words: Option<Arc<words::Words>>,
 }
 
 impl Checks {
     pub(crate) fn new(active: Vec<ActiveCheck>) -> Checks {
-        Checks { active }
+        let lists = active
+            .iter()
+            .zip(0..)
+            .filter_map(|(active, index)| match &active.rule.uses {
+                Uses::Words(list) => Some((index, list)),
+                _ => None,
+            });
+        let mut lists = lists.peekable();
+        let words = lists.peek().is_some().then(|| Arc::new(words::Words::new(lists)));
+        Checks { words, active }
     }
 
     /// Memory of the tables, bytes.
     pub(crate) fn memory(&self) -> usize {
-        self.active.len() * size_of::<ActiveCheck>()
+        let words = self.words.as_ref().map_or(0, |w| w.memory());
+        self.active.len() * size_of::<ActiveCheck>() + words + self.model().map_or(0, Model::memory)
+    }
+
+    /// The classifier among the checks.
+    pub(crate) fn model(&self) -> Option<&'static Model> {
+        self.active.iter().find_map(|active| match active.rule.uses {
+            Uses::Model(model) => Some(model),
+            _ => None,
+        })
     }
 
     /// Everything that looks at one text; `None` if nothing does in this call.
-    pub(crate) fn start(&self, _context: &CallContext) -> Option<Running> {
+    pub(crate) fn start(&self, context: &CallContext) -> Option<Running> {
         let mut checks: Vec<Box<dyn Check>> = Vec::new();
+        if let Some(words) = &self.words {
+            checks.push(Box::new(words::WordCheck::new(Arc::clone(words))));
+        }
+        let mut models: Vec<(&'static Model, u32)> = Vec::new();
         for (active, index) in self.active.iter().zip(0..) {
             match &active.rule.uses {
                 Uses::Invisible => checks.push(Box::new(invisible::Invisible::new(index))),
+                Uses::Words(_) => {}
+                Uses::Model(model) => models.push((*model, index)),
+                Uses::SystemPrompt(words) => {
+                    let prompt = context.prompt.as_ref();
+                    let check = prompt.and_then(|prompt| prompt::PromptCheck::new(index, prompt, *words));
+                    checks.extend(check.map(|check| Box::new(check) as Box<dyn Check>));
+                }
+                Uses::Canary(tokens) => {
+                    let tokens = tokens.iter().map(String::as_str);
+                    let canaries = canary::Canaries::new(tokens.chain(context.canaries.iter().map(AsRef::as_ref)));
+                    let check = canaries.map(|c| canary::CanaryCheck::new(index, Arc::new(c)));
+                    checks.extend(check.map(|check| Box::new(check) as Box<dyn Check>));
+                }
             }
         }
+        checks.extend(classify::of(&models).map(|check| Box::new(check) as Box<dyn Check>));
         (!checks.is_empty()).then(|| Running {
             checks,
             found: Vec::new(),
@@ -214,6 +267,21 @@ impl Merge {
 }
 
 impl CheckRule {
+    /// The rule with what the policy says about its kind of check.
+    pub(crate) fn configured(self: &Arc<CheckRule>, spec: &PolicySpec) -> Arc<CheckRule> {
+        let uses = match (&self.uses, &spec.leak) {
+            (Uses::SystemPrompt(_), LeakSpec { words: Some(words), .. }) => Uses::SystemPrompt(*words),
+            (Uses::Canary(tokens), leak) if !leak.canaries.is_empty() => {
+                Uses::Canary(tokens.iter().chain(&leak.canaries).cloned().collect())
+            }
+            _ => return Arc::clone(self),
+        };
+        Arc::new(CheckRule {
+            uses,
+            ..(**self).clone()
+        })
+    }
+
     /// Runs the rule alone on its examples.
     pub(crate) fn test(&self, pack: &Pack) -> Vec<ExampleFailure> {
         let alone = Pack {

@@ -44,6 +44,8 @@ pub(crate) struct ActiveContext {
     pub(crate) reach: Reach,
     pub(crate) boost: f32,
     pub(crate) required: bool,
+    /// The most that is done where no word is near.
+    pub(crate) otherwise: Option<Action>,
 }
 
 /// How many automaton steps the text may cost.
@@ -413,17 +415,17 @@ impl Engine {
             score,
         };
         match &active.context {
-            None => self.ready(state, claim),
+            None => self.ready(state, claim, None),
             Some(_) => state.waiting.push(claim),
         }
     }
 
-    fn ready(&self, state: &mut State, claim: Claim) {
+    fn ready(&self, state: &mut State, claim: Claim, at_most: Option<Action>) {
         let active = &self.rules[claim.rule as usize];
         if claim.score.is_none_or(|s| s >= active.threshold) {
             state.ready.push(Reverse(Ready {
                 claim,
-                action: active.action,
+                action: at_most.map_or(active.action, |most| most.min(active.action)),
             }));
         }
     }
@@ -453,9 +455,9 @@ impl Engine {
             match says {
                 Says::Yes => {
                     claim.score = claim.score.map(|s| (s + context.boost).min(1.0));
-                    self.ready(state, claim);
+                    self.ready(state, claim, None);
                 }
-                Says::Nothing if !context.required => self.ready(state, claim),
+                Says::Nothing if !context.required => self.ready(state, claim, context.otherwise),
                 _ => {}
             }
         }

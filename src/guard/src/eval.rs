@@ -105,25 +105,31 @@ impl<'p> Evaluation<'p> {
     pub fn take(&mut self, row: &Row) -> Judged {
         let phase = self.phase.unwrap_or_else(|| phase_of(&row.kind));
         let judged = Judged::new(self.policy, phase, &row.text);
+        self.count(row, &judged);
+        if let Some(plain) = row
+            .plain
+            .as_deref()
+            .filter(|_| row.kind == "evasion" && row.label == Some(true))
+        {
+            let plain = Judged::new(self.policy, phase, plain);
+            attacks::add_evasion(&mut self.report.evasion, row, &plain, &judged);
+        }
+        judged
+    }
+
+    /// Counts what was found in a row, by whatever tool.
+    pub fn count(&mut self, row: &Row, judged: &Judged) {
         self.report.rows += 1;
         let wanted = kind_of(&row.kind);
         let is_prompt = row.label == Some(false) && !matches!(wanted, Some(Kind::Pii | Kind::Secret));
         self.clock.take(row, is_prompt, judged.micros);
-        let Some(label) = row.label else { return judged };
-
-        self.count(row, label, wanted, &judged);
-        if label {
-            if row.kind == "injection" {
-                self.attacks.take(row, true, &judged);
-            }
-            if let Some(plain) = row.plain.as_deref().filter(|_| row.kind == "evasion") {
-                let plain = Judged::new(self.policy, phase, plain);
-                attacks::add_evasion(&mut self.report.evasion, row, &plain, &judged);
-            }
-        } else {
-            self.harmless(row, wanted, is_prompt, &judged);
+        let Some(label) = row.label else { return };
+        self.rows_and_spans(row, label, wanted, judged);
+        if !label {
+            self.harmless(row, wanted, is_prompt, judged);
+        } else if row.kind == "injection" {
+            self.attacks.take(row, true, judged);
         }
-        judged
     }
 
     /// The figures.
@@ -141,7 +147,7 @@ impl<'p> Evaluation<'p> {
         report
     }
 
-    fn count(&mut self, row: &Row, label: bool, wanted: Option<Kind>, judged: &Judged) {
+    fn rows_and_spans(&mut self, row: &Row, label: bool, wanted: Option<Kind>, judged: &Judged) {
         let report = &mut self.report;
         let caught = judged.tier(wanted).is_some();
         let by_kind = report.kinds.entry(row.kind.clone()).or_default();

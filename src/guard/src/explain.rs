@@ -29,7 +29,8 @@ pub struct Explanation {
     pub rules_active: usize,
     /// The rules that woke, those with a verdict first.
     pub rules: Vec<Trace>,
-    /// Verdicts of what is no expression: checks, models, limits of the engine.
+    /// Verdicts that no trial led to: those of checks and models, of limits of the engine, and on forms of
+    /// the text that are not tried here.
     pub others: Vec<Verdict>,
     /// The strongest action; `None`: the text passes as it is.
     pub action: Option<Action>,
@@ -94,16 +95,15 @@ pub fn explain(policy: &Policy, spec: &PolicySpec, phase: Phase, text: &str) -> 
         bytes: &view,
         map: &map,
     }];
+    let mut told = vec![false; outcome.verdicts.len()];
     if let Some(engine) = policy.engine(phase) {
         for active in &engine.rules {
-            explanation
-                .rules
-                .extend(trace(engine, active, spec, &looks, &outcome.verdicts));
+            let trace = trace(engine, active, spec, &looks, &outcome.verdicts, &mut told);
+            explanation.rules.extend(trace);
         }
     }
-    let traced = |v: &&Verdict| explanation.rules.iter().any(|t| *t.rule == *v.rule);
-    let others: Vec<Verdict> = outcome.verdicts.iter().filter(|v| !traced(v)).cloned().collect();
-    explanation.others = others;
+    let untold = outcome.verdicts.iter().zip(&told).filter(|(_, told)| !**told);
+    explanation.others = untold.map(|(verdict, _)| verdict.clone()).collect();
     let rank = |trace: &Trace| trace.trials.iter().map(|t| t.fate.rank()).min();
     explanation.rules.sort_by_key(rank);
     explanation
@@ -123,6 +123,7 @@ fn trace(
     spec: &PolicySpec,
     looks: &[Look<'_>],
     verdicts: &[Verdict],
+    told: &mut [bool],
 ) -> Option<Trace> {
     let mut trials = Vec::new();
     for look in looks {
@@ -130,6 +131,11 @@ fn trace(
     }
     if trials.is_empty() {
         return None;
+    }
+    for (verdict, told) in verdicts.iter().zip(told) {
+        let tells =
+            |t: &Trial| matches!(t.fate, Fate::Verdict { .. }) && t.start < verdict.end && verdict.start < t.end;
+        *told |= *verdict.rule == *active.rule.id && trials.iter().any(tells);
     }
     trials.sort_by_key(|t: &Trial| (t.fate.rank(), t.start));
     let further = trials.len().saturating_sub(MOST_TRIALS);

@@ -34,6 +34,8 @@ pub mod eval;
 pub mod explain;
 mod filter;
 mod forward;
+#[doc(hidden)]
+pub mod model;
 mod nearby;
 mod normalize;
 mod outcome;
@@ -47,12 +49,14 @@ mod template;
 mod trie;
 mod types;
 mod validate;
+mod vault;
 
-pub use context::CallContext;
+pub use context::{CallContext, canary};
 pub use outcome::{Outcome, Release};
 pub use pack::{Pack, PackError};
-pub use policy::{OnError, Policy, PolicyError, PolicySpec, RuleOverride};
+pub use policy::{LeakSpec, OnError, Policy, PolicyError, PolicySpec, RuleOverride};
 pub use rule::{ExampleFailure, Rule};
 pub use scanner::Scanner;
 pub use types::{Action, GUARD_ERROR, Kind, Phase, Phases, Verdict};
 pub use validate::Validator;
+pub use vault::{Escaping, Restorer, SessionVault, Vault, VaultLimits, VaultStats};

@@ -31,9 +31,19 @@ pub(crate) struct Nearby {
 
 impl Nearby {
     pub(crate) fn new(words: &[String], unless: &[String]) -> Nearby {
-        let literal = |word: &String, speaks_for| (word.bytes().map(fold).collect(), speaks_for);
-        let mut literals: Vec<(Vec<u8>, bool)> = words.iter().map(|w| literal(w, true)).collect();
-        literals.extend(unless.iter().map(|w| literal(w, false)));
+        let mut literals: Vec<(Vec<u8>, bool)> = Vec::new();
+        let all = words.iter().map(|w| (w, true)).chain(unless.iter().map(|w| (w, false)));
+        for (word, speaks_for) in all {
+            // Bytes above ASCII are compared as they are: the word stands there in every usual case.
+            let mut rest = word.chars();
+            let first = rest.next().into_iter().flat_map(char::to_uppercase);
+            let title: String = first.chain(rest).collect();
+            for form in [word.clone(), word.to_lowercase(), word.to_uppercase(), title] {
+                literals.push((form.bytes().map(fold).collect(), speaks_for));
+            }
+        }
+        literals.sort_unstable();
+        literals.dedup();
         Nearby {
             words: Forward::new(&literals),
             longest_unless: unless.iter().map(String::len).max().unwrap_or(0),
@@ -128,7 +138,7 @@ mod tests {
     use super::*;
 
     fn says(text: &str) -> Says {
-        let words = ["phone", "phone number", "номер", "e-mail"].map(str::to_owned);
+        let words = ["phone", "phone number", "номер", "αμκα", "e-mail"].map(str::to_owned);
         let start = text.find('<').unwrap_or(text.len());
         let end = text.find('>').map_or(start, |at| at + 1);
         let reach = Reach {
@@ -145,6 +155,8 @@ mod tests {
             "Phone: <1>",
             "PHONE_NUMBER=<1>",
             "номер <1>",
+            "Номер <1>",
+            "ΑΜΚΑ <1>",
             "e mail <1>",
             "phone\nnumber <1>",
             "<1> (phone)",

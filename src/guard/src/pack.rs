@@ -198,7 +198,7 @@ impl Pack {
         })
     }
 
-    /// The packs that Weir ships: `pii`, `secrets`, `injection` and `exfil`.
+    /// The packs that Weir ships: `pii`, `secrets`, `injection`, `exfil`, `leak` and `toxicity`.
     pub fn builtin() -> Vec<Pack> {
         static PACKS: OnceLock<Vec<Pack>> = OnceLock::new();
         let shipped = [
@@ -206,6 +206,8 @@ impl Pack {
             ("packs/secrets.toml", include_str!("../packs/secrets.toml")),
             ("packs/injection.toml", include_str!("../packs/injection.toml")),
             ("packs/exfil.toml", include_str!("../packs/exfil.toml")),
+            ("packs/leak.toml", include_str!("../packs/leak.toml")),
+            ("packs/toxicity.toml", include_str!("../packs/toxicity.toml")),
         ];
         // A test parses each of them as any other pack, so that none is ever missing here.
         PACKS
@@ -406,8 +408,9 @@ fn compile(pack: &RawPack, spanned: &Spanned<RawRule>, trusted: bool) -> Result<
         if !(0.0..=1.0).contains(&context.boost) {
             return Err(fault(at, "`context.boost` must be 0 to 1".to_owned()));
         }
-        if !context.required && !only_unless && (context.boost == 0.0 || rule.score.is_none()) {
-            let reason = "the context has no effect: set `required`, or a `score` and a `boost`";
+        let matters = context.required || context.otherwise.is_some() || only_unless;
+        if !matters && (context.boost == 0.0 || rule.score.is_none()) {
+            let reason = "the context has no effect: set `required`, `otherwise`, or a `score` and a `boost`";
             return Err(fault(at, reason.to_owned()));
         }
     }

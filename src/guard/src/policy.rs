@@ -7,7 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::check::{ActiveCheck, CheckRule, Checks, Found, Merge, Running};
+use crate::check::{ActiveCheck, CheckRule, Checks, Found, Merge, Running, classify};
 use crate::context::CallContext;
 use crate::engine::{ActiveContext, ActiveRule, Engine, Fuel, Settled};
 use crate::nearby::{Nearby, Reach};
@@ -62,19 +62,35 @@ pub struct PolicySpec {
     pub actions: BTreeMap<Kind, Action>,
     /// Changes to single rules, by full id (`pii.email`). They go before everything else.
     pub rules: BTreeMap<String, RuleOverride>,
+    /// What the pack `leak` looks for.
+    pub leak: LeakSpec,
 }
 
 impl Default for PolicySpec {
     fn default() -> Self {
         PolicySpec {
-            packs: ["pii", "secrets", "injection", "exfil"].map(str::to_owned).to_vec(),
+            packs: ["pii", "secrets", "injection", "exfil", "leak"]
+                .map(str::to_owned)
+                .to_vec(),
             on_error: OnError::Block,
             threshold: 0.5,
             max_steps_per_byte: 64,
             actions: BTreeMap::new(),
             rules: BTreeMap::new(),
+            leak: LeakSpec::default(),
         }
     }
+}
+
+/// What the pack `leak` looks for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LeakSpec {
+    /// How many words of the system prompt in a row are a leak, 4 to 1000; 10 if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub words: Option<u32>,
+    /// Canary tokens of at least eight letters and digits: what must never be seen in an answer.
+    pub canaries: Vec<String>,
 }
 
 /// Why a policy was refused.
@@ -237,6 +253,12 @@ impl Policy {
         merge.add(verdict, found.rule + 1);
     }
 
+    /// How much `text` looks like an attack on the prompt to the classifier of `phase`, 0 to 1; `None`
+    /// if there is none. Rules have no part in it.
+    pub fn injection_score(&self, phase: Phase, text: &str) -> Option<f32> {
+        Some(classify::judge(self.checks(phase)?.model()?, text).score)
+    }
+
     /// A guard for one stream of text.
     pub fn scanner(self: &Arc<Self>, phase: Phase) -> Scanner {
         self.scanner_with(phase, &CallContext::default())
@@ -376,6 +398,23 @@ fn check(spec: &PolicySpec, packs: &[&Pack]) -> Result<(), PolicyError> {
             in_unit(&format!("rules.\"{id}\".threshold"), threshold)?;
         }
     }
+    if let Some(words) = spec.leak.words.filter(|words| !(4..=1000).contains(words)) {
+        return Err(PolicyError::Range {
+            key: "leak.words".to_owned(),
+            range: "4 to 1000",
+            value: words.to_string(),
+        });
+    }
+    for token in &spec.leak.canaries {
+        let length = token.chars().filter(|c| c.is_alphanumeric()).count();
+        if length < 8 {
+            return Err(PolicyError::Range {
+                key: "leak.canaries".to_owned(),
+                range: "tokens of at least 8 letters and digits",
+                value: format!("one of {length}"),
+            });
+        }
+    }
     in_unit("threshold", spec.threshold)?;
     if !(1..=4096).contains(&spec.max_steps_per_byte) {
         let value = spec.max_steps_per_byte.to_string();
@@ -421,6 +460,7 @@ fn canonical(spec: &PolicySpec) -> String {
         } = change;
         let _ = write!(out, " {id}={action:?},{enabled:?},{phase:?},{threshold:?}");
     }
+    let _ = write!(out, " {:?}", spec.leak);
     out
 }
 
@@ -436,10 +476,10 @@ fn checks(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Checks> {
         let own = rule.actions.get(&phase).or_else(|| rule.actions.values().min());
         let action = change.action.or_else(|| spec.actions.get(&rule.kind).copied());
         active.push(ActiveCheck {
-            rule: Arc::clone(rule),
+            rule: rule.configured(spec),
             pack,
             action: action.or(own.copied()).unwrap_or(Action::Flag),
-            threshold: change.threshold.unwrap_or(spec.threshold),
+            threshold: change.threshold.or(rule.threshold).unwrap_or(spec.threshold),
         });
     }
     (!active.is_empty()).then(|| Checks::new(active))
@@ -481,7 +521,8 @@ fn engine(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Engine> {
                 groups.push(words);
                 groups.len() - 1
             });
-            let needed = context.required || rule.score.is_some_and(|s| s < threshold);
+            let unsure = context.required || context.otherwise.is_some();
+            let needed = unsure || rule.score.is_some_and(|s| s < threshold);
             ActiveContext {
                 group: group as u32,
                 reach: Reach {
@@ -491,6 +532,7 @@ fn engine(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Engine> {
                 },
                 boost: context.boost,
                 required: context.required,
+                otherwise: context.otherwise,
             }
         });
         let action = action.unwrap_or(Action::Flag);

@@ -68,6 +68,8 @@ pub(crate) struct Context {
     /// Added to the score.
     #[serde(default)]
     pub(crate) boost: f32,
+    /// What is done without a word, if that is weaker than the rule's action.
+    pub(crate) otherwise: Option<Action>,
     /// Without a word there is no match.
     #[serde(default)]
     pub(crate) required: bool,

@@ -9,6 +9,7 @@ use crate::normalize::{OffsetMap, append_view};
 use crate::outcome::{Release, push_placeholder};
 use crate::policy::Policy;
 use crate::types::{Action, Phase, Verdict};
+use crate::vault::SessionVault;
 
 /// The view is handed to the engine in pieces of this many bytes, so that its queues stay short.
 const BLOCK: usize = 8 << 10;
@@ -23,6 +24,7 @@ pub struct Scanner {
     engine: Option<Arc<Engine>>,
     state: Option<State>,
     checks: Option<Watch>,
+    vault: Option<SessionVault>,
     map: OffsetMap,
     /// The view from `view_base` on: what is held, and a little before it.
     view: Vec<u8>,
@@ -60,6 +62,7 @@ impl Scanner {
         });
         Scanner {
             checks,
+            vault: context.vault.clone(),
             state: engine.as_ref().map(|e| e.state()),
             engine,
             policy,
@@ -171,15 +174,26 @@ impl Scanner {
                 *done = end;
             }
         };
+        let vault = self.vault.as_ref();
         let mut apply = |verdict: Verdict, release: &mut Release| {
             let (start, end) = (verdict.start, verdict.end);
             match verdict.action {
                 _ if *blocked => {}
                 Action::Flag => {}
                 Action::Redact | Action::Vault => {
-                    if start >= *done {
-                        release_up_to(start, done, &mut release.text);
-                        push_placeholder(&mut release.text, &verdict.entity);
+                    let fresh = start >= *done;
+                    release_up_to(start, done, &mut release.text);
+                    match vault {
+                        None if fresh => push_placeholder(&mut release.text, &verdict.entity),
+                        None => {}
+                        Some(vault) => {
+                            let value = text.get(*done - base..end.max(*done) - base).unwrap_or_default();
+                            match fresh {
+                                true => vault.replace(&verdict, value, &mut release.text),
+                                false if value.is_empty() => {}
+                                false => vault.replace_rest(&verdict, value, &mut release.text),
+                            }
+                        }
                     }
                     *done = end.max(*done);
                 }

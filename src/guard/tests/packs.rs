@@ -2,11 +2,13 @@
 
 use guard::{Action, Pack, Phase, Policy, PolicySpec, RuleOverride};
 
-const SHIPPED: [(&str, &str); 4] = [
+const SHIPPED: [(&str, &str); 6] = [
     ("packs/pii.toml", include_str!("../packs/pii.toml")),
     ("packs/secrets.toml", include_str!("../packs/secrets.toml")),
     ("packs/injection.toml", include_str!("../packs/injection.toml")),
     ("packs/exfil.toml", include_str!("../packs/exfil.toml")),
+    ("packs/leak.toml", include_str!("../packs/leak.toml")),
+    ("packs/toxicity.toml", include_str!("../packs/toxicity.toml")),
 ];
 
 #[test]

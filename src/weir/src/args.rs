@@ -275,6 +275,9 @@ pub struct GuardEvalArgs {
     /// Writes what was found in each row to this file, one line of JSON a row.
     #[arg(long, value_name = "OUT")]
     pub verdicts: Option<PathBuf>,
+    /// Counts what another tool found, as it stands in such a file, one line a row: nothing is scanned.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["verdicts", "policy", "phase"])]
+    pub from: Option<PathBuf>,
     /// Whose rules [default: by the kind of each row: `exfil…`, `leak…` and `format…` are answers, all else is input].
     #[arg(long, value_enum)]
     pub phase: Option<PhaseArg>,

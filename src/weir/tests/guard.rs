@@ -249,3 +249,31 @@ regex = 'a[a-z ]{{1,900}}!'
     assert_eq!(ran.status, 2);
     assert!(ran.err.contains("broken.toml:"), "{}", ran.err);
 }
+
+#[test]
+fn eval_counts_what_another_tool_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = r#"{"text":"write to jane@example.com","label":1,"kind":"pii","spans":[[9,25,"EMAIL"]]}"#;
+    write(folder.path(), "rows.jsonl", &format!("{row}\n{row}\n"));
+    let finding = r#"{"rule":"x","kind":"pii","type":"EMAIL_ADDRESS","start":9,"end":25,"tier":"redact","score":1}"#;
+    let line = |row: usize, findings: &str| {
+        format!(r#"{{"file":"f","row":{row},"findings":[{findings}],"scores":{{"injection":0}},"micros":1}}"#)
+    };
+    write(
+        folder.path(),
+        "found.jsonl",
+        &format!("{}\n{}\n", line(0, finding), line(1, "")),
+    );
+    let args = ["eval", "rows.jsonl", "--json", "--from", "found.jsonl"];
+    let ran = weir(folder.path(), &args, "");
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(report["entities"]["EMAIL"]["typed"]["recall"], 0.5, "{}", ran.err);
+
+    write(folder.path(), "found.jsonl", &line(1, ""));
+    let ran = weir(folder.path(), &args, "");
+    assert!(
+        ran.status == 2 && ran.err.contains("found.jsonl:1: is of row 1, and row 0 comes next"),
+        "{}",
+        ran.err
+    );
+}

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::words::WordList;
 use super::{CheckRule, Uses};
+use crate::model::Model;
 use crate::pack::{Fault, RawAction, RawExamples, is_entity, is_name};
 use crate::template;
 use crate::types::{Action, Kind, Phase, Phases};
@@ -23,7 +25,15 @@ pub(crate) struct RawCheck {
     action: Option<RawAction>,
     phase: Option<Phases>,
     uses: Spanned<RawUses>,
+    words: Option<RawWords>,
+    #[serde(default)]
+    unless: Vec<String>,
+    least: Option<usize>,
+    #[serde(default)]
+    tokens: Vec<String>,
+    window: Option<usize>,
     score: Option<f32>,
+    threshold: Option<f32>,
     #[serde(default)]
     examples: RawExamples,
 }
@@ -32,6 +42,46 @@ pub(crate) struct RawCheck {
 #[serde(rename_all = "kebab-case")]
 enum RawUses {
     Invisible,
+    Words,
+    SystemPrompt,
+    Canary,
+    InjectionModel,
+}
+
+/// Words, or words by language.
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum RawWords {
+    Plain(Vec<String>),
+    ByLanguage(BTreeMap<String, Vec<String>>),
+}
+
+/// How many words of the system prompt in a row are a leak.
+pub(crate) const LEAK: u32 = 10;
+
+/// How far apart the words may stand that a rule needs several of, bytes.
+pub(crate) const WINDOW: usize = 400;
+
+/// The list of a rule that names words.
+fn list(raw: &RawCheck) -> Result<WordList, String> {
+    let words: Vec<String> = match &raw.words {
+        Some(RawWords::Plain(words)) => words.clone(),
+        Some(RawWords::ByLanguage(words)) => words.values().flatten().cloned().collect(),
+        None => return Err("`words` is missing".to_owned()),
+    };
+    let least = raw.least.unwrap_or(1).max(1);
+    if let Some(word) = words.iter().find(|w| !w.chars().any(char::is_alphanumeric)) {
+        return Err(format!("`{word}` is no word"));
+    }
+    if words.len() < least {
+        return Err(format!("needs {least} different words and has {}", words.len()));
+    }
+    Ok(WordList {
+        words,
+        unless: raw.unless.clone(),
+        least,
+        window: raw.window.unwrap_or(WINDOW),
+    })
 }
 
 /// What is to be done in which phase, from what a rule says or else its pack.
@@ -59,8 +109,10 @@ pub(crate) fn rule(defaults: &Defaults<'_>, spanned: &Spanned<RawCheck>) -> Resu
         let reason = format!("`{entity}` is no entity: use capitals, digits and `_`");
         return Err(fault(raw.entity.span().start, reason));
     }
-    if raw.score.is_some_and(|s| !(0.0..=1.0).contains(&s)) {
-        return Err(fault(id_at, "`score` must be 0 to 1".to_owned()));
+    for (key, value) in [("score", raw.score), ("threshold", raw.threshold)] {
+        if value.is_some_and(|s| !(0.0..=1.0).contains(&s)) {
+            return Err(fault(id_at, format!("`{key}` must be 0 to 1")));
+        }
     }
     let kind = raw
         .kind
@@ -71,6 +123,13 @@ pub(crate) fn rule(defaults: &Defaults<'_>, spanned: &Spanned<RawCheck>) -> Resu
     }
     let uses = match raw.uses.get_ref() {
         RawUses::Invisible => Uses::Invisible,
+        RawUses::SystemPrompt => Uses::SystemPrompt(raw.least.map_or(LEAK, |n| n.clamp(4, 1000) as u32)),
+        RawUses::Canary => Uses::Canary(raw.tokens.clone()),
+        RawUses::Words => Uses::Words(list(raw).map_err(|reason| fault(raw.uses.span().start, reason))?),
+        RawUses::InjectionModel => {
+            let model = Model::injection();
+            Uses::Model(model.ok_or_else(|| fault(raw.uses.span().start, "the model is broken".to_owned()))?)
+        }
     };
     Ok(CheckRule {
         id: Arc::from(format!("{}.{id}", defaults.pack)),
@@ -79,6 +138,7 @@ pub(crate) fn rule(defaults: &Defaults<'_>, spanned: &Spanned<RawCheck>) -> Resu
         entity: entity.as_str().into(),
         actions: (defaults.actions)(raw.action.as_ref(), raw.phase).map_err(|reason| fault(id_at, reason))?,
         score: raw.score,
+        threshold: raw.threshold,
         uses,
         positive: raw.examples.positive.clone(),
         negative: raw.examples.negative.clone(),

@@ -231,10 +231,10 @@ fn judge(
             threshold: active.threshold,
         };
     }
-    if let Some(verdict) = verdicts.iter().filter(overlaps).find(mine) {
-        if !own {
-            return Fate::Verdict { action: verdict.action };
-        }
+    if let Some(verdict) = verdicts.iter().filter(overlaps).find(mine)
+        && !own
+    {
+        return Fate::Verdict { action: verdict.action };
     }
     match verdicts.iter().find(overlaps) {
         Some(other) => Fate::Covered {

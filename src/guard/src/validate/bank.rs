@@ -116,3 +116,17 @@ pub(crate) fn iban(text: &str) -> Option<usize> {
     });
     (remainder == 1).then_some(end)
 }
+
+/// A business identifier code (ISO 9362): letters five and six are a country.
+pub(crate) fn is_bic(text: &str) -> bool {
+    const WITHOUT_IBAN: &[&str] = &[
+        "AO", "AR", "AU", "BB", "BD", "BM", "BO", "BS", "CA", "CI", "CL", "CM", "CN", "CO", "CW", "EC", "ET", "FJ",
+        "GH", "HK", "ID", "IN", "JE", "JM", "JP", "KE", "KH", "KR", "KY", "LK", "MA", "MO", "MX", "MY", "MZ", "NA",
+        "NG", "NP", "NZ", "PA", "PE", "PH", "PR", "PY", "RW", "SG", "SN", "TH", "TT", "TW", "TZ", "UG", "US", "UY",
+        "UZ", "VE", "VN", "ZA", "ZM", "ZW", "GG", "IM", "GA", "TG", "BJ", "BF", "ML", "NE", "CD", "CG", "DZ", "KG",
+        "TJ", "TM", "AM", "LA", "MM",
+    ];
+    let country = text.get(4..6).map(str::to_ascii_uppercase).unwrap_or_default();
+    matches!(text.len(), 8 | 11)
+        && (WITHOUT_IBAN.contains(&country.as_str()) || IBAN_LENGTHS.iter().any(|(c, _)| *c == country))
+}

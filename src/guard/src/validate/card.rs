@@ -10,13 +10,13 @@ pub(crate) fn is_card(d: &[u8]) -> bool {
     let (two, three, four) = (number(&d[..2]), number(&d[..3]), number(&d[..4]));
     let six = number(&d[..6]);
     let known = match d.len() {
-        13 => d[0] == 4,
+        13 => d[0] == 4 || maestro(four, six),
         14 => matches!(three, 300..=305) || matches!(two, 36 | 38 | 39) || four == 3095,
         15 => matches!(two, 34 | 37) || matches!(four, 2131 | 1800),
         16 => {
             d[0] == 4
-                || matches!(two, 51..=55 | 36 | 38 | 39 | 62 | 65 | 81)
-                || matches!(four, 2200..=2204 | 2221..=2720 | 3528..=3589 | 6011 | 5018 | 5020 | 5038 | 6304 | 6759 | 6761..=6763 | 9792)
+                || matches!(two, 35 | 50..=58 | 36 | 38 | 39 | 62 | 65 | 81)
+                || matches!(four, 2200..=2204 | 2221..=2720 | 6011 | 5018 | 5020 | 5038 | 6304 | 6759 | 6761..=6763 | 9792)
                 || matches!(three, 644..=649 | 508 | 606 | 607 | 636 | 637 | 300..=305)
         }
         17 | 18 => two == 62 || maestro(four, six),
@@ -34,5 +34,6 @@ pub(crate) fn is_card(d: &[u8]) -> bool {
 }
 
 fn maestro(four: u64, six: u64) -> bool {
-    matches!(four, 5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763) || matches!(six, 676770 | 676774)
+    matches!(four, 5018 | 5020 | 5038 | 5600..=5899 | 6304 | 6390 | 6759 | 6761..=6763 | 604)
+        || matches!(six, 676770 | 676774)
 }

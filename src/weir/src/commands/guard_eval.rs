@@ -5,8 +5,9 @@ use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use guard::eval::{Evaluation, Row, VerdictLine, replace_lone_surrogates};
+use guard::eval::{Evaluation, Judged, Row, VerdictLine, replace_lone_surrogates};
 use guard::{Pack, Policy, PolicySpec};
+use serde::Deserialize;
 
 use super::guard_figures;
 use crate::args::GuardEvalArgs;
@@ -37,13 +38,20 @@ pub fn run(args: &GuardEvalArgs) -> Result<ExitCode, Failure> {
         None => None,
         Some(out) => Some(BufWriter::new(File::create(out).map_err(|e| wrong(out, &e))?)),
     };
+    let found = args.from.as_deref().map(read).transpose()?;
+    let mut found = found.as_deref().map(|text| text.lines().enumerate());
     for path in &args.files {
         let file = path.display().to_string();
         for (number, line) in read(path)?.lines().enumerate() {
             if line.trim().is_empty() {
                 continue;
             }
-            let judged = evaluation.take(&parse(line).map_err(|e| wrong(format!("{file}:{}", number + 1), &e))?);
+            let row = parse(line).map_err(|e| wrong(format!("{file}:{}", number + 1), &e))?;
+            if let (Some(found), Some(from)) = (&mut found, &args.from) {
+                evaluation.count(&row, &foreign(found.next(), from, number)?);
+                continue;
+            }
+            let judged = evaluation.take(&row);
             if let Some(out) = &mut verdicts {
                 let line = VerdictLine {
                     file: &file,
@@ -65,6 +73,28 @@ pub fn run(args: &GuardEvalArgs) -> Result<ExitCode, Failure> {
         guard_figures::show(&report)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The next line of another tool's findings, which must be that of row `row`.
+fn foreign(line: Option<(usize, &str)>, from: &Path, row: usize) -> Result<Judged, Failure> {
+    #[derive(Deserialize)]
+    struct Line {
+        row: usize,
+        #[serde(flatten)]
+        judged: Judged,
+    }
+    let Some((at, line)) = line else {
+        return Err(wrong(from, &"ends before the rows do"));
+    };
+    let place = || format!("{}:{}", from.display(), at + 1);
+    let line: Line = serde_json::from_str(line).map_err(|e| wrong(place(), &e))?;
+    if line.row != row {
+        return Err(wrong(
+            place(),
+            &format!("is of row {}, and row {row} comes next", line.row),
+        ));
+    }
+    Ok(line.judged.of_another_tool())
 }
 
 fn wrong(place: impl AsRef<Path>, error: &dyn std::fmt::Display) -> Failure {

@@ -47,7 +47,7 @@ fn show(explanation: &Explanation, text: &str) -> Result<(), Failure> {
         let (line, column) = line_and_column(text, verdict.start);
         say("")?;
         say(&format!(
-            "{} ({} {}): {} at {line}:{column}, found without an expression",
+            "{} ({} {}): {} at {line}:{column}, not by an expression on this form of the text",
             coloured(1, &verdict.rule),
             verdict.kind,
             verdict.entity,
@@ -55,10 +55,11 @@ fn show(explanation: &Explanation, text: &str) -> Result<(), Failure> {
         ))?;
     }
     say("")?;
-    Ok(match explanation.action {
-        None => say("the text passes as it is")?,
-        Some(action) => say(&format!("strongest action: {}", paint(action, &action.to_string())))?,
-    })
+    let last = match explanation.action {
+        None => "the text passes as it is".to_owned(),
+        Some(action) => format!("strongest action: {}", paint(action, &action.to_string())),
+    };
+    Ok(say(&last)?)
 }
 
 fn rule(trace: &Trace) -> Result<(), Failure> {
@@ -103,7 +104,7 @@ fn trial(trial: &Trial, text: &str) -> Result<(), Failure> {
         (&trial.words_against, "speak against it"),
     ] {
         if !words.is_empty() {
-            parts.push(format!("`{}` {verb}", words.join("`, `")));
+            parts.push(format!("{verb}: `{}`", words.join("`, `")));
         }
     }
     if let Some(score) = trial.score {
