@@ -191,6 +191,13 @@ impl Policy {
         self.engine(phase).is_some() || self.checks(phase).is_some()
     }
 
+    /// Whether any rule or check, in any phase, has this action.
+    pub fn uses(&self, action: Action) -> bool {
+        let rules = self.engines.iter().flatten().flat_map(|e| &e.rules).map(|r| r.action);
+        let checks = self.checks.iter().flatten().flat_map(|c| &c.active).map(|c| c.action);
+        rules.chain(checks).any(|other| other == action)
+    }
+
     /// Twelve hexadecimal digits that change with the spec or with a pack; `off` for no policy.
     pub fn version(&self) -> &str {
         &self.version

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use event::{Body, Draft, Scope};
+use guard::{Vault, VaultLimits};
 use journal::{AppendError, Journal};
 
 use crate::clock;
@@ -20,6 +21,8 @@ pub struct Shared {
     pub journal: Journal,
     /// What is counted.
     pub metrics: Metrics,
+    /// Values that models do not get to see, and the tokens that stand for them.
+    pub vault: Vault,
     /// Which calls are open.
     pub open_calls: OpenCalls,
     draining: AtomicBool,
@@ -33,6 +36,7 @@ impl Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             journal,
             metrics: Metrics::new(),
+            vault: Vault::new(VaultLimits::default()),
             open_calls: OpenCalls::default(),
             draining: AtomicBool::new(false),
         })

@@ -77,7 +77,7 @@ pub async fn send(
     let hide_usage = matches!(&sent, Sent::Whole(whole) if whole.hide_usage);
     let mut parts = parts;
     let (body, uploaded) = request_body(record, &mut parts, sent, route.model.as_deref());
-    let guarded_stream = stream && record.policy.is_active(Phase::Output);
+    let guarded_stream = stream && record.guard.is_active(Phase::Output);
     let deadline = Deadline::from_std(record.time.arrived() + snapshot.limits.total);
     let began = Instant::now();
     let outgoing = Outgoing {
@@ -189,7 +189,7 @@ pub async fn respond(
         return stream::respond(snapshot, record, answer);
     }
     // Whatever such an endpoint says it answers, it is looked at.
-    let guarded = record.policy.is_active(Phase::Output) && record.endpoint.operation().is_some();
+    let guarded = record.guard.is_active(Phase::Output) && record.endpoint.operation().is_some();
     if guarded || unary::is_readable(content_type) {
         return unary::respond(snapshot, record, answer).await;
     }

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use event::body::{GuardrailEvaluated, GuardrailVerdict};
-use guard::{Action, Phase, Policy, Verdict};
+use guard::{Action, Escaping, Phase, Policy, Verdict};
 use provider::json::{self, Edit};
 use provider::{Role, TextSpan};
 
+use super::guarding::Guarding;
 use super::unescape::{escape_again, looks_like_json, unescape};
 use crate::error::CallError;
 use crate::metrics::{GuardLabels, Metrics};
@@ -50,7 +51,7 @@ impl Findings {
     /// Scans `subjects`, the texts of the JSON body `raw`. `keep_flagged`: whether what is only
     /// flagged may be kept.
     pub fn of_texts<'t, 'a: 't>(
-        policy: &Policy,
+        guarding: &Guarding,
         raw: &str,
         subjects: impl Iterator<Item = Subject<'t, 'a>>,
         keep_flagged: bool,
@@ -58,7 +59,7 @@ impl Findings {
         let mut findings = Findings::default();
         let began = Instant::now();
         for Subject { phase, span } in subjects {
-            if !policy.is_active(phase) {
+            if !guarding.is_active(phase) {
                 continue;
             }
             let json = span.text.contains('\\')
@@ -68,25 +69,21 @@ impl Findings {
             } else {
                 Cow::Borrowed(&span.text)
             };
-            let outcome = policy.scan(phase, &seen);
-            findings.errors += u64::from(outcome.errors);
-            if outcome.verdicts.is_empty() {
-                continue;
-            }
+            let escaping = if json { Escaping::Json } else { Escaping::Plain };
+            let looked = guarding.look(phase, &seen, keep_flagged, escaping);
+            findings.errors += u64::from(looked.errors);
             let literal = |text: &str| match json {
                 true => json::quote(&escape_again(text)).into_bytes(),
                 false => json::quote(text).into_bytes(),
             };
-            let redacted = outcome.redacted(&seen);
-            if redacted != seen {
-                findings.edits.push((span.range.clone(), literal(&redacted)));
+            if looked.passed != seen {
+                findings.edits.push((span.range.clone(), literal(&looked.passed)));
             }
-            let at_rest = outcome.at_rest(&seen, keep_flagged);
-            if at_rest != seen {
-                findings.rest_edits.push((span.range.clone(), literal(&at_rest)));
+            if looked.kept != seen {
+                findings.rest_edits.push((span.range.clone(), literal(&looked.kept)));
             }
-            if !outcome.verdicts.is_empty() {
-                findings.add(phase, &span.path(raw), &outcome.verdicts);
+            if !looked.verdicts.is_empty() {
+                findings.add(phase, &span.path(raw), &looked.verdicts);
             }
         }
         findings.time += began.elapsed();
@@ -94,25 +91,23 @@ impl Findings {
     }
 
     /// Scans a body that is plain text.
-    pub fn of_text(policy: &Policy, phase: Phase, text: &str, keep_flagged: bool) -> Findings {
+    pub fn of_text(guarding: &Guarding, phase: Phase, text: &str, keep_flagged: bool) -> Findings {
         let mut findings = Findings::default();
-        if !policy.is_active(phase) {
+        if !guarding.is_active(phase) {
             return findings;
         }
         let began = Instant::now();
-        let outcome = policy.scan(phase, text);
-        findings.errors = u64::from(outcome.errors);
-        let redacted = outcome.redacted(text);
-        if redacted != text {
-            findings.edits.push((0..text.len(), redacted.into_owned().into_bytes()));
+        let looked = guarding.look(phase, text, keep_flagged, Escaping::Plain);
+        findings.errors = u64::from(looked.errors);
+        for (edits, said) in [
+            (&mut findings.edits, looked.passed),
+            (&mut findings.rest_edits, looked.kept),
+        ] {
+            if said != text {
+                edits.push((0..text.len(), said.into_owned().into_bytes()));
+            }
         }
-        let at_rest = outcome.at_rest(text, keep_flagged);
-        if at_rest != text {
-            findings
-                .rest_edits
-                .push((0..text.len(), at_rest.into_owned().into_bytes()));
-        }
-        findings.add(phase, "body", &outcome.verdicts);
+        findings.add(phase, "body", &looked.verdicts);
         findings.time = began.elapsed();
         findings
     }

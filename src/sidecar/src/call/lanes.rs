@@ -1,23 +1,24 @@
 //! The guarded texts of one stream: a scanner for each channel of each choice.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::Bytes;
-use guard::{Action, Phase, Policy, Release, Scanner};
+use guard::{Action, Escaping, Phase, Release, Restorer, Scanner};
 use provider::json::{Edit, quote};
 use provider::openai::Channel;
 use provider::openai::stream::{ChunkView, text_frame};
 use provider::sse::{self, Frame};
 
 use super::findings::Findings;
+use super::guarding::Guarding;
 use super::logprobs::{self, Tokens};
 use super::unescape::{Escaper, Unescaper, looks_like_json};
 use crate::error::CallError;
 
 /// All texts of one stream.
 pub struct Lanes {
-    policy: Arc<Policy>,
+    guarding: Guarding,
     lanes: Vec<Lane>,
     findings: Findings,
     /// The last frame with a choice: its shape is that of the frames we make.
@@ -52,6 +53,8 @@ struct Lane {
     choice: u32,
     channel: Channel,
     scanner: Scanner,
+    /// Puts the values of the session back.
+    restorer: Option<Restorer>,
     /// Bytes of the text so far, after the white space at its beginning.
     pushed: usize,
     /// Whether what the scanner sees has another length than what came.
@@ -60,8 +63,37 @@ struct Lane {
     blank: usize,
     /// For JSON inside a string: arguments of tool calls, structured answers.
     json: Option<(Unescaper, Escaper)>,
+    /// For what is kept of it, where values of the session are put back for the app.
+    kept_escaper: Escaper,
     /// The last frame with a piece of this text: frames of our own are made in its shape.
     template: Frame,
+}
+
+/// What may be said of a text now.
+#[derive(Debug, Default)]
+struct Said {
+    /// To the app.
+    app: String,
+    /// What is kept of it, where that differs: values of the session stay tokens.
+    kept: Option<String>,
+}
+
+impl Said {
+    fn kept(&self) -> &str {
+        self.kept.as_deref().unwrap_or(&self.app)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.app.is_empty() && self.kept().is_empty()
+    }
+
+    fn push(&mut self, more: Said) {
+        if self.kept.is_some() || more.kept.is_some() {
+            let kept = format!("{}{}", self.kept(), more.kept());
+            self.kept = Some(kept);
+        }
+        self.app.push_str(&more.app);
+    }
 }
 
 /// A frame of our own making.
@@ -69,16 +101,20 @@ struct Lane {
 pub struct Made {
     /// Its data.
     pub data: String,
+    /// What is kept of it, where that differs.
+    pub kept: Option<String>,
     /// Its bytes, in the shape of the provider's.
     pub bytes: Bytes,
 }
 
 impl Made {
     /// A frame that carries `text` for one text of the stream and nothing else.
-    fn text(template: &Frame, choice: u32, channel: &Channel, text: &str) -> Made {
-        let data = text_frame(template.data().unwrap_or(""), choice, channel, text);
+    fn text(template: &Frame, choice: u32, channel: &Channel, said: &Said) -> Made {
+        let frame = |text: &str| text_frame(template.data().unwrap_or(""), choice, channel, text);
+        let data = frame(&said.app);
         Made {
             bytes: template.with_data(&data),
+            kept: said.kept.as_deref().map(frame),
             data,
         }
     }
@@ -106,6 +142,8 @@ pub struct Processed {
     pub before: Vec<Made>,
     /// Edits of the frame's data; none means that it leaves as it came.
     pub edits: Vec<Edit>,
+    /// The edits that give what is kept of it, where those are others.
+    pub kept_edits: Option<Vec<Edit>>,
     /// All that the frame said is held back: there is nothing left to give.
     pub held: bool,
     /// A guardrail stopped the stream: of this frame nothing leaves but `before`.
@@ -113,10 +151,10 @@ pub struct Processed {
 }
 
 impl Lanes {
-    /// Lanes under `policy`.
-    pub fn new(policy: Arc<Policy>) -> Lanes {
+    /// Lanes under the guardrails of a call.
+    pub fn new(guarding: Guarding) -> Lanes {
         Lanes {
-            policy,
+            guarding,
             lanes: Vec::new(),
             findings: Findings::default(),
             template: None,
@@ -156,12 +194,13 @@ impl Lanes {
             .iter()
             .all(|piece| self.choices.iter().any(|choice| choice.index == piece.choice));
         // What each piece may say now, for the case that the frame itself must not leave.
-        let mut allowed: Vec<(u32, Channel, String)> = Vec::new();
+        let mut allowed: Vec<(u32, Channel, Said)> = Vec::new();
+        let mut kept_edits: Vec<Edit> = Vec::new();
         let mut changed: Vec<u32> = Vec::new();
         for (at, piece) in view.pieces.iter().enumerate() {
             self.choice(piece.choice);
             let lane = self.lane(piece.choice, &piece.channel, frame);
-            let mut text = self.push(lane, &piece.span.text);
+            let mut said = self.push(lane, &piece.span.text);
             let ends = view.finishes.iter().any(|(choice, _)| *choice == piece.choice);
             let last = || {
                 !view.pieces[at + 1..]
@@ -169,13 +208,17 @@ impl Lanes {
                     .any(|p| p.choice == piece.choice && p.channel == piece.channel)
             };
             if ends && last() {
-                text.push_str(&self.finish(lane));
+                said.push(self.finish(lane));
             }
-            if text != piece.span.text {
-                done.edits.push((piece.span.range.clone(), quote(&text).into_bytes()));
+            let range = &piece.span.range;
+            if said.app != piece.span.text {
+                done.edits.push((range.clone(), quote(&said.app).into_bytes()));
                 changed.push(piece.choice);
             }
-            allowed.push((piece.choice, piece.channel.clone(), text));
+            if said.kept() != piece.span.text {
+                kept_edits.push((range.clone(), quote(said.kept()).into_bytes()));
+            }
+            allowed.push((piece.choice, piece.channel.clone(), said));
         }
         for (choice, channel) in &view.ends {
             let made = self.finish_lanes(|lane| lane.choice == *choice && lane.channel == *channel);
@@ -186,24 +229,26 @@ impl Lanes {
             done.before.extend(self.finish_lanes(|lane| lane.choice == *choice));
         }
         for span in &view.others {
-            let outcome = self.policy.scan(Phase::Output, &span.text);
-            self.findings.spend(outcome.errors, std::time::Duration::ZERO);
-            if !outcome.verdicts.is_empty() {
-                self.findings.add(Phase::Output, &span.path(data), &outcome.verdicts);
-                let redacted = outcome.redacted(&span.text);
-                if redacted != span.text {
-                    done.edits.push((span.range.clone(), quote(&redacted).into_bytes()));
+            let looked = self.guarding.look(Phase::Output, &span.text, true, Escaping::Plain);
+            self.findings.spend(looked.errors, std::time::Duration::ZERO);
+            self.findings.add(Phase::Output, &span.path(data), &looked.verdicts);
+            for (edits, said) in [(&mut done.edits, looked.passed), (&mut kept_edits, looked.kept)] {
+                if said != span.text {
+                    edits.push((span.range.clone(), quote(&said).into_bytes()));
                 }
             }
         }
         for range in &view.event_logprobs {
             done.edits.push((range.clone(), b"[]".to_vec()));
+            kept_edits.push((range.clone(), b"[]".to_vec()));
         }
         for (choice, range) in &view.logprobs {
             if let Some(edited) = self.logprobs(*choice, &data[range.clone()], changed.contains(choice)) {
+                kept_edits.push((range.clone(), edited.clone().into_bytes()));
                 done.edits.push((range.clone(), edited.into_bytes()));
             }
         }
+        done.kept_edits = self.guarding.vault().is_some().then_some(kept_edits);
         let only_text = begun && view.finishes.is_empty() && view.ends.is_empty();
         let plain = view.tools.is_empty() && view.others.is_empty() && view.usage.is_none() && !view.extra;
         done.held = only_text
@@ -214,15 +259,15 @@ impl Lanes {
                 .pieces
                 .iter()
                 .zip(&allowed)
-                .all(|(piece, (_, _, text))| text.is_empty() && !piece.span.text.is_empty());
+                .all(|(piece, (_, _, said))| said.is_empty() && !piece.span.text.is_empty());
         if !view.pieces.is_empty() || !view.finishes.is_empty() || self.template.is_none() {
             self.template = Some(frame.clone());
         }
         self.findings.spend(0, began.elapsed());
         done.blocked.clone_from(&self.findings.blocked);
         if done.blocked.is_some() {
-            for (choice, channel, text) in allowed.into_iter().filter(|(_, _, text)| !text.is_empty()) {
-                done.before.push(Made::text(frame, choice, &channel, &text));
+            for (choice, channel, said) in allowed.into_iter().filter(|(_, _, said)| !said.is_empty()) {
+                done.before.push(Made::text(frame, choice, &channel, &said));
             }
         } else {
             for (choice, _) in &view.finishes {
@@ -293,8 +338,11 @@ impl Lanes {
             self.length(index, &Channel::Content),
             self.length(index, &Channel::Refusal),
         );
+        let vaulted = self.guarding.vault().is_some();
         let choice = self.choice(index);
         let all_left = choice.content.is_empty() && choice.refusal.is_empty();
+        // Nor can those of tokens that stand for values.
+        choice.odd_logprobs |= vaulted;
         choice.odd_logprobs |= !logprobs::take_in(raw, &mut choice.content, &mut choice.refusal);
         // Tokens that do not spell the text cannot be matched with what of it may leave.
         choice.odd_logprobs |= lengths.0.is_some_and(|length| length != choice.content.spelled());
@@ -313,23 +361,25 @@ impl Lanes {
             self.lanes[at].template = frame.clone();
             return at;
         }
-        let scanner = self.policy.scanner(Phase::Output);
+        let scanner = self.guarding.scanner(Phase::Output);
         let json = channel.is_arguments().then(Default::default);
         let (channel, template, pushed) = (channel.clone(), frame.clone(), 0);
         self.lanes.push(Lane {
             choice,
             channel,
             scanner,
+            restorer: None,
             pushed,
             blank: 0,
             unescaped: false,
             json,
+            kept_escaper: Escaper::default(),
             template,
         });
         self.lanes.len() - 1
     }
 
-    fn push(&mut self, lane: usize, text: &str) -> String {
+    fn push(&mut self, lane: usize, text: &str) -> Said {
         let Lane {
             scanner,
             json,
@@ -357,18 +407,21 @@ impl Lanes {
     }
 
     /// Ends a lane; later text of the same channel begins a new one.
-    fn finish(&mut self, lane: usize) -> String {
+    fn finish(&mut self, lane: usize) -> Said {
         let rest = self.lanes[lane]
             .json
             .as_mut()
             .map(|(unescaper, _)| unescaper.finish())
             .unwrap_or_default();
         let release = self.lanes[lane].scanner.push(&rest);
-        let mut text = self.take(lane, release);
+        let mut said = self.take(lane, release);
         let release = self.lanes[lane].scanner.finish();
-        text.push_str(&self.take(lane, release));
-        self.lanes.remove(lane);
-        text
+        said.push(self.take(lane, release));
+        let mut lane = self.lanes.remove(lane);
+        if let Some(rest) = lane.restorer.as_mut().map(Restorer::finish) {
+            said.app.push_str(&lane.written(&rest));
+        }
+        said
     }
 
     /// Ends the lanes that `which` picks; gives what they still held.
@@ -382,19 +435,19 @@ impl Lanes {
                 ..
             } = &self.lanes[at];
             let (choice, channel, template) = (*choice, channel.clone(), template.clone());
-            let text = self.finish(at);
-            if !text.is_empty() {
+            let said = self.finish(at);
+            if !said.is_empty() {
                 let tokens = self
                     .choice(choice)
                     .tokens(&channel)
                     .and_then(|tokens| tokens.release(usize::MAX));
-                made.push(Made::text(&template, choice, &channel, &text).with_logprobs(&channel, tokens));
+                made.push(Made::text(&template, choice, &channel, &said).with_logprobs(&channel, tokens));
             }
         }
         made
     }
 
-    fn take(&mut self, lane: usize, release: Release) -> String {
+    fn take(&mut self, lane: usize, release: Release) -> Said {
         if !release.verdicts.is_empty() {
             let Lane { choice, channel, .. } = &self.lanes[lane];
             let location = format!("choices[{choice}].{}", channel.name());
@@ -406,9 +459,30 @@ impl Lanes {
             }
         }
         self.findings.spend(release.errors, std::time::Duration::ZERO);
-        match &mut self.lanes[lane].json {
-            Some((_, escaper)) => escaper.push(&release.text),
+        let lane = &mut self.lanes[lane];
+        let Some(vault) = self.guarding.vault() else {
+            let app = lane.written(&release.text).into_owned();
+            return Said { app, kept: None };
+        };
+        let escaping = if lane.json.is_some() { Escaping::Json } else { Escaping::Plain };
+        let restorer = lane.restorer.get_or_insert_with(|| vault.restorer(escaping));
+        let restored = restorer.push(&release.text).into_owned();
+        // Escapes are a matter of what came before, which is another text for the app than at rest.
+        let kept = match &lane.json {
+            Some(_) => lane.kept_escaper.push(&release.text),
             None => release.text,
+        };
+        let app = lane.written(&restored).into_owned();
+        Said { app, kept: Some(kept) }
+    }
+}
+
+impl Lane {
+    /// A released text as it is written in the frame.
+    fn written<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
+        match &mut self.json {
+            Some((_, escaper)) => escaper.push(text).into(),
+            None => text.into(),
         }
     }
 }

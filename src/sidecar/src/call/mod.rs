@@ -11,6 +11,7 @@
 
 mod attempt;
 mod findings;
+mod guarding;
 mod lanes;
 mod logprobs;
 mod pass;
@@ -104,7 +105,7 @@ async fn serve(
     let stream = arriving.take_down()?;
     drop(arriving);
     let Prepared { sent, findings, parts } = prepared?;
-    for event in findings.events(&record.policy, &worker.shared.metrics) {
+    for event in findings.events(&record.guard.policy, &worker.shared.metrics) {
         record.add(&Body::GuardrailEvaluated(Box::new(event)))?;
     }
     if let Some(blocked) = findings.blocked {

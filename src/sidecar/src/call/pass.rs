@@ -46,7 +46,7 @@ pub fn respond(
     record: &mut CallRecord,
     answer: Answer,
 ) -> Result<Response<AnswerBody>, CallError> {
-    if record.policy.is_active(Phase::Output) {
+    if record.guard.is_active(Phase::Output) {
         count_unguarded(record, "response_content_type");
     }
     record.note_upload(answer.uploaded.as_ref());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use event::Json;
 use event::body::CallStarted;
-use guard::{Phase, Policy};
+use guard::{Action, Phase, Policy};
 use http::header::{self, HeaderMap};
 use http::{Request, request};
 use http_body_util::BodyExt;
@@ -18,6 +18,7 @@ use provider::{Role, TextSpan};
 use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::findings::{Findings, Subject};
+use super::guarding::Guarding;
 use super::record::CallRecord;
 use super::upload::Tally;
 use crate::config::Record;
@@ -82,7 +83,7 @@ pub async fn prepare(
     let is_json = content_type.as_deref().is_none_or(is_json_type);
     started.request_content_type.clone_from(&content_type);
     if record.endpoint == Endpoint::Other && !is_json && !body.is_end_stream() {
-        if record.policy.is_active(Phase::Input) {
+        if record.guard.is_active(Phase::Input) {
             count_unguarded(record, "request_content_type");
         }
         let sent = Sent::Upload {
@@ -186,19 +187,20 @@ fn inspect(
     let mut findings;
     if record.endpoint == Endpoint::Other {
         let spans = json::strings(&text).map_err(malformed)?;
-        findings = guard(&record.policy, &text, &spans, keep_flagged);
+        findings = guard(&record.guard, &text, &spans, keep_flagged);
     } else {
         let view = wire::parse(record.endpoint, &text).map_err(malformed)?;
         fill(started, &view);
         choose_policy(snapshot, record, started);
-        findings = guard(&record.policy, &text, &view.texts, keep_flagged);
+        prepare_guard(record, started, &view.texts);
+        findings = guard(&record.guard, &text, &view.texts, keep_flagged);
         if let Some(edit) = wire::inject_include_usage(&text, &view) {
             edits.push(edit);
             hide_usage = true;
         }
     }
-    if record.policy.is_active(Phase::Input) {
-        mask_parameters(&record.policy, started, keep_flagged);
+    if record.guard.is_active(Phase::Input) {
+        mask_parameters(&record.guard.policy, started, keep_flagged);
     }
     if snapshot.recording.record == Record::Metadata {
         started.stop_sequences.clear();
@@ -239,7 +241,7 @@ fn splice(text: &str, edits: &mut [Edit]) -> Result<String, CallError> {
     String::from_utf8(json::splice(text.as_bytes(), edits)).map_err(|e| CallError::Encoding(e.to_string()))
 }
 
-fn guard(policy: &Policy, text: &str, spans: &[TextSpan<'_>], keep_flagged: bool) -> Findings {
+fn guard(guarding: &Guarding, text: &str, spans: &[TextSpan<'_>], keep_flagged: bool) -> Findings {
     let subjects = spans.iter().map(|span| Subject {
         phase: if span.role == Role::Tool {
             Phase::Tool
@@ -248,7 +250,7 @@ fn guard(policy: &Policy, text: &str, spans: &[TextSpan<'_>], keep_flagged: bool
         },
         span,
     });
-    Findings::of_texts(policy, text, subjects, keep_flagged)
+    Findings::of_texts(guarding, text, subjects, keep_flagged)
 }
 
 /// Chooses the policy by what is known of the call so far.
@@ -269,18 +271,46 @@ pub fn choose_policy(snapshot: &Snapshot, record: &mut CallRecord, started: &Cal
         draw: started.session_id.as_deref().map_or(call.as_bytes(), str::as_bytes),
     };
     let policy = snapshot.policies.choose(&facts);
-    if !Arc::ptr_eq(policy, &record.policy) {
-        record.policy = Arc::clone(policy);
+    if !Arc::ptr_eq(policy, &record.guard.policy) {
+        record.guard = Guarding::new(Arc::clone(policy));
+    }
+}
+
+/// Tells the guardrails what they have to know of the call.
+fn prepare_guard(record: &mut CallRecord, started: &CallStarted, texts: &[TextSpan<'_>]) {
+    if record.guard.wants_prompt() {
+        let system = texts.iter().filter(|span| span.role == Role::System).map(|span| &*span.text);
+        let prompt = system.collect::<Vec<_>>().join("\n");
+        record.guard.learn_prompt(&prompt);
+    }
+    if record.guard.policy.uses(Action::Vault) {
+        let vault = &record.shared().vault;
+        let session = match &started.session_id {
+            // Sessions of two owners are two, whatever their apps call them.
+            Some(session) => vault.session(&format!(
+                "{}\n{}\n{session}",
+                record.scope.tenant.as_deref().unwrap_or(""),
+                record.scope.app.as_deref().unwrap_or("")
+            )),
+            None => {
+                let call = record.call_id.to_string();
+                let session = vault.session(&call);
+                // It lives as long as the call.
+                vault.forget(&call);
+                session
+            }
+        };
+        record.guard.use_vault(session);
     }
 }
 
 /// What a guardrail takes out of a body must not be kept by way of a header either.
 pub fn mask_context(snapshot: &Snapshot, record: &mut CallRecord, started: &mut CallStarted) {
-    if !record.policy.is_active(Phase::Input) {
+    if !record.guard.is_active(Phase::Input) {
         return;
     }
     let keep_flagged = snapshot.recording.record == Record::Full;
-    let policy = Arc::clone(&record.policy);
+    let policy = Arc::clone(&record.guard.policy);
     let mask = |text: &mut String| mask(&policy, text, keep_flagged);
     started.user_id.iter_mut().for_each(mask);
     started.session_id.iter_mut().for_each(mask);

@@ -10,6 +10,7 @@ use guard::Policy;
 use provider::openai::{Endpoint, request};
 use provider::tokens;
 
+use super::guarding::Guarding;
 use super::upload::Tally;
 
 use crate::clock;
@@ -33,7 +34,7 @@ pub struct CallRecord {
     /// Name of the client key that the app presented.
     pub client_key: Option<String>,
     /// The guardrails that look at it.
-    pub policy: Arc<Policy>,
+    pub guard: Guarding,
     /// Where its time goes.
     pub time: Stopwatch,
     /// The endpoint.
@@ -65,7 +66,7 @@ pub struct CallRecord {
 impl CallRecord {
     /// A call that has just arrived.
     pub fn new(shared: Arc<Shared>, policy: Arc<Policy>, endpoint: Endpoint, arrived: Instant) -> CallRecord {
-        let mut record = CallRecord::shell(shared, policy, CallId::new(), endpoint, Stopwatch::new(arrived));
+        let mut record = CallRecord::shell(shared, Guarding::new(policy), CallId::new(), endpoint, Stopwatch::new(arrived));
         record.pending.reserve(4);
         record
     }
@@ -73,15 +74,15 @@ impl CallRecord {
     /// The record itself, for the body that streams the answer; what stays behind has nothing to
     /// record any more.
     pub fn hand_over(&mut self) -> CallRecord {
-        let (shared, policy) = (Arc::clone(&self.shared), Arc::clone(&self.policy));
-        let shell = CallRecord::shell(shared, policy, self.call_id, self.endpoint, self.time);
+        let (shared, guard) = (Arc::clone(&self.shared), self.guard.clone());
+        let shell = CallRecord::shell(shared, guard, self.call_id, self.endpoint, self.time);
         std::mem::replace(self, shell)
     }
 
     /// A record of which nothing is written yet.
     fn shell(
         shared: Arc<Shared>,
-        policy: Arc<Policy>,
+        guard: Guarding,
         call_id: CallId,
         endpoint: Endpoint,
         time: Stopwatch,
@@ -91,7 +92,7 @@ impl CallRecord {
             call_id,
             scope: Scope::default(),
             client_key: None,
-            policy,
+            guard,
             time,
             endpoint,
             model: None,

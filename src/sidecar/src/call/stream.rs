@@ -119,12 +119,12 @@ pub fn respond(
     });
     record.note_upload(uploaded.as_ref());
     record.draft.http_status = Some(head.status.as_u16());
-    let active = record.policy.is_active(Phase::Output);
+    let active = record.guard.is_active(Phase::Output);
     let known = record.endpoint.streams_chunks();
     if active && !known {
         count_unguarded(record, "stream_dialect");
     }
-    let policy = Arc::clone(&record.policy);
+    let guarding = record.guard.clone();
     let streamed = StreamedAnswer {
         snapshot: Arc::clone(snapshot),
         record: record.hand_over(),
@@ -133,7 +133,7 @@ pub fn respond(
         coding,
         decoder: Decoder::with_limit(MAX_FRAME),
         frames: Vec::new(),
-        lanes: (active && known).then(|| Lanes::new(policy)),
+        lanes: (active && known).then(|| Lanes::new(guarding)),
         assembler: known.then(Assembler::new),
         hide_usage,
         sent: 0,
@@ -291,7 +291,7 @@ impl StreamedAnswer {
         if let Some(error) = &view.error {
             self.upstream_error = true;
             self.record.draft.error_code = error.code.clone().or_else(|| error.kind.clone());
-            self.record.draft.error_message = kept_text(&self.snapshot, &self.record.policy, &error.message);
+            self.record.draft.error_message = kept_text(&self.snapshot, &self.record.guard.policy, &error.message);
         }
         let hidden = self.hide_usage && view.usage_only;
         if let Some(assembler) = &mut self.assembler
@@ -312,6 +312,7 @@ impl StreamedAnswer {
         let Processed {
             before,
             mut edits,
+            kept_edits,
             held,
             blocked,
         } = lanes.process(frame, data, &view);
@@ -322,7 +323,7 @@ impl StreamedAnswer {
             return;
         }
         for made in before {
-            self.give(&made.data, &made.bytes);
+            self.give(made.kept.as_deref().unwrap_or(&made.data), &made.bytes);
         }
         if let Some(blocked) = blocked {
             return self.end(End::Blocked(blocked));
@@ -330,7 +331,12 @@ impl StreamedAnswer {
         if held {
             return;
         }
-        if edits.is_empty() {
+        let kept = kept_edits.map(|mut edits| String::from_utf8(provider::json::splice(data.as_bytes(), &mut edits)));
+        let kept = match kept.transpose() {
+            Ok(kept) => kept,
+            Err(error) => return self.unreadable(error.to_string()),
+        };
+        if edits.is_empty() && kept.is_none() {
             if let Some(assembler) = &mut self.assembler {
                 assembler.push(data, &view);
             }
@@ -343,7 +349,7 @@ impl StreamedAnswer {
         let edited = provider::json::splice(data.as_bytes(), &mut edits);
         match std::str::from_utf8(&edited) {
             Ok(edited) => {
-                self.assemble(edited);
+                self.assemble(kept.as_deref().unwrap_or(edited));
                 match is_plain(frame) {
                     true => self.out.extend_from_slice(&frame.with_data(edited)),
                     false => self.out.extend_from_slice(&sse::encode(event_name(frame), edited)),
@@ -428,7 +434,7 @@ impl StreamedAnswer {
         {
             let Processed { before, blocked, .. } = lanes.flush();
             for made in before {
-                self.give(&made.data, &made.bytes);
+                self.give(made.kept.as_deref().unwrap_or(&made.data), &made.bytes);
             }
             if let Some(blocked) = blocked {
                 end = End::Blocked(blocked);
@@ -538,7 +544,7 @@ impl StreamedAnswer {
         if let Some(lanes) = &mut self.lanes {
             let findings = lanes.findings();
             self.record.time.add_guard(findings.time());
-            for event in findings.events(&self.record.policy, &self.record.shared().metrics) {
+            for event in findings.events(&self.record.guard.policy, &self.record.shared().metrics) {
                 // The end follows in the same write; a failure shows there.
                 let _ = self.record.add(&Body::GuardrailEvaluated(Box::new(event)));
             }
@@ -574,7 +580,7 @@ impl StreamedAnswer {
             phase: Phase::Output,
             span,
         });
-        let mut findings = Findings::of_texts(&self.record.policy, &body, subjects, false);
+        let mut findings = Findings::of_texts(&self.record.guard, &body, subjects, false);
         let mut edits = std::mem::take(&mut findings.rest_edits);
         if !edits.is_empty() {
             edits.extend(view.event_logprobs.iter().map(|range| (range.clone(), b"[]".to_vec())));

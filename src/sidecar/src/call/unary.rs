@@ -91,7 +91,7 @@ pub async fn respond(
     conn.release();
     let looked = look(snapshot, record, &head, &raw, &target.name)?;
     record.time.add_guard(looked.findings.time());
-    for event in looked.findings.events(&record.policy, &record.shared().metrics) {
+    for event in looked.findings.events(&record.guard.policy, &record.shared().metrics) {
         record.add(&Body::GuardrailEvaluated(Box::new(event)))?;
     }
     record.note_upload(uploaded.as_ref());
@@ -183,7 +183,7 @@ fn look(
     raw: &Bytes,
     upstream: &str,
 ) -> Result<Looked, CallError> {
-    let guarded = record.policy.is_active(Phase::Output);
+    let guarded = record.guard.is_active(Phase::Output);
     let unreadable = |reason: String| CallError::UnreadableAnswer {
         upstream: upstream.to_owned(),
         reason,
@@ -218,7 +218,7 @@ fn look(
         Ok(texts) => texts,
         Err(reason) if guarded && !failed && is_json_type(content_type) => return Err(unreadable(reason)),
         Err(_) => {
-            let mut findings = Findings::of_text(&record.policy, Phase::Output, text, keep_flagged);
+            let mut findings = Findings::of_text(&record.guard, Phase::Output, text, keep_flagged);
             let mut edits = std::mem::take(&mut findings.edits);
             let edited = apply(text, &mut edits)?.filter(|_| !failed);
             return Ok(Looked {
@@ -232,7 +232,7 @@ fn look(
         phase: Phase::Output,
         span,
     });
-    let mut findings = Findings::of_texts(&record.policy, text, subjects, keep_flagged);
+    let mut findings = Findings::of_texts(&record.guard, text, subjects, keep_flagged);
     for edits in [&mut findings.edits, &mut findings.rest_edits] {
         if guarded {
             edits.extend(texts.event_logprobs.iter().map(|range| (range.clone(), b"[]".to_vec())));
@@ -294,7 +294,7 @@ fn parse<'t>(snapshot: &Snapshot, record: &mut CallRecord, text: &'t str) -> Res
     }
     if let Some(error) = &view.error {
         record.draft.error_code = error.code.clone().or_else(|| error.kind.clone());
-        record.draft.error_message = kept_text(snapshot, &record.policy, &error.message);
+        record.draft.error_message = kept_text(snapshot, &record.guard.policy, &error.message);
     }
     let spans = view
         .texts

@@ -1,0 +1,105 @@
+//! What guards one call: its policy, what checks know of the call, and its session's vault.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use guard::{Action, CallContext, Escaping, Outcome, Phase, Policy, Scanner, SessionVault, Verdict};
+
+/// The guardrails of one call.
+#[derive(Clone, Debug)]
+pub struct Guarding {
+    /// The policy.
+    pub policy: Arc<Policy>,
+    context: CallContext,
+    vault: Option<SessionVault>,
+}
+
+/// A whole text as the guardrails leave it.
+pub struct Seen<'t> {
+    /// What was found.
+    pub verdicts: Vec<Verdict>,
+    /// Errors that the policy let pass.
+    pub errors: u32,
+    /// What goes on its way.
+    pub passed: Cow<'t, str>,
+    /// What may be kept.
+    pub kept: Cow<'t, str>,
+}
+
+impl Guarding {
+    /// `policy`, with nothing known of the call yet.
+    pub fn new(policy: Arc<Policy>) -> Guarding {
+        Guarding {
+            policy,
+            context: CallContext::default(),
+            vault: None,
+        }
+    }
+
+    /// Whether anything looks at `phase`, or answers have values to be put back.
+    pub fn is_active(&self, phase: Phase) -> bool {
+        self.policy.is_active(phase) || (phase == Phase::Output && self.vault.is_some())
+    }
+
+    /// The system prompt of the call, if a check compares answers with it.
+    pub fn learn_prompt(&mut self, prompt: &str) {
+        self.context = std::mem::take(&mut self.context).with_system_prompt(prompt);
+    }
+
+    /// Whether a check wants to know the system prompt.
+    pub fn wants_prompt(&self) -> bool {
+        self.policy.is_active(Phase::Output) && self.policy.packs().any(|(name, _)| name == "leak")
+    }
+
+    /// Values of rules with the action `vault` go to `session` and come back from it.
+    pub fn use_vault(&mut self, session: SessionVault) {
+        self.context = std::mem::take(&mut self.context).with_vault(session.clone());
+        self.vault = Some(session);
+    }
+
+    /// The session's vault.
+    pub fn vault(&self) -> Option<&SessionVault> {
+        self.vault.as_ref()
+    }
+
+    /// A scanner for a stream of this call.
+    pub fn scanner(&self, phase: Phase) -> Scanner {
+        self.policy.scanner_with(phase, &self.context)
+    }
+
+    /// Looks at a whole text. `keep_flagged`: whether what is only flagged may be kept. `escaping`:
+    /// how values that are put back are written.
+    pub fn look<'t>(&self, phase: Phase, text: &'t str, keep_flagged: bool, escaping: Escaping) -> Seen<'t> {
+        let outcome = self.policy.scan_with(phase, text, &self.context);
+        let (passed, kept) = match (&self.vault, phase) {
+            (None, _) => (outcome.redacted(text), outcome.at_rest(text, keep_flagged)),
+            (Some(vault), Phase::Output) => {
+                let kept = outcome.at_rest(text, keep_flagged);
+                (restored(vault, &outcome, text, escaping), kept)
+            }
+            (Some(vault), _) => (
+                outcome.vaulted(text, vault),
+                outcome.at_rest_vaulted(text, keep_flagged, vault),
+            ),
+        };
+        Seen {
+            verdicts: outcome.verdicts,
+            errors: outcome.errors,
+            passed,
+            kept,
+        }
+    }
+}
+
+/// An answer as the app gets it: with the values of its session, and with those of its own that
+/// would only have gone to the vault and come back.
+fn restored<'t>(vault: &SessionVault, outcome: &Outcome, text: &'t str, escaping: Escaping) -> Cow<'t, str> {
+    let mut acted = outcome.clone();
+    acted.verdicts.retain(|verdict| verdict.action != Action::Vault);
+    let redacted = acted.redacted(text);
+    let restored = vault.restore(&redacted, escaping);
+    if restored == text {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(restored)
+}
