@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryViewArray, NullBufferBuilder, StringViewArray, make_view};
+use arrow::array::builder::{NullBufferBuilder, make_view};
+use arrow::array::{ArrayRef, BinaryViewArray, StringViewArray};
 use arrow::buffer::{Buffer, ScalarBuffer};
 use arrow::error::ArrowError;
 
@@ -13,7 +14,7 @@ use arrow::error::ArrowError;
 /// most 2 GiB has to fit.
 const BLOCK_BYTES: usize = 64 << 20;
 /// Shorter texts stand in the view itself.
-const INLINE: usize = 12;
+pub(crate) const INLINE: usize = 12;
 
 /// Buffers being filled.
 #[derive(Debug)]
@@ -68,6 +69,11 @@ impl Arena {
         block.get(place.at..place.at + place.len).unwrap_or_default()
     }
 
+    /// Bytes that it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.closed.iter().map(Buffer::len).sum::<usize>() + self.open.len()
+    }
+
     /// What the columns share, without unused room.
     pub(crate) fn finish(mut self) -> Arc<[Buffer]> {
         self.open.shrink_to_fit();
@@ -91,11 +97,6 @@ impl Column {
             nulls: NullBufferBuilder::new(0),
             last: None,
         }
-    }
-
-    /// How many rows it has.
-    pub(crate) fn len(&self) -> usize {
-        self.views.len()
     }
 
     /// Adds a text; returns where it lies, if not in the view.
