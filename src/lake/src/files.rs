@@ -26,9 +26,6 @@ use crate::schema::{DAY, Kind, TableKind};
 const ROW_GROUP_ROWS: usize = 131_072;
 /// Rows in a page.
 const PAGE_ROWS: usize = 8_192;
-/// Bytes in a page of long texts, before compression: what is copied, hashed and compressed in turn
-/// stays in the processor's cache.
-const PAGE_BYTES: usize = 256 << 10;
 /// A longer smallest or largest text is not worth its place in the log.
 const MAX_STAT_TEXT: usize = 64;
 
@@ -51,7 +48,6 @@ pub(crate) fn writer_properties(kind: TableKind, purpose: Purpose) -> Result<Wri
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_data_page_size_limit(PAGE_BYTES)
         .set_created_by(format!("weir {}", env!("CARGO_PKG_VERSION")));
     for column in kind.columns() {
         let path = ColumnPath::from(column.name);
