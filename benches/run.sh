@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# All benchmarks: `just bench`, or `benches/run.sh [gateway] [crates]` for a part.
+# All benchmarks: `just bench`, or `benches/run.sh [gateway] [guard] [crates]` for a part.
 #
 # gateway  what a call costs through Weir beside nginx, against the same mock upstream (needs nginx, wrk, python3)
+# guard    the guardrails beside cerberust, Presidio and detect-secrets, on the same rows (needs python3)
 # crates   the crates' own: journal, guard, provider, landing
 #
 # WEIR and WEIR_SLIM name binaries to measure; without them both are built with the `dist` profile.
 # Results go to ~/.cache/weir/bench/out and, as tables, to standard output. Loopback only.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-parts=${*:-gateway crates}
+parts=${*:-gateway guard crates}
 target=${CARGO_TARGET_DIR:-target}
 run=${WEIR_BENCH_RUN:-$HOME/.cache/weir/bench}
 
@@ -31,6 +32,10 @@ if [[ " $parts " == *" gateway "* ]]; then
   export WEIR=${WEIR:-$run/bin/weir} WEIR_SLIM=${WEIR_SLIM:-$run/bin/weir-slim} WEIR_BENCH_RUN=$run
   python3 benches/gateway/bench.py
   python3 benches/gateway/report.py
+fi
+
+if [[ " $parts " == *" guard "* ]]; then
+  benches/guard/run.sh
 fi
 
 if [[ " $parts " == *" crates "* ]]; then

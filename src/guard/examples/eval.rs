@@ -29,16 +29,20 @@ fn main() {
                     .iter()
                     .map(|v| format!("{}={:?}", v.rule, &row.text[v.start..v.end]))
                     .collect();
-                if row.label == caught.is_empty() {
+                if row.label == Some(caught.is_empty()) {
                     let start: String = row.text.chars().take(300).collect();
-                    println!("{} {} {start:?} {caught:?}", u8::from(row.label), row.source);
+                    println!(
+                        "{} {} {start:?} {caught:?}",
+                        u8::from(row.label == Some(true)),
+                        row.source
+                    );
                 }
             }
             continue;
         }
         println!(
             "{}",
-            serde_json::to_string_pretty(&evaluate(&policy, Phase::Input, &rows)).unwrap()
+            serde_json::to_string_pretty(&evaluate(&policy, None, &rows)).unwrap()
         );
     }
 }

@@ -1,114 +1,42 @@
 //! How good and how fast a policy is on labelled texts: the figures behind `weir guard eval`.
 //!
-//! A *row* is right if it has a verdict of its kind exactly when its label says so. A *span* is found
-//! if a verdict overlaps it; typed, if that verdict names the span's entity.
+//! ```text
+//!  Row ──▶ Judged: findings in code points, score, time ──▶ verdict line
+//!             └──▶ rows · spans · attacks and thresholds · false alarms · speed ──▶ Report
+//! ```
+//!
+//! A *row* is right if it has a finding of its kind exactly when its label says so. A *span* is found
+//! if a finding covers it well enough (see [`SpanCounts`]).
+
+mod attacks;
+mod finding;
+mod row;
+mod spans;
+mod speed;
+mod stats;
+pub mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
 
-use crate::outcome::Outcome;
+pub use attacks::{Attacks, Evasion, Operating, Stopped};
+pub use finding::{Finding, Judged, Scores, VerdictLine, findings};
+pub use row::{Row, Span, replace_lone_surrogates};
+pub use spans::{SpanCounts, SpanFigures};
+pub use speed::{Speed, Speeds};
+pub use stats::{Counts, Share, wilson};
+
 use crate::policy::Policy;
-use crate::types::{Kind, Phase, Verdict};
+use crate::types::{Kind, Phase};
 
-/// One labelled text, as a line of the evaluation files.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Row {
-    /// The text.
-    pub text: String,
-    /// Whether it should be caught; 0 and 1 in the files.
-    #[serde(deserialize_with = "truth")]
-    pub label: bool,
-    /// What it is about: `pii`, `secrets`, `injection`, `toxic` and so on.
-    pub kind: String,
-    /// Where it comes from.
-    #[serde(default)]
-    pub source: String,
-    /// What should be found; `None` if not annotated.
-    #[serde(default)]
-    pub spans: Option<Vec<Span>>,
-}
-
-/// What should be found: `[start, end, entity]`, or `[start, end]` if any entity will do.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(untagged)]
-pub enum Span {
-    /// First and one past the last Unicode code point, and what stands there.
-    Typed(usize, usize, String),
-    /// First and one past the last Unicode code point.
-    Untyped(usize, usize),
-}
-
-fn truth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Truth {
-        Bool(bool),
-        Number(u8),
-    }
-    Ok(match Truth::deserialize(deserializer)? {
-        Truth::Bool(b) => b,
-        Truth::Number(n) => n != 0,
-    })
-}
-
-/// Counts of right and wrong answers, and the ratios that follow. A ratio of nothing is `None`.
+/// Rows and spans of one kind, or of one source.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Counts {
-    /// Caught, rightly.
-    pub true_positives: u64,
-    /// Caught, wrongly.
-    pub false_positives: u64,
-    /// Missed.
-    pub false_negatives: u64,
-    /// Left alone, rightly; 0 for spans, where it has no meaning.
-    pub true_negatives: u64,
-    /// Share of what was caught that is right.
-    pub precision: Option<f64>,
-    /// Share of what should be caught that is.
-    pub recall: Option<f64>,
-    /// Harmonic mean of the two.
-    pub f1: Option<f64>,
-    /// Share of what should pass that was caught.
-    pub false_positive_rate: Option<f64>,
-}
-
-impl Counts {
-    fn row(&mut self, label: bool, caught: bool) {
-        *match (label, caught) {
-            (true, true) => &mut self.true_positives,
-            (false, true) => &mut self.false_positives,
-            (true, false) => &mut self.false_negatives,
-            (false, false) => &mut self.true_negatives,
-        } += 1;
-    }
-
-    fn finish(&mut self) {
-        let ratio = |part: u64, rest: u64| (part + rest > 0).then(|| part as f64 / (part + rest) as f64);
-        self.precision = ratio(self.true_positives, self.false_positives);
-        self.recall = ratio(self.true_positives, self.false_negatives);
-        self.f1 = ratio(2 * self.true_positives, self.false_positives + self.false_negatives);
-        self.false_positive_rate = ratio(self.false_positives, self.true_negatives);
-    }
-}
-
-/// Span counts of one entity, or of all.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct SpanCounts {
-    /// The verdict must name the span's entity.
-    pub typed: Counts,
-    /// Any verdict of the same kind will do.
-    pub untyped: Counts,
-}
-
-/// µs of scanning for each 2 KiB of text, over the rows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Speed {
-    /// Median.
-    pub p50: f64,
-    /// 99th percentile.
-    pub p99: f64,
+pub struct Group {
+    /// Rows with a finding of their kind, and without.
+    pub rows: Counts,
+    /// Spans of annotated rows; `None` if there are none.
+    pub spans: Option<SpanFigures>,
 }
 
 /// What an evaluation says.
@@ -116,190 +44,201 @@ pub struct Speed {
 pub struct Report {
     /// Version of the policy.
     pub policy: String,
+    /// The packs in it, with their versions: `pii@3`.
+    pub packs: Vec<String>,
     /// Number of rows.
     pub rows: u64,
-    /// Right and wrong rows, by kind.
-    pub kinds: BTreeMap<String, Counts>,
-    /// The same by kind and source, `kind/source`.
-    pub sources: BTreeMap<String, Counts>,
-    /// Found and missed spans of annotated rows, by entity.
+    /// By kind of the rows.
+    pub kinds: BTreeMap<String, Group>,
+    /// By kind and source, `kind/source`.
+    pub sources: BTreeMap<String, Group>,
+    /// Spans by their type.
     pub entities: BTreeMap<String, SpanCounts>,
-    /// The same over the entities that the policy knows.
-    pub spans: SpanCounts,
-    /// How fast it was. Short rows are left out: their time is the clock's.
-    pub micros_per_2kib: Option<Speed>,
+    /// Attacks; `None` without any.
+    pub injection: Option<Attacks>,
+    /// Obfuscated attacks, by transformation and in `all`.
+    pub evasion: BTreeMap<String, Evasion>,
+    /// Rows that lie near what should be caught, by kind and source: any finding of their kind.
+    pub hard_negatives: BTreeMap<String, Stopped>,
+    /// NotInject, XSTest and their like, by source and in `all`: any finding at all.
+    pub over_refusal: BTreeMap<String, Stopped>,
+    /// Different harmless prompts (label 0, neither made of personal data nor of keys), by kind of the
+    /// finding.
+    pub benign_prompts: BTreeMap<String, Stopped>,
+    /// How fast it was.
+    pub micros_per_2kib: Speeds,
 }
 
-/// Rows shorter than this say nothing about speed, bytes.
-const LEAST_TIMED: usize = 256;
+/// An evaluation under way.
+pub struct Evaluation<'p> {
+    policy: &'p Policy,
+    phase: Option<Phase>,
+    known: BTreeSet<String>,
+    report: Report,
+    attacks: attacks::Gathering,
+    clock: speed::Clock,
+}
 
-/// Scans every row in `phase` and counts.
-pub fn evaluate<'r>(policy: &Policy, phase: Phase, rows: impl IntoIterator<Item = &'r Row>) -> Report {
-    let known = policy.entities(phase);
-    let mut report = Report {
-        policy: policy.version().to_owned(),
-        ..Report::default()
-    };
-    let mut times = Vec::new();
-    for row in rows {
-        report.rows += 1;
-        let start = Instant::now();
-        let outcome = policy.scan(phase, &row.text);
-        let micros = start.elapsed().as_secs_f64() * 1e6;
-        if row.text.len() >= LEAST_TIMED {
-            times.push(micros * 2048.0 / row.text.len() as f64);
+impl<'p> Evaluation<'p> {
+    /// An evaluation of `policy`, in `phase`; with `None`, each row in the phase of [`phase_of`].
+    pub fn new(policy: &'p Policy, phase: Option<Phase>) -> Evaluation<'p> {
+        let phases = phase.map_or_else(|| Phase::ALL.to_vec(), |phase| vec![phase]);
+        let known = phases.iter().flat_map(|phase| policy.entities(*phase));
+        Evaluation {
+            policy,
+            phase,
+            known: known.map(|name| types::canonical(name).into_owned()).collect(),
+            report: Report {
+                policy: policy.version().to_owned(),
+                packs: policy
+                    .packs()
+                    .map(|(name, version)| format!("{name}@{version}"))
+                    .collect(),
+                ..Report::default()
+            },
+            attacks: attacks::Gathering::default(),
+            clock: speed::Clock::default(),
         }
+    }
+
+    /// Scans a row, counts it, and tells what was found.
+    pub fn take(&mut self, row: &Row) -> Judged {
+        let phase = self.phase.unwrap_or_else(|| phase_of(&row.kind));
+        let judged = Judged::new(self.policy, phase, &row.text);
+        self.count(row, &judged);
+        if let Some(plain) = row
+            .plain
+            .as_deref()
+            .filter(|_| row.kind == "evasion" && row.label == Some(true))
+        {
+            let plain = Judged::new(self.policy, phase, plain);
+            attacks::add_evasion(&mut self.report.evasion, row, &plain, &judged);
+        }
+        judged
+    }
+
+    /// Counts what was found in a row, by whatever tool.
+    pub fn count(&mut self, row: &Row, judged: &Judged) {
+        self.report.rows += 1;
         let wanted = kind_of(&row.kind);
-        let caught = outcome.verdicts.iter().any(|v| wanted.is_none_or(|k| v.kind == k));
-        report.kinds.entry(row.kind.clone()).or_default().row(row.label, caught);
+        let is_prompt = row.label == Some(false) && !matches!(wanted, Some(Kind::Pii | Kind::Secret));
+        self.clock.take(row, is_prompt, judged.micros);
+        let Some(label) = row.label else { return };
+        self.rows_and_spans(row, label, wanted, judged);
+        if !label {
+            self.harmless(row, wanted, is_prompt, judged);
+        } else if row.kind == "injection" {
+            self.attacks.take(row, true, judged);
+        }
+    }
+
+    /// The figures.
+    pub fn finish(self) -> Report {
+        let mut report = self.report;
+        for group in report.kinds.values_mut().chain(report.sources.values_mut()) {
+            group.rows.finish();
+            if let Some(spans) = &mut group.spans {
+                spans.finish();
+            }
+        }
+        report.entities.values_mut().for_each(SpanCounts::finish);
+        report.injection = self.attacks.finish();
+        report.micros_per_2kib = self.clock.finish();
         report
+    }
+
+    fn rows_and_spans(&mut self, row: &Row, label: bool, wanted: Option<Kind>, judged: &Judged) {
+        let report = &mut self.report;
+        let caught = judged.tier(wanted).is_some();
+        let by_kind = report.kinds.entry(row.kind.clone()).or_default();
+        let by_source = report
             .sources
             .entry(format!("{}/{}", row.kind, row.source))
-            .or_default()
-            .row(row.label, caught);
-        if let Some(spans) = &row.spans {
-            count_spans(&mut report, &known, row, spans, &outcome, wanted);
+            .or_default();
+        by_kind.rows.row(label, caught);
+        by_source.rows.row(label, caught);
+        // A row that is to be left alone has no spans, whether that is written or not.
+        let spans = match &row.spans {
+            Some(spans) => spans.as_slice(),
+            None if !label && matches!(wanted, Some(Kind::Pii | Kind::Secret)) => &[],
+            None => return,
+        };
+        let of_kind = judged.findings.iter().filter(|f| wanted.is_none_or(|k| f.kind == k));
+        let found: Vec<&Finding> = of_kind.collect();
+        let mut figures = [
+            by_kind.spans.get_or_insert_default(),
+            by_source.spans.get_or_insert_default(),
+        ];
+        // The names of keys are every scanner's own; only those of personal data can be compared.
+        let entities = (wanted != Some(Kind::Secret)).then_some(&mut report.entities);
+        spans::count(spans, &found, &self.known, &mut figures, entities);
+    }
+
+    fn harmless(&mut self, row: &Row, wanted: Option<Kind>, is_prompt: bool, judged: &Judged) {
+        let report = &mut self.report;
+        if row.is_hard_negative() {
+            let name = format!("{}/{}", row.kind, row.source);
+            report.hard_negatives.entry(name).or_default().add(judged.tier(wanted));
+        }
+        if row.is_over_refusal() {
+            for name in [row.source.as_str(), "all"] {
+                let stopped = report.over_refusal.entry(name.to_owned()).or_default();
+                stopped.add(judged.tier(None));
+            }
+        }
+        // Files overlap; a prompt counts once.
+        if !self.attacks.is_fresh(row) {
+            return;
+        }
+        self.attacks.take(row, false, judged);
+        if is_prompt {
+            for kind in Kind::ALL {
+                let stopped = report.benign_prompts.entry(kind.to_string()).or_default();
+                stopped.add(judged.tier(Some(kind)));
+            }
+            let any = report.benign_prompts.entry("any".to_owned()).or_default();
+            any.add(judged.tier(None));
         }
     }
-    times.sort_by(f64::total_cmp);
-    let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied();
-    report.micros_per_2kib = at(0.5).zip(at(0.99)).map(|(p50, p99)| Speed { p50, p99 });
-    report
-        .kinds
-        .values_mut()
-        .chain(report.sources.values_mut())
-        .for_each(Counts::finish);
-    for spans in report.entities.values_mut().chain([&mut report.spans]) {
-        spans.typed.finish();
-        spans.untyped.finish();
-    }
-    report
 }
 
-/// The verdicts that count for rows of a kind; `None`: all.
+/// Scans every row and counts.
+pub fn evaluate<'r>(policy: &Policy, phase: Option<Phase>, rows: impl IntoIterator<Item = &'r Row>) -> Report {
+    let mut evaluation = Evaluation::new(policy, phase);
+    for row in rows {
+        evaluation.take(row);
+    }
+    evaluation.finish()
+}
+
+/// Where texts of a kind turn up: what carries data out is in answers, all else in prompts.
+pub fn phase_of(kind: &str) -> Phase {
+    if kind.starts_with("exfil") || kind.starts_with("leak") || kind.starts_with("format") {
+        Phase::Output
+    } else {
+        Phase::Input
+    }
+}
+
+/// The findings that count for rows of a kind; `None`: all.
 fn kind_of(kind: &str) -> Option<Kind> {
-    Some(match kind {
-        "pii" => Kind::Pii,
-        "injection" | "evasion" | "overdefense" => Kind::Injection,
-        "toxic" => Kind::Toxicity,
-        "exfil_code" => Kind::Exfil,
-        _ if kind.starts_with("secret") => Kind::Secret,
-        _ => return None,
-    })
-}
-
-fn count_spans(
-    report: &mut Report,
-    known: &BTreeSet<&str>,
-    row: &Row,
-    spans: &[Span],
-    outcome: &Outcome,
-    kind: Option<Kind>,
-) {
-    let mut offsets: Vec<usize> = row.text.char_indices().map(|(at, _)| at).collect();
-    offsets.push(row.text.len());
-    let byte = |code_point: usize| offsets.get(code_point).copied().unwrap_or(row.text.len());
-    let gold = spans.iter().filter_map(|span| match span {
-        Span::Typed(start, end, entity) => Some((byte(*start), byte(*end), entity.as_str())),
-        // There is no entity to count it under; the row itself counts.
-        Span::Untyped(..) => None,
-    });
-    let gold: Vec<(usize, usize, &str)> = gold.collect();
-    if gold.is_empty() && !spans.is_empty() {
-        return;
-    }
-    let found: Vec<&Verdict> = outcome
-        .verdicts
+    let starts = [
+        ("pii", Kind::Pii),
+        ("secret", Kind::Secret),
+        ("injection", Kind::Injection),
+        ("evasion", Kind::Injection),
+        ("overdefense", Kind::Injection),
+        ("toxic", Kind::Toxicity),
+        ("exfil", Kind::Exfil),
+        ("leak", Kind::Leak),
+        ("topic", Kind::Topic),
+        ("format", Kind::Format),
+    ];
+    starts
         .iter()
-        .filter(|v| kind.is_none_or(|k| v.kind == k))
-        .collect();
-    let overlap = |span: &(usize, usize, &str), v: &Verdict| v.start < span.1 && span.0 < v.end;
-    for span in &gold {
-        let untyped = found.iter().any(|v| overlap(span, v));
-        let typed = found.iter().any(|v| overlap(span, v) && &*v.entity == span.2);
-        let entity = report.entities.entry(span.2.to_owned()).or_default();
-        entity.typed.row(true, typed);
-        entity.untyped.row(true, untyped);
-        if known.contains(span.2) {
-            report.spans.typed.row(true, typed);
-            report.spans.untyped.row(true, untyped);
-        }
-    }
-    for verdict in found {
-        let any = gold.iter().any(|span| overlap(span, verdict));
-        let same = gold
-            .iter()
-            .any(|span| overlap(span, verdict) && &*verdict.entity == span.2);
-        for counts in [
-            report.entities.entry(verdict.entity.to_string()).or_default(),
-            &mut report.spans,
-        ] {
-            counts.typed.false_positives += u64::from(!same);
-            counts.untyped.false_positives += u64::from(!any);
-        }
-    }
+        .find(|(start, _)| kind.starts_with(start))
+        .map(|(_, kind)| *kind)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Pack, PolicySpec};
-
-    fn row(text: &str, label: bool, spans: &[(usize, usize, &str)]) -> Row {
-        let spans = Some(
-            spans
-                .iter()
-                .map(|(s, e, t)| Span::Typed(*s, *e, (*t).to_owned()))
-                .collect(),
-        );
-        Row {
-            text: text.to_owned(),
-            label,
-            kind: "pii".to_owned(),
-            source: "test".to_owned(),
-            spans,
-        }
-    }
-
-    #[test]
-    fn counts_rows_and_spans_in_code_points() {
-        let policy = Policy::compile(&PolicySpec::default(), &Pack::builtin()).unwrap();
-        let rows = [
-            row("é jane@example.com", true, &[(2, 18, "EMAIL")]),
-            row(
-                "Jane said 4111 1111 1111 1111",
-                true,
-                &[(0, 4, "PERSON"), (10, 29, "IBAN")],
-            ),
-            row("from 8.8.8.8", false, &[]),
-            row("nothing", false, &[]),
-        ];
-        let report = evaluate(&policy, Phase::Input, &rows);
-        let pii = &report.kinds["pii"];
-        assert_eq!(
-            (
-                pii.true_positives,
-                pii.false_positives,
-                pii.false_negatives,
-                pii.true_negatives
-            ),
-            (2, 1, 0, 1)
-        );
-        assert_eq!((pii.recall, pii.false_positive_rate), (Some(1.0), Some(0.5)));
-        assert_eq!(report.entities["EMAIL"].typed.f1, Some(1.0));
-        assert_eq!(
-            (
-                report.entities["IBAN"].typed.recall,
-                report.entities["IBAN"].untyped.recall
-            ),
-            (Some(0.0), Some(1.0))
-        );
-        assert_eq!(report.entities["CREDIT_CARD"].typed.false_positives, 1);
-        assert_eq!(report.entities["PERSON"].untyped.recall, Some(0.0));
-        assert_eq!(
-            report.spans.untyped.recall,
-            Some(1.0),
-            "PERSON is not this policy's business"
-        );
-    }
-}
+mod tests;

@@ -25,11 +25,18 @@
 //! # Ok::<(), guard::PolicyError>(())
 //! ```
 
+mod bytes;
+mod check;
+mod context;
+pub mod cost;
 mod dfa;
 mod engine;
 pub mod eval;
-mod filter;
-mod forward;
+pub mod explain;
+mod literals;
+#[doc(hidden)]
+pub mod model;
+mod nearby;
 mod normalize;
 mod outcome;
 mod pack;
@@ -39,14 +46,17 @@ mod rule;
 mod scanner;
 mod starts;
 mod template;
-mod trie;
 mod types;
 mod validate;
+mod vault;
+mod wake;
 
+pub use context::{CallContext, canary};
 pub use outcome::{Outcome, Release};
 pub use pack::{Pack, PackError};
-pub use policy::{OnError, Policy, PolicyError, PolicySpec, RuleOverride};
+pub use policy::{LeakSpec, OnError, Policy, PolicyError, PolicySpec, RuleOverride};
 pub use rule::{ExampleFailure, Rule};
 pub use scanner::Scanner;
 pub use types::{Action, GUARD_ERROR, Kind, Phase, Phases, Verdict};
 pub use validate::Validator;
+pub use vault::{Escaping, Restorer, SessionVault, Vault, VaultLimits, VaultStats};

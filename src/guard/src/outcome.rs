@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::types::{Action, GUARD_ERROR, Verdict};
+use crate::vault::SessionVault;
 
 /// The verdicts on one whole text, in order: by start, then stronger action, then longer match.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,15 +47,25 @@ impl Outcome {
         mask(text, self.verdicts.iter().filter(|v| v.action >= Action::Redact))
     }
 
+    /// `text` with the values of rules with the action `vault` replaced by tokens of `session`, and redacted
+    /// as in [`Outcome::redacted`]. For texts on their way to a model: what looks like a token of the
+    /// session already, and was typed by somebody, is replaced as well, so that it comes back as typed.
+    pub fn vaulted<'t>(&self, text: &'t str, session: &SessionVault) -> Cow<'t, str> {
+        let verdicts = self.verdicts.iter().filter(|v| v.action >= Action::Redact);
+        session.mask(text, verdicts)
+    }
+
+    /// [`Outcome::at_rest`] with the tokens of `session`: the value itself is never stored.
+    pub fn at_rest_vaulted<'t>(&self, text: &'t str, keep_flagged: bool, session: &SessionVault) -> Cow<'t, str> {
+        let masked = |v: &&Verdict| is_masked(v, keep_flagged);
+        session.mask(text, self.verdicts.iter().filter(masked))
+    }
+
     /// What may be stored of `text`: redacted spans are masked; blocked ones are masked if they are
     /// personal data or secrets; flagged ones, and blocked ones of other kinds, unless
     /// `keep_flagged`. Nothing after a guard error is kept: nobody looked at it.
     pub fn at_rest<'t>(&self, text: &'t str, keep_flagged: bool) -> Cow<'t, str> {
-        let masked = |v: &&Verdict| match v.action {
-            Action::Redact => true,
-            Action::Block if v.kind.is_sensitive() || &*v.rule == GUARD_ERROR => true,
-            Action::Block | Action::Flag => !keep_flagged,
-        };
+        let masked = |v: &&Verdict| is_masked(v, keep_flagged);
         mask(text, self.verdicts.iter().filter(masked))
     }
 
@@ -65,13 +76,21 @@ impl Outcome {
         let redacted = self
             .verdicts
             .iter()
-            .filter(|v| v.action == Action::Redact && v.start < end);
+            .filter(|v| matches!(v.action, Action::Redact | Action::Vault) && v.start < end);
         Release {
             text: mask(&text[..end], redacted).into_owned(),
             verdicts: self.verdicts.clone(),
             blocked: self.blocking().is_some(),
             errors: self.errors,
         }
+    }
+}
+
+fn is_masked(verdict: &Verdict, keep_flagged: bool) -> bool {
+    match verdict.action {
+        Action::Redact | Action::Vault => true,
+        Action::Block if verdict.kind.is_sensitive() || &*verdict.rule == GUARD_ERROR => true,
+        Action::Block | Action::Flag => !keep_flagged,
     }
 }
 

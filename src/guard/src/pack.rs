@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::check::CheckRule;
+use crate::check::parse::{self, RawCheck};
 use crate::pattern::{Pattern, PatternError};
 use crate::rule::{Context, ExampleFailure, MAX_WINDOW, Rule};
 use crate::template;
@@ -44,6 +46,7 @@ pub struct Pack {
     pub(crate) description: String,
     pub(crate) digest: [u8; 32],
     pub(crate) rules: Vec<Arc<Rule>>,
+    pub(crate) checks: Vec<Arc<CheckRule>>,
 }
 
 #[derive(Deserialize)]
@@ -58,11 +61,13 @@ struct RawPack {
     phase: Option<Phases>,
     #[serde(default)]
     rule: Vec<Spanned<RawRule>>,
+    #[serde(default)]
+    check: Vec<Spanned<RawCheck>>,
 }
 
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
-enum RawAction {
+pub(crate) enum RawAction {
     Same(Action),
     ByPhase(BTreeMap<Phase, Action>),
 }
@@ -100,22 +105,27 @@ struct RawRule {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawExamples {
+pub(crate) struct RawExamples {
     #[serde(default)]
-    positive: Vec<String>,
+    pub(crate) positive: Vec<String>,
     #[serde(default)]
-    negative: Vec<String>,
+    pub(crate) negative: Vec<String>,
 }
 
 /// A fault at a byte of the file.
-struct Fault {
-    at: usize,
-    reason: String,
+pub(crate) struct Fault {
+    pub(crate) at: usize,
+    pub(crate) reason: String,
 }
 
 impl Pack {
     /// Parses and compiles a pack. `file_name` is used in errors only.
     pub fn parse(file_name: &str, toml: &str) -> Result<Pack, PackError> {
+        Pack::read(file_name, toml, false)
+    }
+
+    /// Of a `trusted` pack, a test has seen that no rule's automaton is too big.
+    fn read(file_name: &str, toml: &str, trusted: bool) -> Result<Pack, PackError> {
         let fail = |rule: Option<&str>, fault: Fault| PackError {
             file: file_name.to_owned(),
             line: 1 + toml.bytes().take(fault.at).filter(|b| *b == b'\n').count(),
@@ -146,11 +156,11 @@ impl Pack {
             ));
         }
         let mut rules: Vec<Arc<Rule>> = Vec::with_capacity(raw.rule.len());
-        // One after the other: each builds its automaton in the memory that the one before left, and
-        // threads would gain a few milliseconds for megabytes that no allocator gives back.
+        // One after the other: each is taken apart in the memory that the one before left, and threads
+        // would gain a few milliseconds for memory that no allocator gives back.
         for rule in &raw.rule {
             let id = rule.get_ref().id.get_ref();
-            let compiled = compile(&raw, rule).map_err(|fault| fail(Some(id), fault))?;
+            let compiled = compile(&raw, rule, trusted).map_err(|fault| fail(Some(id), fault))?;
             if rules.iter().any(|r| r.id == compiled.id) {
                 let fault = Fault {
                     at: rule.get_ref().id.span().start,
@@ -160,29 +170,51 @@ impl Pack {
             }
             rules.push(Arc::new(compiled));
         }
+        let mut checks: Vec<Arc<CheckRule>> = Vec::with_capacity(raw.check.len());
+        let defaults = parse::Defaults {
+            pack: raw.name.get_ref(),
+            kind: raw.kind,
+            actions: &|action, phase| actions(&raw, action, phase),
+        };
+        for check in &raw.check {
+            let id = check.get_ref().id.get_ref();
+            let compiled = parse::rule(&defaults, check).map_err(|fault| fail(Some(id), fault))?;
+            if checks.iter().any(|c| c.id == compiled.id) || rules.iter().any(|r| r.id == compiled.id) {
+                let fault = Fault {
+                    at: check.get_ref().id.span().start,
+                    reason: "the id is used twice".to_owned(),
+                };
+                return Err(fail(Some(id), fault));
+            }
+            checks.push(Arc::new(compiled));
+        }
         Ok(Pack {
             name: raw.name.into_inner().into(),
             version: raw.version.into(),
             description: raw.description,
             digest: *blake3::hash(toml.as_bytes()).as_bytes(),
             rules,
+            checks,
         })
     }
 
-    /// The packs that Weir ships: `pii`, `secrets` and `injection`.
+    /// The packs that Weir ships: `pii`, `secrets`, `injection`, `exfil`, `leak` and `toxicity`.
     pub fn builtin() -> Vec<Pack> {
         static PACKS: OnceLock<Vec<Pack>> = OnceLock::new();
         let shipped = [
             ("packs/pii.toml", include_str!("../packs/pii.toml")),
             ("packs/secrets.toml", include_str!("../packs/secrets.toml")),
             ("packs/injection.toml", include_str!("../packs/injection.toml")),
+            ("packs/exfil.toml", include_str!("../packs/exfil.toml")),
+            ("packs/leak.toml", include_str!("../packs/leak.toml")),
+            ("packs/toxicity.toml", include_str!("../packs/toxicity.toml")),
         ];
-        // A test parses each of them, so that none is ever missing here.
+        // A test parses each of them as any other pack, so that none is ever missing here.
         PACKS
             .get_or_init(|| {
                 shipped
                     .iter()
-                    .filter_map(|(file, text)| Pack::parse(file, text).ok())
+                    .filter_map(|(file, text)| Pack::read(file, text, true).ok())
                     .collect()
             })
             .clone()
@@ -208,9 +240,21 @@ impl Pack {
         self.rules.iter().map(AsRef::as_ref)
     }
 
+    /// Number of rules, those that no expression says included, and of their examples.
+    pub fn counts(&self) -> (usize, usize) {
+        let of_rules = self.rules.iter().map(|r| r.positive.len() + r.negative.len());
+        let of_checks = self.checks.iter().map(|c| c.positive.len() + c.negative.len());
+        (self.rules.len() + self.checks.len(), of_rules.chain(of_checks).sum())
+    }
+
     /// Runs every rule on its own examples. Empty if all behave.
     pub fn test(&self) -> Vec<ExampleFailure> {
-        self.rules.iter().flat_map(|rule| rule.test(self)).collect()
+        let checks = self.checks.iter().flat_map(|check| check.test(self));
+        self.rules
+            .iter()
+            .flat_map(|rule| rule.test(self))
+            .chain(checks)
+            .collect()
     }
 }
 
@@ -234,11 +278,50 @@ fn enclosing_rule(toml: &str, at: usize) -> Option<&str> {
     })
 }
 
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+}
+
+pub(crate) fn is_entity(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// What is to be done in which phase, from what the rule says or else its pack.
+fn actions(
+    pack: &RawPack,
+    action: Option<&RawAction>,
+    phase: Option<Phases>,
+) -> Result<BTreeMap<Phase, Action>, String> {
+    Ok(match (action.or(pack.action.as_ref()), phase) {
+        (Some(RawAction::ByPhase(_)), Some(_)) if action.is_some() => {
+            return Err("give either a `phase` or an action for each phase".to_owned());
+        }
+        (Some(RawAction::ByPhase(by_phase)), None) => by_phase.clone(),
+        (Some(RawAction::ByPhase(by_phase)), Some(phases)) => by_phase
+            .iter()
+            .filter(|(p, _)| phases.contains(**p))
+            .map(|(p, a)| (*p, *a))
+            .collect(),
+        (same, phases) => {
+            let action = if let Some(RawAction::Same(action)) = same {
+                *action
+            } else {
+                Action::Flag
+            };
+            let phases = phases.or(pack.phase).unwrap_or(Phases::All);
+            Phase::ALL
+                .into_iter()
+                .filter(|p| phases.contains(*p))
+                .map(|p| (p, action))
+                .collect()
+        }
+    })
 }
 
 /// What may stand for a space of a phrase: white space, and what Markdown or a quote puts there.
@@ -282,7 +365,7 @@ fn phrase(text: &str, gap: &str) -> String {
     format!("{}(?:{}){}", edge(first), text.replace(' ', gap), edge(last))
 }
 
-fn compile(pack: &RawPack, spanned: &Spanned<RawRule>) -> Result<Rule, Fault> {
+fn compile(pack: &RawPack, spanned: &Spanned<RawRule>, trusted: bool) -> Result<Rule, Fault> {
     let rule = spanned.get_ref();
     let fault = |at: usize, reason: String| Fault { at, reason };
     let id_at = rule.id.span().start;
@@ -294,11 +377,7 @@ fn compile(pack: &RawPack, spanned: &Spanned<RawRule>) -> Result<Rule, Fault> {
         ));
     }
     let entity = rule.entity.get_ref();
-    if entity.is_empty()
-        || !entity
-            .bytes()
-            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-    {
+    if !is_entity(entity) {
         return Err(fault(
             rule.entity.span().start,
             format!("`{entity}` is no entity: use capitals, digits and `_`"),
@@ -310,15 +389,17 @@ fn compile(pack: &RawPack, spanned: &Spanned<RawRule>) -> Result<Rule, Fault> {
         .ok_or_else(|| fault(id_at, "no `kind`, neither here nor for the pack".to_owned()))?;
 
     let (at, regex, lengths, ignore_case) = source(rule).map_err(|reason| fault(id_at, reason))?;
-    let pattern = Pattern::new(&regex, &lengths, ignore_case, rule.max_len)
+    let pattern = Pattern::new(&regex, &lengths, ignore_case, rule.max_len, trusted)
         .map_err(|e: PatternError| fault(at, e.to_string()))?;
 
     let context = rule.context.as_ref().map(|c| (c.span().start, c.get_ref()));
     if let Some((at, context)) = context {
-        if context.words.is_empty() || context.words.iter().any(|w| w.trim().is_empty()) {
+        let only_unless = context.words.is_empty() && !context.unless.is_empty() && !context.required;
+        let mut words = context.words.iter().chain(&context.unless);
+        if (context.words.is_empty() && !only_unless) || words.any(|w| w.trim().is_empty()) {
             return Err(fault(at, "`context.words` must hold words".to_owned()));
         }
-        if context.before > MAX_WINDOW || context.after > MAX_WINDOW {
+        if context.before.max(context.after).max(context.unless_before) > MAX_WINDOW {
             return Err(fault(
                 at,
                 format!("a context window may span {MAX_WINDOW} bytes at most"),
@@ -327,8 +408,9 @@ fn compile(pack: &RawPack, spanned: &Spanned<RawRule>) -> Result<Rule, Fault> {
         if !(0.0..=1.0).contains(&context.boost) {
             return Err(fault(at, "`context.boost` must be 0 to 1".to_owned()));
         }
-        if !context.required && (context.boost == 0.0 || rule.score.is_none()) {
-            let reason = "the context has no effect: set `required`, or a `score` and a `boost`";
+        let matters = context.required || context.otherwise.is_some() || only_unless;
+        if !matters && (context.boost == 0.0 || rule.score.is_none()) {
+            let reason = "the context has no effect: set `required`, `otherwise`, or a `score` and a `boost`";
             return Err(fault(at, reason.to_owned()));
         }
     }
@@ -345,33 +427,7 @@ fn compile(pack: &RawPack, spanned: &Spanned<RawRule>) -> Result<Rule, Fault> {
         template::expand(example, id).map_err(|reason| fault(id_at, reason))?;
     }
 
-    let actions = match (rule.action.as_ref().or(pack.action.as_ref()), rule.phase) {
-        (Some(RawAction::ByPhase(_)), Some(_)) if rule.action.is_some() => {
-            return Err(fault(
-                id_at,
-                "give either a `phase` or an action for each phase".to_owned(),
-            ));
-        }
-        (Some(RawAction::ByPhase(by_phase)), None) => by_phase.clone(),
-        (Some(RawAction::ByPhase(by_phase)), Some(phases)) => by_phase
-            .iter()
-            .filter(|(p, _)| phases.contains(**p))
-            .map(|(p, a)| (*p, *a))
-            .collect(),
-        (same, phases) => {
-            let action = if let Some(RawAction::Same(action)) = same {
-                *action
-            } else {
-                Action::Flag
-            };
-            let phases = phases.or(pack.phase).unwrap_or(Phases::All);
-            Phase::ALL
-                .into_iter()
-                .filter(|p| phases.contains(*p))
-                .map(|p| (p, action))
-                .collect()
-        }
-    };
+    let actions = actions(pack, rule.action.as_ref(), rule.phase).map_err(|reason| fault(id_at, reason))?;
     Ok(Rule {
         id: format!("{}.{id}", pack.name.get_ref()).into(),
         description: rule.description.clone(),

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::check::{ActiveCheck, CheckRule, Checks, Found, Merge, Running, classify};
+use crate::context::CallContext;
 use crate::engine::{ActiveContext, ActiveRule, Engine, Fuel, Settled};
+use crate::nearby::{Nearby, Reach};
 use crate::outcome::Outcome;
 use crate::pack::Pack;
 use crate::scanner::{self, Scanner};
@@ -43,7 +46,7 @@ pub struct RuleOverride {
 }
 
 /// A guardrail policy as it is written in the configuration. The default is the shipped policy: the
-/// three built-in packs with the actions that they recommend.
+/// built-in packs that suit any app, with the actions that they recommend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicySpec {
@@ -59,19 +62,35 @@ pub struct PolicySpec {
     pub actions: BTreeMap<Kind, Action>,
     /// Changes to single rules, by full id (`pii.email`). They go before everything else.
     pub rules: BTreeMap<String, RuleOverride>,
+    /// What the pack `leak` looks for.
+    pub leak: LeakSpec,
 }
 
 impl Default for PolicySpec {
     fn default() -> Self {
         PolicySpec {
-            packs: ["pii", "secrets", "injection"].map(str::to_owned).to_vec(),
+            packs: ["pii", "secrets", "injection", "exfil", "leak"]
+                .map(str::to_owned)
+                .to_vec(),
             on_error: OnError::Block,
             threshold: 0.5,
             max_steps_per_byte: 64,
             actions: BTreeMap::new(),
             rules: BTreeMap::new(),
+            leak: LeakSpec::default(),
         }
     }
+}
+
+/// What the pack `leak` looks for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LeakSpec {
+    /// How many words of the system prompt in a row are a leak, 4 to 1000; 10 if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub words: Option<u32>,
+    /// Canary tokens of at least eight letters and digits: what must never be seen in an answer.
+    pub canaries: Vec<String>,
 }
 
 /// Why a policy was refused.
@@ -119,6 +138,7 @@ fn hint(nearest: &Option<String>) -> String {
 #[derive(Debug)]
 pub struct Policy {
     engines: [Option<Arc<Engine>>; 3],
+    checks: [Option<Arc<Checks>>; 3],
     packs: Vec<(Arc<str>, Arc<str>)>,
     version: String,
     error: ErrorNames,
@@ -148,6 +168,7 @@ impl Policy {
         }
         Ok(Policy {
             engines: Phase::ALL.map(|phase| engine(spec, &used, phase).map(Arc::new)),
+            checks: Phase::ALL.map(|phase| checks(spec, &used, phase).map(Arc::new)),
             packs: used.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
             version,
             error: ErrorNames::new(),
@@ -158,6 +179,7 @@ impl Policy {
     pub fn off() -> Policy {
         Policy {
             engines: [None, None, None],
+            checks: [None, None, None],
             packs: Vec::new(),
             version: "off".to_owned(),
             error: ErrorNames::new(),
@@ -166,7 +188,7 @@ impl Policy {
 
     /// Whether any rule looks at `phase`.
     pub fn is_active(&self, phase: Phase) -> bool {
-        self.engine(phase).is_some()
+        self.engine(phase).is_some() || self.checks(phase).is_some()
     }
 
     /// Twelve hexadecimal digits that change with the spec or with a pack; `off` for no policy.
@@ -176,16 +198,75 @@ impl Policy {
 
     /// Looks at a whole text.
     pub fn scan(&self, phase: Phase, text: &str) -> Outcome {
+        self.scan_with(phase, text, &CallContext::default())
+    }
+
+    /// Looks at a whole text of the call that `context` tells about.
+    pub fn scan_with(&self, phase: Phase, text: &str, context: &CallContext) -> Outcome {
         let mut outcome = Outcome::default();
         if let Some(engine) = self.engine(phase) {
             (outcome.verdicts, outcome.errors) = scanner::scan(self, engine, text);
         }
+        if let Some(checks) = self.checks(phase)
+            && let Some(mut running) = checks.start(context)
+        {
+            running.push(text);
+            running.finish();
+            outcome.verdicts = self.merge(checks, &mut running, outcome.verdicts);
+        }
         outcome
+    }
+
+    /// The verdicts of the engine and what the checks have found, in order.
+    fn merge(&self, checks: &Checks, running: &mut Running, verdicts: Vec<Verdict>) -> Vec<Verdict> {
+        let mut found = running.found().peekable();
+        if found.peek().is_none() {
+            return verdicts;
+        }
+        let mut merge = Merge::default();
+        found.for_each(|found| self.found(checks, found, &mut merge));
+        verdicts.into_iter().for_each(|verdict| merge.add(verdict, 0));
+        std::iter::from_fn(|| merge.next(usize::MAX)).collect()
+    }
+
+    /// Hands what a check has found to `merge`, if it is sure enough.
+    pub(crate) fn found(&self, checks: &Checks, found: Found, merge: &mut Merge) {
+        let Some(active) = checks.active.get(found.rule as usize) else {
+            return;
+        };
+        let score = found.score.or(active.rule.score);
+        if score.is_some_and(|s| s < active.threshold) {
+            return;
+        }
+        let (pack, pack_version) = self.packs[active.pack].clone();
+        let verdict = Verdict {
+            rule: active.rule.id.clone(),
+            pack,
+            pack_version,
+            kind: active.rule.kind,
+            entity: active.rule.entity.clone(),
+            action: active.action,
+            start: found.start,
+            end: found.end,
+            score,
+        };
+        merge.add(verdict, found.rule + 1);
+    }
+
+    /// How much `text` looks like an attack on the prompt to the classifier of `phase`, 0 to 1; `None`
+    /// if there is none. Rules have no part in it.
+    pub fn injection_score(&self, phase: Phase, text: &str) -> Option<f32> {
+        Some(classify::judge(self.checks(phase)?.model()?, text).score)
     }
 
     /// A guard for one stream of text.
     pub fn scanner(self: &Arc<Self>, phase: Phase) -> Scanner {
-        Scanner::new(Arc::clone(self), phase)
+        self.scanner_with(phase, &CallContext::default())
+    }
+
+    /// A guard for one stream of text of the call that `context` tells about.
+    pub fn scanner_with(self: &Arc<Self>, phase: Phase, context: &CallContext) -> Scanner {
+        Scanner::new(Arc::clone(self), phase, context)
     }
 
     /// Memory of the compiled tables and automata, bytes (automata that phases share count once).
@@ -197,25 +278,36 @@ impl Policy {
                 let fresh = e.rules.iter().filter(|r| seen.insert(r.rule.id.clone()));
                 e.memory() + fresh.map(|r| r.rule.memory()).sum::<usize>()
             })
+            .chain(self.checks.iter().flatten().map(|c| c.memory()))
             .sum()
     }
 
     /// The entities that rules looking at `phase` can name.
     pub fn entities(&self, phase: Phase) -> std::collections::BTreeSet<&str> {
-        self.engine(phase)
-            .into_iter()
-            .flat_map(|e| &e.rules)
+        let rules = self.engine(phase).into_iter().flat_map(|e| &e.rules);
+        let checks = self.checks(phase).into_iter().flat_map(|c| &c.active);
+        rules
             .map(|r| &*r.rule.entity)
+            .chain(checks.map(|c| &*c.rule.entity))
             .collect()
+    }
+
+    /// The packs in use, name and version.
+    pub fn packs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.packs.iter().map(|(name, version)| (&**name, &**version))
     }
 
     /// Number of rules that look at `phase`.
     pub fn rule_count(&self, phase: Phase) -> usize {
-        self.engine(phase).map_or(0, |e| e.rules.len())
+        self.engine(phase).map_or(0, |e| e.rules.len()) + self.checks(phase).map_or(0, |c| c.active.len())
     }
 
     pub(crate) fn engine(&self, phase: Phase) -> Option<&Arc<Engine>> {
         self.engines[phase.index()].as_ref()
+    }
+
+    pub(crate) fn checks(&self, phase: Phase) -> Option<&Arc<Checks>> {
+        self.checks[phase.index()].as_ref()
     }
 
     pub(crate) fn verdict(&self, engine: &Engine, settled: &Settled, start: usize, end: usize) -> Verdict {
@@ -286,7 +378,9 @@ fn select<'p>(spec: &PolicySpec, packs: &'p [Pack]) -> Result<Vec<&'p Pack>, Pol
 }
 
 fn check(spec: &PolicySpec, packs: &[&Pack]) -> Result<(), PolicyError> {
-    let ids: Vec<&str> = packs.iter().flat_map(|p| &p.rules).map(|r| &*r.id).collect();
+    let rules = packs.iter().flat_map(|p| &p.rules).map(|r| &*r.id);
+    let checks = packs.iter().flat_map(|p| &p.checks).map(|c| &*c.id);
+    let ids: Vec<&str> = rules.chain(checks).collect();
     for (id, change) in &spec.rules {
         if !ids.contains(&id.as_str()) {
             let similar = |other: &&&str| strsim::normalized_damerau_levenshtein(other, id);
@@ -302,6 +396,23 @@ fn check(spec: &PolicySpec, packs: &[&Pack]) -> Result<(), PolicyError> {
         }
         if let Some(threshold) = change.threshold {
             in_unit(&format!("rules.\"{id}\".threshold"), threshold)?;
+        }
+    }
+    if let Some(words) = spec.leak.words.filter(|words| !(4..=1000).contains(words)) {
+        return Err(PolicyError::Range {
+            key: "leak.words".to_owned(),
+            range: "4 to 1000",
+            value: words.to_string(),
+        });
+    }
+    for token in &spec.leak.canaries {
+        let length = token.chars().filter(|c| c.is_alphanumeric()).count();
+        if length < 8 {
+            return Err(PolicyError::Range {
+                key: "leak.canaries".to_owned(),
+                range: "tokens of at least 8 letters and digits",
+                value: format!("one of {length}"),
+            });
         }
     }
     in_unit("threshold", spec.threshold)?;
@@ -349,12 +460,42 @@ fn canonical(spec: &PolicySpec) -> String {
         } = change;
         let _ = write!(out, " {id}={action:?},{enabled:?},{phase:?},{threshold:?}");
     }
+    let _ = write!(out, " {:?}", spec.leak);
     out
+}
+
+/// The checks of `phase`, with what the policy changes about them.
+fn checks(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Checks> {
+    let mut active = Vec::new();
+    let rules = packs.iter().enumerate();
+    for (pack, rule) in rules.flat_map(|(i, p)| p.checks.iter().map(move |r| (i, r))) {
+        let change = spec.rules.get(&*rule.id).cloned().unwrap_or_default();
+        if !is_in(rule, &change, phase) {
+            continue;
+        }
+        let own = rule.actions.get(&phase).or_else(|| rule.actions.values().min());
+        let action = change.action.or_else(|| spec.actions.get(&rule.kind).copied());
+        active.push(ActiveCheck {
+            rule: rule.configured(spec),
+            pack,
+            action: action.or(own.copied()).unwrap_or(Action::Flag),
+            threshold: change.threshold.or(rule.threshold).unwrap_or(spec.threshold),
+        });
+    }
+    (!active.is_empty()).then(|| Checks::new(active))
+}
+
+fn is_in(rule: &CheckRule, change: &RuleOverride, phase: Phase) -> bool {
+    change.enabled != Some(false)
+        && match change.phase {
+            Some(phases) => phases.contains(phase),
+            None => rule.actions.contains_key(&phase),
+        }
 }
 
 fn engine(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Engine> {
     let mut rules = Vec::new();
-    let mut groups: Vec<&[String]> = Vec::new();
+    let mut groups: Vec<(&[String], &[String])> = Vec::new();
     for (pack_index, rule) in packs
         .iter()
         .enumerate()
@@ -375,18 +516,23 @@ fn engine(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Engine> {
             .or(own.copied());
         let threshold = change.threshold.unwrap_or(spec.threshold);
         let context = rule.context.as_ref().map(|context| {
-            let words = context.words.as_slice();
+            let words = (context.words.as_slice(), context.unless.as_slice());
             let group = groups.iter().position(|g| *g == words).unwrap_or_else(|| {
                 groups.push(words);
                 groups.len() - 1
             });
-            let needed = context.required || rule.score.is_some_and(|s| s < threshold);
+            let unsure = context.required || context.otherwise.is_some();
+            let needed = unsure || rule.score.is_some_and(|s| s < threshold);
             ActiveContext {
                 group: group as u32,
-                before: context.before,
-                after: if needed { context.after } else { 0 },
+                reach: Reach {
+                    before: context.before,
+                    after: if needed { context.after } else { 0 },
+                    unless: context.unless_before,
+                },
                 boost: context.boost,
                 required: context.required,
+                otherwise: context.otherwise,
             }
         });
         let action = action.unwrap_or(Action::Flag);
@@ -401,14 +547,9 @@ fn engine(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Engine> {
     if rules.is_empty() {
         return None;
     }
-    let words: Vec<(Vec<u8>, u32)> = groups
+    let contexts = groups
         .iter()
-        .enumerate()
-        .flat_map(|(group, words)| {
-            words
-                .iter()
-                .map(move |w| (w.to_ascii_lowercase().into_bytes(), group as u32))
-        })
+        .map(|(words, unless)| Nearby::new(words, unless))
         .collect();
     let per_byte = i64::from(spec.max_steps_per_byte);
     let fuel = Fuel {
@@ -416,5 +557,5 @@ fn engine(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Engine> {
         cap: per_byte * 1024,
         block: spec.on_error == OnError::Block,
     };
-    Some(Engine::new(rules, &words, fuel))
+    Some(Engine::new(rules, contexts, fuel))
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::cost::{self, Cost};
 use crate::pack::Pack;
 use crate::pattern::Pattern;
+use crate::policy::{Policy, PolicyError, PolicySpec, RuleOverride};
 use crate::template;
-use crate::types::{Action, Kind, Phase};
+use crate::types::{Action, Kind, Phase, Phases};
 use crate::validate::{Validator, entropy};
 
 /// An example of a pack that did not behave as the pack says.
@@ -48,8 +50,15 @@ pub struct Rule {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Context {
-    /// Whole words or phrases, any case.
+    /// Whole words or phrases, any case; `_`, `-` and white space are the same.
+    #[serde(default)]
     pub(crate) words: Vec<String>,
+    /// Words that speak against the match. The word nearest before it decides.
+    #[serde(default)]
+    pub(crate) unless: Vec<String>,
+    /// How far before the match such a word may end.
+    #[serde(default = "default_unless")]
+    pub(crate) unless_before: usize,
     /// How far before the match a word may start, bytes of the view.
     #[serde(default = "default_before")]
     pub(crate) before: usize,
@@ -59,6 +68,8 @@ pub(crate) struct Context {
     /// Added to the score.
     #[serde(default)]
     pub(crate) boost: f32,
+    /// What is done without a word, if that is weaker than the rule's action.
+    pub(crate) otherwise: Option<Action>,
     /// Without a word there is no match.
     #[serde(default)]
     pub(crate) required: bool,
@@ -66,6 +77,10 @@ pub(crate) struct Context {
 
 fn default_before() -> usize {
     64
+}
+
+fn default_unless() -> usize {
+    8
 }
 
 /// The widest context window, bytes.
@@ -118,6 +133,11 @@ impl Rule {
         (expand(&self.positive), expand(&self.negative))
     }
 
+    /// What the rule costs on the dearest text that can be found for it.
+    pub fn worst_cost(&self) -> Cost {
+        cost::worst(&self.pattern, &self.examples().0)
+    }
+
     /// The accepted prefix of a matched text, bytes.
     pub(crate) fn accept(&self, text: &str) -> Option<usize> {
         let mut end = text.len();
@@ -137,32 +157,34 @@ impl Rule {
         Some(end)
     }
 
+    /// A policy of this rule alone, in every phase.
+    pub(crate) fn alone(&self, pack: &Pack) -> Result<(Policy, PolicySpec), PolicyError> {
+        let alone = Pack {
+            rules: pack.rules.iter().filter(|r| r.id == self.id).cloned().collect(),
+            checks: Vec::new(),
+            ..pack.clone()
+        };
+        let change = RuleOverride {
+            phase: Some(Phases::All),
+            ..RuleOverride::default()
+        };
+        let spec = PolicySpec {
+            packs: vec![pack.name.to_string()],
+            rules: [(self.id.to_string(), change)].into(),
+            ..PolicySpec::default()
+        };
+        Policy::compile(&spec, &[alone]).map(|policy| (policy, spec))
+    }
+
     /// Runs the rule alone on its examples. A rule with a context is given the same policy as always:
     /// the examples must hold the words.
     pub(crate) fn test(&self, pack: &Pack) -> Vec<ExampleFailure> {
-        let alone = Pack {
-            rules: pack.rules.iter().filter(|r| r.id == self.id).cloned().collect(),
-            ..pack.clone()
-        };
-        let phases = Some(crate::Phases::All);
-        let spec = crate::PolicySpec {
-            packs: vec![pack.name.to_string()],
-            rules: [(
-                self.id.to_string(),
-                crate::RuleOverride {
-                    phase: phases,
-                    ..Default::default()
-                },
-            )]
-            .into(),
-            ..Default::default()
-        };
         let failure = |expected_match: bool, example: &str| ExampleFailure {
             rule: self.id.to_string(),
             expected_match,
             example: example.to_owned(),
         };
-        let Ok(policy) = crate::Policy::compile(&spec, &[alone]) else {
+        let Ok((policy, _)) = self.alone(pack) else {
             return vec![failure(true, "(the rule does not compile alone)")];
         };
         let examples = self

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::check::{Checks, Merge, Running};
+use crate::context::CallContext;
 use crate::engine::{Engine, Settled, State, View};
 use crate::normalize::{OffsetMap, append_view};
 use crate::outcome::{Release, push_placeholder};
 use crate::policy::Policy;
 use crate::types::{Action, Phase, Verdict};
+use crate::vault::SessionVault;
 
 /// The view is handed to the engine in pieces of this many bytes, so that its queues stay short.
 const BLOCK: usize = 8 << 10;
@@ -20,6 +23,8 @@ pub struct Scanner {
     policy: Arc<Policy>,
     engine: Option<Arc<Engine>>,
     state: Option<State>,
+    checks: Option<Watch>,
+    vault: Option<SessionVault>,
     map: OffsetMap,
     /// The view from `view_base` on: what is held, and a little before it.
     view: Vec<u8>,
@@ -27,16 +32,37 @@ pub struct Scanner {
     /// The original text from `text_base` on, not yet released.
     text: String,
     text_base: usize,
+    /// Bytes of original text that came so far.
+    taken: usize,
     /// Up to here the original text was released, or replaced by a placeholder.
     done: usize,
     blocked: bool,
     finished: bool,
 }
 
+/// The checks of a stream, and the verdicts that wait for their place among the others.
+#[derive(Debug)]
+struct Watch {
+    checks: Arc<Checks>,
+    running: Running,
+    merge: Merge,
+}
+
 impl Scanner {
-    pub(crate) fn new(policy: Arc<Policy>, phase: Phase) -> Scanner {
+    pub(crate) fn new(policy: Arc<Policy>, phase: Phase, context: &CallContext) -> Scanner {
         let engine = policy.engine(phase).cloned();
+        let checks = policy.checks(phase).cloned();
+        let checks = checks.and_then(|checks| {
+            let running = checks.start(context)?;
+            Some(Watch {
+                checks,
+                running,
+                merge: Merge::default(),
+            })
+        });
         Scanner {
+            checks,
+            vault: context.vault.clone(),
             state: engine.as_ref().map(|e| e.state()),
             engine,
             policy,
@@ -45,6 +71,7 @@ impl Scanner {
             view_base: 0,
             text: String::new(),
             text_base: 0,
+            taken: 0,
             done: 0,
             blocked: false,
             finished: false,
@@ -62,7 +89,7 @@ impl Scanner {
                 ..Release::default()
             };
         }
-        if self.engine.is_none() {
+        if self.engine.is_none() && self.checks.is_none() {
             return Release {
                 text: chunk.to_owned(),
                 ..Release::default()
@@ -86,13 +113,18 @@ impl Scanner {
             blocked: self.blocked,
             ..Release::default()
         };
-        if let (false, Some(engine), Some(state)) = (self.finished, &self.engine, &mut self.state) {
-            let view = View {
-                bytes: &self.view,
-                base: self.view_base,
-            };
-            engine.finish(state, view);
-            self.collect(usize::MAX, &mut release);
+        if !self.finished && (self.engine.is_some() || self.checks.is_some()) {
+            if let (Some(engine), Some(state)) = (&self.engine, &mut self.state) {
+                let view = View {
+                    bytes: &self.view,
+                    base: self.view_base,
+                };
+                engine.finish(state, view);
+            }
+            if let Some(watch) = &mut self.checks {
+                watch.running.finish();
+            }
+            self.collect(usize::MAX, true, &mut release);
         }
         self.finished = true;
         release
@@ -108,31 +140,33 @@ impl Scanner {
     }
 
     fn take(&mut self, chunk: &str, release: &mut Release) {
-        let (Some(engine), Some(state)) = (&self.engine, &mut self.state) else {
-            return;
-        };
-        append_view(chunk, &mut self.view, self.view_base, &mut self.map);
+        self.taken += chunk.len();
         if !self.blocked {
             self.text.push_str(chunk);
         }
-        let view = View {
-            bytes: &self.view,
-            base: self.view_base,
-        };
-        engine.advance(state, view);
-        let frontier = engine.frontier(state, view);
-        self.collect(frontier, release);
+        if let Some(watch) = &mut self.checks {
+            watch.running.push(chunk);
+        }
+        let mut frontier = usize::MAX;
+        if let (Some(engine), Some(state)) = (&self.engine, &mut self.state) {
+            append_view(chunk, &mut self.view, self.view_base, &mut self.map);
+            let view = View {
+                bytes: &self.view,
+                base: self.view_base,
+            };
+            engine.advance(state, view);
+            frontier = engine.frontier(state, view);
+        }
+        self.collect(frontier, false, release);
         self.forget(frontier);
     }
 
-    /// Turns what the engine has settled into verdicts and text.
-    fn collect(&mut self, frontier: usize, release: &mut Release) {
-        let (Some(engine), Some(state)) = (&self.engine, &mut self.state) else {
-            return;
-        };
-        release.errors += std::mem::take(&mut state.errors);
-        let (policy, map) = (&self.policy, &self.map);
-        let (text, base, done, blocked) = (&self.text, self.text_base, &mut self.done, &mut self.blocked);
+    /// Turns what the engine and the checks have settled into verdicts and text. `frontier` is the
+    /// engine's; nothing of it is open at the greatest number.
+    fn collect(&mut self, frontier: usize, ended: bool, release: &mut Release) {
+        let Scanner { policy, map, .. } = self;
+        let (text, base) = (&self.text, self.text_base);
+        let (done, blocked) = (&mut self.done, &mut self.blocked);
         let release_up_to = |end: usize, done: &mut usize, out: &mut String| {
             if end > *done {
                 let end = end.min(base + text.len());
@@ -140,19 +174,26 @@ impl Scanner {
                 *done = end;
             }
         };
-        engine.settle(state, frontier, |settled| {
-            let (start, end) = (
-                map.start(settled.start),
-                map.end(settled.end).max(map.start(settled.start)),
-            );
-            let verdict = policy.verdict(engine, &settled, start, end);
-            match settled.action {
+        let vault = self.vault.as_ref();
+        let mut apply = |verdict: Verdict, release: &mut Release| {
+            let (start, end) = (verdict.start, verdict.end);
+            match verdict.action {
                 _ if *blocked => {}
                 Action::Flag => {}
-                Action::Redact => {
-                    if start >= *done {
-                        release_up_to(start, done, &mut release.text);
-                        push_placeholder(&mut release.text, &verdict.entity);
+                Action::Redact | Action::Vault => {
+                    let fresh = start >= *done;
+                    release_up_to(start, done, &mut release.text);
+                    match vault {
+                        None if fresh => push_placeholder(&mut release.text, &verdict.entity),
+                        None => {}
+                        Some(vault) => {
+                            let value = text.get(*done - base..end.max(*done) - base).unwrap_or_default();
+                            match fresh {
+                                true => vault.replace(&verdict, value, &mut release.text),
+                                false if value.is_empty() => {}
+                                false => vault.replace_rest(&verdict, value, &mut release.text),
+                            }
+                        }
                     }
                     *done = end.max(*done);
                 }
@@ -162,14 +203,34 @@ impl Scanner {
                 }
             }
             release.verdicts.push(verdict);
-        });
+        };
+        let mut until = if frontier == usize::MAX {
+            self.taken
+        } else {
+            map.start(frontier)
+        };
+        if let (Some(engine), Some(state)) = (&self.engine, &mut self.state) {
+            release.errors += std::mem::take(&mut state.errors);
+            engine.settle(state, frontier, |settled| {
+                let start = map.start(settled.start);
+                let end = map.end(settled.end).max(start);
+                let verdict = policy.verdict(engine, &settled, start, end);
+                match &mut self.checks {
+                    Some(watch) => watch.merge.add(verdict, 0),
+                    None => apply(verdict, release),
+                }
+            });
+        }
+        if let Some(Watch { checks, running, merge }) = &mut self.checks {
+            running.found().for_each(|found| policy.found(checks, found, merge));
+            until = if ended { until } else { until.min(running.frontier()) };
+            let before = if ended { usize::MAX } else { until };
+            while let Some(verdict) = merge.next(before) {
+                apply(verdict, release);
+            }
+        }
         if !*blocked {
-            let end = if frontier == usize::MAX {
-                base + text.len()
-            } else {
-                map.start(frontier)
-            };
-            release_up_to(end, done, &mut release.text);
+            release_up_to(until, done, &mut release.text);
         }
         release.blocked = *blocked;
     }

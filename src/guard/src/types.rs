@@ -68,6 +68,9 @@ pub enum Action {
     Flag,
     /// The matched span is replaced by a typed placeholder such as `[EMAIL]`.
     Redact,
+    /// The matched span is replaced by a token such as `[EMAIL_1]`, which the session's vault turns back
+    /// into the value where it comes back; where there is no session, by a placeholder.
+    Vault,
     /// The text stops before the match.
     Block,
 }
@@ -95,9 +98,26 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind, in a fixed order.
+    pub const ALL: [Kind; 8] = [
+        Kind::Pii,
+        Kind::Secret,
+        Kind::Injection,
+        Kind::Leak,
+        Kind::Exfil,
+        Kind::Toxicity,
+        Kind::Topic,
+        Kind::Format,
+    ];
+
     /// Whether a value of this kind must never be stored once a rule acts on it.
     pub(crate) fn is_sensitive(self) -> bool {
         matches!(self, Kind::Pii | Kind::Secret)
+    }
+
+    /// Whether one match may stand for another within it.
+    pub(crate) fn is_like(self, other: Kind) -> bool {
+        self == other || (self.is_sensitive() && other.is_sensitive())
     }
 }
 
@@ -112,7 +132,7 @@ macro_rules! display_lowercase {
 }
 display_lowercase! {
     Phase { Input => "input", Output => "output", Tool => "tool" }
-    Action { Flag => "flag", Redact => "redact", Block => "block" }
+    Action { Flag => "flag", Redact => "redact", Vault => "vault", Block => "block" }
     Kind {
         Pii => "pii", Secret => "secret", Injection => "injection", Leak => "leak",
         Exfil => "exfil", Toxicity => "toxicity", Topic => "topic", Format => "format",

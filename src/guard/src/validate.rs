@@ -3,10 +3,27 @@
 //! A validator looks at one matched text and accepts a prefix of it (greedy patterns may take in
 //! what follows) or refuses it.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+mod americas;
+mod asia;
+mod bank;
+mod card;
+mod crypto;
+mod date;
+mod digits;
+mod europe;
+mod net;
+mod nordic;
+mod oceania_africa;
+mod phone;
+mod sums;
+mod token;
+mod us;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use digits::{digits, luhn};
+pub(crate) use token::entropy;
 
 /// A named check on a matched text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +52,204 @@ pub enum Validator {
     Jwt,
     /// At least one letter and one digit: words and plain numbers are no keys.
     Mixed,
+    /// A US taxpayer number (ITIN): begins with 9, a middle that is given out.
+    Itin,
+    /// A US employer number (EIN): a prefix that is given out.
+    Ein,
+    /// A US bank routing number: district and check digit.
+    AbaRouting,
+    /// A US health care provider number: Luhn with its prefix.
+    UsNpi,
+    /// A US prescriber number (DEA): check digit.
+    UsDea,
+    /// A vehicle identification number: check digit in the ninth place.
+    Vin,
+    /// A bank identifier code: the fifth and sixth letter name a country.
+    Bic,
+    /// A hardware address, one separator throughout, neither all zeros nor broadcast.
+    Mac,
+    /// A phone number of some national plan, as its punctuation shows: 6 to 13 digits, no date, no list of small numbers.
+    LocalPhone,
+    /// A date that somebody may be born on.
+    BirthDate,
+    /// Base58Check with a version byte and a hash of 20 bytes, as Bitcoin, Litecoin, Dogecoin, Tron and Ripple write addresses.
+    Base58check,
+    /// Bech32 or Bech32m.
+    Bech32,
+    /// An Ethereum address; if it has capitals and small letters, they are its check.
+    Eip55,
+    /// Norway, fødselsnummer.
+    NoFnr,
+    /// Sweden, personnummer.
+    SePersonnummer,
+    /// Sweden, organisationsnummer.
+    SeOrgnr,
+    /// Denmark, CPR number with its check digit.
+    DkCpr,
+    /// Denmark, CPR number, the date alone.
+    DkCprDate,
+    /// Finland, henkilötunnus.
+    FiHetu,
+    /// Iceland, kennitala.
+    IsKennitala,
+    /// Estonia, isikukood, and Lithuania, asmens kodas.
+    Baltic,
+    /// Latvia, personas kods.
+    LvPk,
+    /// Austria, Sozialversicherungsnummer.
+    AtSvnr,
+    /// Belgium, rijksregisternummer.
+    BeNrn,
+    /// Bulgaria, EGN.
+    BgEgn,
+    /// Switzerland, AHV number.
+    ChAhv,
+    /// Czechia and Slovakia, birth number.
+    CzRc,
+    /// Germany, Steuer-ID.
+    DeTaxId,
+    /// Germany, Sozialversicherungsnummer.
+    DeRvnr,
+    /// Germany, Krankenversichertennummer.
+    DeKvnr,
+    /// Germany, number of a passport or identity card, with or without check digit.
+    DeDocument,
+    /// Germany, VAT number.
+    DeVat,
+    /// Spain, NIF.
+    EsNif,
+    /// Spain, NIE.
+    EsNie,
+    /// Spain, CIF.
+    EsCif,
+    /// France, numéro de sécurité sociale.
+    FrNir,
+    /// Greece, AMKA.
+    GrAmka,
+    /// Greece, AFM.
+    GrAfm,
+    /// Croatia, OIB.
+    HrOib,
+    /// Hungary, tax number of a person.
+    HuTax,
+    /// Hungary, TAJ number.
+    HuTaj,
+    /// Hungary, személyi szám.
+    HuSzemelyi,
+    /// Ireland, PPS number.
+    IePps,
+    /// Italy, codice fiscale.
+    ItFiscal,
+    /// Italy, partita IVA.
+    ItVat,
+    /// Netherlands, BSN.
+    NlBsn,
+    /// Poland, PESEL.
+    PlPesel,
+    /// Poland, PESEL, the sum alone.
+    PlPeselSum,
+    /// Poland, NIP.
+    PlNip,
+    /// Poland, REGON.
+    PlRegon,
+    /// Poland, identity card.
+    PlIdCard,
+    /// Portugal, NIF.
+    PtNif,
+    /// Romania, CNP.
+    RoCnp,
+    /// Slovenia, EMŠO; JMBG of its neighbours.
+    Emso,
+    /// Slovenia, davčna številka.
+    SiTax,
+    /// Turkey, T.C. kimlik numarası.
+    TrTckn,
+    /// Ukraine, РНОКПП.
+    UaRnokpp,
+    /// United Kingdom, NHS number.
+    UkNhs,
+    /// United Kingdom, National Insurance number.
+    UkNino,
+    /// United Kingdom, unique taxpayer reference.
+    UkUtr,
+    /// Russia, ИНН.
+    RuInn,
+    /// Russia, СНИЛС.
+    RuSnils,
+    /// Argentina, CUIT and CUIL.
+    ArCuit,
+    /// Brazil, CPF.
+    BrCpf,
+    /// Brazil, CNPJ.
+    BrCnpj,
+    /// Canada, social insurance number.
+    CaSin,
+    /// Chile, RUT.
+    ClRut,
+    /// Colombia, NIT.
+    CoNit,
+    /// Ecuador, cédula.
+    EcCedula,
+    /// Mexico, CURP.
+    MxCurp,
+    /// Mexico, RFC.
+    MxRfc,
+    /// Peru, RUC.
+    PeRuc,
+    /// Uruguay, cédula de identidad.
+    UyCi,
+    /// China, resident identity card.
+    CnId,
+    /// Hong Kong, identity card.
+    HkId,
+    /// Indonesia, NIK.
+    IdNik,
+    /// Israel, teudat zehut.
+    IlId,
+    /// India, Aadhaar.
+    InAadhaar,
+    /// India, PAN: a kind of holder that exists.
+    InPan,
+    /// India, GSTIN.
+    InGstin,
+    /// India, GSTIN, the state alone.
+    InGstinShape,
+    /// Japan, My Number.
+    JpMyNumber,
+    /// Korea, registration number of residents and foreigners.
+    KrRrn,
+    /// Korea, the same, the date alone.
+    KrRrnDate,
+    /// Korea, business registration number.
+    KrBrn,
+    /// Malaysia, MyKad.
+    MyNric,
+    /// Pakistan, CNIC.
+    PkCnic,
+    /// Singapore, NRIC and FIN.
+    SgNric,
+    /// Thailand, citizen's number.
+    ThId,
+    /// Taiwan, identity card.
+    TwId,
+    /// United Arab Emirates, Emirates ID.
+    AeId,
+    /// Saudi Arabia, national ID and iqama.
+    SaId,
+    /// Australia, tax file number.
+    AuTfn,
+    /// Australia, business number.
+    AuAbn,
+    /// Australia, company number.
+    AuAcn,
+    /// Australia, Medicare card.
+    AuMedicare,
+    /// New Zealand, IRD number.
+    NzIrd,
+    /// South Africa, identity number.
+    ZaId,
+    /// Egypt, national number.
+    EgId,
 }
 
 impl Validator {
@@ -43,18 +258,114 @@ impl Validator {
         let whole = |ok: bool| ok.then_some(text.len());
         match self {
             Validator::Luhn => whole(luhn(&digits(text))),
-            Validator::Card => whole(is_card(&digits(text))),
-            Validator::Ssn => whole(is_ssn(&digits(text))),
-            Validator::Iban => iban(text),
-            Validator::Nanp => whole(is_nanp(&digits(text))),
-            Validator::E164 => group_ends(text).find(|end| is_e164(&digits(&text[..*end]))),
-            Validator::NationalPhone => {
-                let d = digits(text);
-                whole((7..=12).contains(&d.len()) && !d.iter().all(|x| *x == d[0]) && !is_date(&d))
-            }
-            Validator::Ipv4 => whole(is_ipv4(text)),
-            Validator::Ipv6 => whole(is_ipv6(text)),
-            Validator::Jwt => whole(is_jwt(text)),
+            Validator::Card => whole(card::is_card(&digits(text))),
+            Validator::Ssn => whole(us::is_ssn(&digits(text))),
+            Validator::Iban => bank::iban(text),
+            Validator::Nanp => whole(phone::is_nanp_text(text)),
+            Validator::E164 => phone::international(text),
+            Validator::NationalPhone => phone::national(text),
+            Validator::Ipv4 => whole(net::is_ipv4(text)),
+            Validator::Ipv6 => net::ipv6(text),
+            Validator::Itin => whole(us::is_itin(&digits(text))),
+            Validator::Ein => whole(us::is_ein(&digits(text))),
+            Validator::AbaRouting => whole(us::is_routing(&digits(text))),
+            Validator::UsNpi => whole(us::is_npi(&digits(text))),
+            Validator::UsDea => whole(us::is_dea(text)),
+            Validator::Vin => whole(us::is_vin(text)),
+            Validator::Bic => whole(bank::is_bic(text)),
+            Validator::Mac => whole(net::is_mac(text)),
+            Validator::LocalPhone => whole(phone::is_local(text)),
+            Validator::BirthDate => whole(date::is_birth_date(text)),
+            Validator::Base58check => whole(crypto::base58check(text)),
+            Validator::Bech32 => whole(crypto::bech32(text)),
+            Validator::Eip55 => whole(crypto::eip55(text)),
+            Validator::NoFnr => whole(nordic::no_fnr(&digits(text))),
+            Validator::SePersonnummer => whole(nordic::se_personnummer(&digits(text))),
+            Validator::SeOrgnr => whole(nordic::se_orgnr(&digits(text))),
+            Validator::DkCpr => whole(nordic::dk_cpr(&digits(text))),
+            Validator::DkCprDate => whole(nordic::dk_cpr_date(&digits(text))),
+            Validator::FiHetu => whole(nordic::fi_hetu(text)),
+            Validator::IsKennitala => whole(nordic::is_kennitala(&digits(text))),
+            Validator::Baltic => whole(nordic::baltic(&digits(text))),
+            Validator::LvPk => whole(nordic::lv_pk(&digits(text))),
+            Validator::AtSvnr => whole(europe::at_svnr(&digits(text))),
+            Validator::BeNrn => whole(europe::be_nrn(&digits(text))),
+            Validator::BgEgn => whole(europe::bg_egn(&digits(text))),
+            Validator::ChAhv => whole(europe::ch_ahv(&digits(text))),
+            Validator::CzRc => whole(europe::cz_rc(&digits(text))),
+            Validator::DeTaxId => whole(europe::de_tax_id(&digits(text))),
+            Validator::DeRvnr => whole(europe::de_rvnr(text)),
+            Validator::DeKvnr => whole(europe::de_kvnr(text)),
+            Validator::DeDocument => whole(europe::de_document(text)),
+            Validator::DeVat => whole(europe::de_vat(&digits(text))),
+            Validator::EsNif => whole(europe::es_nif(text)),
+            Validator::EsNie => whole(europe::es_nie(text)),
+            Validator::EsCif => whole(europe::es_cif(text)),
+            Validator::FrNir => whole(europe::fr_nir(text)),
+            Validator::GrAmka => whole(europe::gr_amka(&digits(text))),
+            Validator::GrAfm => whole(europe::gr_afm(&digits(text))),
+            Validator::HrOib => whole(europe::hr_oib(&digits(text))),
+            Validator::HuTax => whole(europe::hu_tax(&digits(text))),
+            Validator::HuTaj => whole(europe::hu_taj(&digits(text))),
+            Validator::HuSzemelyi => whole(europe::hu_szemelyi(&digits(text))),
+            Validator::IePps => whole(europe::ie_pps(text)),
+            Validator::ItFiscal => whole(europe::it_fiscal(text)),
+            Validator::ItVat => whole(europe::it_vat(&digits(text))),
+            Validator::NlBsn => whole(europe::nl_bsn(&digits(text))),
+            Validator::PlPesel => whole(europe::pl_pesel(&digits(text))),
+            Validator::PlPeselSum => whole(europe::pl_pesel_sum(&digits(text))),
+            Validator::PlNip => whole(europe::pl_nip(&digits(text))),
+            Validator::PlRegon => whole(europe::pl_regon(&digits(text))),
+            Validator::PlIdCard => whole(europe::pl_id_card(text)),
+            Validator::PtNif => whole(europe::pt_nif(&digits(text))),
+            Validator::RoCnp => whole(europe::ro_cnp(&digits(text))),
+            Validator::Emso => whole(europe::emso(&digits(text))),
+            Validator::SiTax => whole(europe::si_tax(&digits(text))),
+            Validator::TrTckn => whole(europe::tr_tckn(&digits(text))),
+            Validator::UaRnokpp => whole(europe::ua_rnokpp(&digits(text))),
+            Validator::UkNhs => whole(europe::uk_nhs(&digits(text))),
+            Validator::UkNino => whole(europe::uk_nino(text)),
+            Validator::UkUtr => whole(europe::uk_utr(&digits(text))),
+            Validator::RuInn => whole(europe::ru_inn(&digits(text))),
+            Validator::RuSnils => whole(europe::ru_snils(&digits(text))),
+            Validator::ArCuit => whole(americas::ar_cuit(&digits(text))),
+            Validator::BrCpf => whole(americas::br_cpf(&digits(text))),
+            Validator::BrCnpj => whole(americas::br_cnpj(text)),
+            Validator::CaSin => whole(americas::ca_sin(&digits(text))),
+            Validator::ClRut => whole(americas::cl_rut(text)),
+            Validator::CoNit => whole(americas::co_nit(&digits(text))),
+            Validator::EcCedula => whole(americas::ec_cedula(&digits(text))),
+            Validator::MxCurp => whole(americas::mx_curp(text)),
+            Validator::MxRfc => whole(americas::mx_rfc(text)),
+            Validator::PeRuc => whole(americas::pe_ruc(&digits(text))),
+            Validator::UyCi => whole(americas::uy_ci(&digits(text))),
+            Validator::CnId => whole(asia::cn_id(text)),
+            Validator::HkId => whole(asia::hk_id(text)),
+            Validator::IdNik => whole(asia::id_nik(&digits(text))),
+            Validator::IlId => whole(asia::il_id(&digits(text))),
+            Validator::InAadhaar => whole(asia::in_aadhaar(&digits(text))),
+            Validator::InPan => whole(asia::in_pan(text)),
+            Validator::InGstin => whole(asia::in_gstin(text)),
+            Validator::InGstinShape => whole(asia::in_gstin_shape(text)),
+            Validator::JpMyNumber => whole(asia::jp_my_number(&digits(text))),
+            Validator::KrRrn => whole(asia::kr_rrn(&digits(text))),
+            Validator::KrRrnDate => whole(asia::kr_rrn_date(&digits(text))),
+            Validator::KrBrn => whole(asia::kr_brn(&digits(text))),
+            Validator::MyNric => whole(asia::my_nric(&digits(text))),
+            Validator::PkCnic => whole(asia::pk_cnic(&digits(text))),
+            Validator::SgNric => whole(asia::sg_nric(text)),
+            Validator::ThId => whole(asia::th_id(&digits(text))),
+            Validator::TwId => whole(asia::tw_id(text)),
+            Validator::AeId => whole(asia::ae_id(&digits(text))),
+            Validator::SaId => whole(asia::sa_id(&digits(text))),
+            Validator::AuTfn => whole(oceania_africa::au_tfn(&digits(text))),
+            Validator::AuAbn => whole(oceania_africa::au_abn(&digits(text))),
+            Validator::AuAcn => whole(oceania_africa::au_acn(&digits(text))),
+            Validator::AuMedicare => whole(oceania_africa::au_medicare(&digits(text))),
+            Validator::NzIrd => whole(oceania_africa::nz_ird(&digits(text))),
+            Validator::ZaId => whole(oceania_africa::za_id(&digits(text))),
+            Validator::EgId => whole(oceania_africa::eg_id(&digits(text))),
+            Validator::Jwt => whole(token::is_jwt(text)),
             Validator::Mixed => {
                 let (letter, digit) = (|b: u8| b.is_ascii_alphabetic(), |b: u8| b.is_ascii_digit());
                 whole(text.bytes().any(letter) && text.bytes().any(digit))
@@ -63,303 +374,11 @@ impl Validator {
     }
 }
 
-fn digits(text: &str) -> Vec<u8> {
-    text.bytes().filter(u8::is_ascii_digit).map(|b| b - b'0').collect()
-}
-
-/// The ends of the groups of digits in `text`, last first.
-fn group_ends(text: &str) -> impl Iterator<Item = usize> {
-    let bytes = text.as_bytes();
-    let is_end = move |end: &usize| {
-        bytes[*end - 1].is_ascii_digit() && bytes.get(*end).is_none_or(|next| !next.is_ascii_alphanumeric())
-    };
-    (1..=bytes.len()).rev().filter(is_end)
-}
-
-fn number(digits: &[u8]) -> u64 {
-    digits.iter().fold(0, |n, d| n * 10 + u64::from(*d))
-}
-
-fn luhn(digits: &[u8]) -> bool {
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(i, &d)| match (i % 2, u32::from(d)) {
-            (0, d) => d,
-            (_, d) if d > 4 => 2 * d - 9,
-            (_, d) => 2 * d,
-        })
-        .sum();
-    digits.len() > 1 && sum.is_multiple_of(10)
-}
-
-/// Issuer ranges as published in ISO/IEC 7812 registrations and the networks' own guides.
-fn is_card(d: &[u8]) -> bool {
-    if d.len() < 12 || d.len() > 19 || d.iter().all(|x| *x == d[0]) {
-        return false;
-    }
-    let (two, three, four) = (number(&d[..2]), number(&d[..3]), number(&d[..4]));
-    let six = number(&d[..6]);
-    let known = match d.len() {
-        13 => d[0] == 4,
-        14 => matches!(three, 300..=305) || matches!(two, 36 | 38 | 39) || four == 3095,
-        15 => matches!(two, 34 | 37) || matches!(four, 2131 | 1800),
-        16 => {
-            d[0] == 4
-                || matches!(two, 51..=55 | 36 | 38 | 39 | 62 | 65 | 81)
-                || matches!(four, 2200..=2204 | 2221..=2720 | 3528..=3589 | 6011 | 5018 | 5020 | 5038 | 6304 | 6759 | 6761..=6763 | 9792)
-                || matches!(three, 644..=649 | 508 | 606 | 607 | 636 | 637 | 300..=305)
-        }
-        17 | 18 => two == 62 || maestro(four, six),
-        19 => {
-            d[0] == 4
-                || two == 62
-                || matches!(four, 6011 | 2200..=2204)
-                || maestro(four, six)
-                || matches!(three, 644..=649)
-                || two == 65
-        }
-        _ => maestro(four, six),
-    };
-    known && luhn(d)
-}
-
-fn maestro(four: u64, six: u64) -> bool {
-    matches!(four, 5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763) || matches!(six, 676770 | 676774)
-}
-
-fn is_ssn(d: &[u8]) -> bool {
-    if d.len() != 9 {
-        return false;
-    }
-    let (area, group, serial) = (number(&d[..3]), number(&d[3..5]), number(&d[5..]));
-    // Printed on wallets and in advertisements, never anybody's.
-    let sample = matches!(number(d), 78051120 | 219099999 | 457555462 | 123456789);
-    !matches!(area, 0 | 666 | 900..) && group != 0 && serial != 0 && !sample && !d.iter().all(|x| *x == d[0])
-}
-
-/// Lengths from the IBAN registry (SWIFT, ISO 13616), by country.
-const IBAN_LENGTHS: &[(&str, u8)] = &[
-    ("AD", 24),
-    ("AE", 23),
-    ("AL", 28),
-    ("AT", 20),
-    ("AZ", 28),
-    ("BA", 20),
-    ("BE", 16),
-    ("BG", 22),
-    ("BH", 22),
-    ("BI", 27),
-    ("BR", 29),
-    ("BY", 28),
-    ("CH", 21),
-    ("CR", 22),
-    ("CY", 28),
-    ("CZ", 24),
-    ("DE", 22),
-    ("DJ", 27),
-    ("DK", 18),
-    ("DO", 28),
-    ("EE", 20),
-    ("EG", 29),
-    ("ES", 24),
-    ("FI", 18),
-    ("FK", 18),
-    ("FO", 18),
-    ("FR", 27),
-    ("GB", 22),
-    ("GE", 22),
-    ("GI", 23),
-    ("GL", 18),
-    ("GR", 27),
-    ("GT", 28),
-    ("HN", 28),
-    ("HR", 21),
-    ("HU", 28),
-    ("IE", 22),
-    ("IL", 23),
-    ("IQ", 23),
-    ("IS", 26),
-    ("IT", 27),
-    ("JO", 30),
-    ("KW", 30),
-    ("KZ", 20),
-    ("LB", 28),
-    ("LC", 32),
-    ("LI", 21),
-    ("LT", 20),
-    ("LU", 20),
-    ("LV", 21),
-    ("LY", 25),
-    ("MC", 27),
-    ("MD", 24),
-    ("ME", 22),
-    ("MK", 19),
-    ("MN", 20),
-    ("MR", 27),
-    ("MT", 31),
-    ("MU", 30),
-    ("NI", 28),
-    ("NL", 18),
-    ("NO", 15),
-    ("OM", 23),
-    ("PK", 24),
-    ("PL", 28),
-    ("PS", 29),
-    ("PT", 25),
-    ("QA", 29),
-    ("RO", 24),
-    ("RS", 22),
-    ("RU", 33),
-    ("SA", 24),
-    ("SC", 31),
-    ("SD", 18),
-    ("SE", 24),
-    ("SI", 19),
-    ("SK", 24),
-    ("SM", 27),
-    ("SO", 23),
-    ("ST", 25),
-    ("SV", 28),
-    ("TL", 23),
-    ("TN", 24),
-    ("TR", 26),
-    ("UA", 29),
-    ("VA", 22),
-    ("VG", 24),
-    ("XK", 20),
-    ("YE", 30),
-];
-
-fn iban(text: &str) -> Option<usize> {
-    let country = text.get(..2)?.to_ascii_uppercase();
-    let length = IBAN_LENGTHS.iter().find(|(c, _)| *c == country)?.1;
-    let mut compact = Vec::with_capacity(34);
-    let mut end = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        if byte.is_ascii_alphanumeric() {
-            compact.push(byte.to_ascii_uppercase());
-            if compact.len() == usize::from(length) {
-                end = at + 1;
-                break;
-            }
-        }
-    }
-    if end == 0 || text.as_bytes().get(end).is_some_and(u8::is_ascii_alphanumeric) {
-        return None;
-    }
-    let remainder = compact[4..].iter().chain(&compact[..4]).fold(0u32, |r, b| match b {
-        b'0'..=b'9' => (r * 10 + u32::from(b - b'0')) % 97,
-        letter => (r * 100 + u32::from(letter - b'A') + 10) % 97,
-    });
-    (remainder == 1).then_some(end)
-}
-
-fn is_nanp(d: &[u8]) -> bool {
-    let d = match d {
-        [1, rest @ ..] if rest.len() == 10 => rest,
-        d if d.len() == 10 => d,
-        _ => return false,
-    };
-    let area = number(&d[..3]);
-    let exchange = number(&d[3..6]);
-    // N11 codes are services, 37x and 96x areas are kept free, a ninth area digit is an expansion code.
-    let service = |n: u64| n % 100 == 11;
-    (200..=989).contains(&area)
-        && exchange >= 200
-        && !service(area)
-        && !service(exchange)
-        && !matches!(area / 10, 37 | 96)
-        && (area / 10) % 10 != 9
-        && !d.iter().all(|x| *x == d[0])
-}
-
-/// A date, or a span of years, that looks like eight digits of a phone number.
-fn is_date(d: &[u8]) -> bool {
-    let year = |n: u64| (1900..2100).contains(&n);
-    d.len() == 8
-        && year(number(&d[..4]))
-        && (year(number(&d[4..])) || ((1..=12).contains(&number(&d[4..6])) && (1..=31).contains(&number(&d[6..]))))
-}
-
-/// Country codes of two digits (ITU E.164); 1 and 7 stand alone, all others have three.
-const TWO_DIGIT_CODES: &[u64] = &[
-    20, 27, 30, 31, 32, 33, 34, 36, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 51, 52, 53, 54, 55, 56, 57, 58, 60, 61, 62,
-    63, 64, 65, 66, 81, 82, 84, 86, 90, 91, 92, 93, 94, 95, 98,
-];
-
-fn is_e164(d: &[u8]) -> bool {
-    if d.len() < 8 || d.len() > 15 || d[0] == 0 || d[1..].iter().all(|x| *x == d[1]) {
-        return false;
-    }
-    let two = number(&d[..2]);
-    match d[0] {
-        1 => is_nanp(d),
-        7 => d.len() == 11,
-        _ if TWO_DIGIT_CODES.contains(&two) => true,
-        _ => {
-            matches!(number(&d[..3]), 210..=269 | 290..=299 | 350..=389 | 420..=423 | 500..=509 | 590..=599 | 670..=692 | 800 | 808 | 850..=886 | 960..=998)
-        }
-    }
-}
-
-fn is_ipv4(text: &str) -> bool {
-    text.parse::<Ipv4Addr>()
-        .is_ok_and(|ip| !ip.is_unspecified() && !ip.is_broadcast() && ip.octets()[..3] != [255; 3])
-}
-
-fn is_ipv6(text: &str) -> bool {
-    let groups = text.split(':').filter(|g| !g.is_empty()).count();
-    text.parse::<Ipv6Addr>().is_ok_and(|ip| !ip.is_unspecified())
-        && (groups >= 3 || text == "::1" || (text.len() >= 8 && text.bytes().any(|b| b.is_ascii_digit())))
-}
-
-fn is_jwt(text: &str) -> bool {
-    let Some(header) = text.split('.').next() else {
-        return false;
-    };
-    let decoded = base64url(header);
-    decoded.starts_with(b"{") && decoded.windows(5).any(|w| w == b"\"alg\"")
-}
-
-fn base64url(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut count) = (0u32, 0);
-    for byte in text.bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'-' | b'+' => 62,
-            b'_' | b'/' => 63,
-            _ => break,
-        };
-        bits = (bits << 6) | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count) as u8);
-        }
-    }
-    out
-}
-
-/// Shannon entropy of the bytes of `text`, bits a byte.
-pub(crate) fn entropy(text: &str) -> f32 {
-    let mut counts = [0u32; 256];
-    text.bytes().for_each(|b| counts[usize::from(b)] += 1);
-    let total = text.len() as f32;
-    counts
-        .iter()
-        .filter(|c| **c > 0)
-        .map(|c| *c as f32 / total)
-        .map(|p| -p * p.log2())
-        .sum()
-}
+#[cfg(test)]
+mod tests;
 
 #[cfg(test)]
-mod tests {
+mod families {
     use super::Validator::*;
     use super::*;
 

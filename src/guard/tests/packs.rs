@@ -2,10 +2,13 @@
 
 use guard::{Action, Pack, Phase, Policy, PolicySpec, RuleOverride};
 
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 6] = [
     ("packs/pii.toml", include_str!("../packs/pii.toml")),
     ("packs/secrets.toml", include_str!("../packs/secrets.toml")),
     ("packs/injection.toml", include_str!("../packs/injection.toml")),
+    ("packs/exfil.toml", include_str!("../packs/exfil.toml")),
+    ("packs/leak.toml", include_str!("../packs/leak.toml")),
+    ("packs/toxicity.toml", include_str!("../packs/toxicity.toml")),
 ];
 
 #[test]
@@ -214,5 +217,15 @@ fn a_spec_is_strict_and_its_default_is_the_empty_file() {
         "on_error = \"open\"",
     ] {
         assert!(toml::from_str::<PolicySpec>(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn no_shipped_rule_is_slow_on_any_text() {
+    for pack in Pack::builtin() {
+        for rule in pack.rules() {
+            let cost = rule.worst_cost();
+            assert!(cost.steps_per_byte <= guard::cost::SLOW, "{}: {cost:?}", rule.id());
+        }
     }
 }

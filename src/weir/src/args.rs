@@ -229,37 +229,64 @@ pub struct GuardArgs {
 /// `weir guard …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum GuardCommand {
-    /// Run every rule's own examples.
+    /// Run every rule's own examples, and refuse slow rules. Exit status 1: something failed.
     Test {
-        /// Pack files; without any, the built-in packs.
+        /// Pack files, or a `gitleaks.toml`; without any, the built-in packs.
         files: Vec<PathBuf>,
-    },
-    /// Show what the guardrails would do to a text. Exit status 1: something matched, 3: it would be blocked.
-    Scan {
-        /// A file, or `-` for standard input.
-        file: PathBuf,
-        /// Whose rules: the app's input, the model's output, a tool's result.
-        #[arg(long, value_enum, default_value_t = PhaseArg::Input)]
-        phase: PhaseArg,
-        /// The verdicts as JSON.
-        #[arg(long)]
-        json: bool,
-        /// Where the configuration lies.
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Measure the guardrails on labelled texts: JSON lines, plain or gzipped, with `text`, `label`, `kind`, `spans`.
-    Eval {
-        /// The files.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// A policy, as the `[guard.policy]` section of a configuration in a file of its own.
-        #[arg(long, value_name = "FILE")]
-        policy: Option<PathBuf>,
         /// The report as JSON.
         #[arg(long)]
         json: bool,
     },
+    /// Show what the guardrails would do to a text. Exit status 1: something is flagged or redacted, 3: it would be
+    /// blocked.
+    Scan(GuardTextArgs),
+    /// Show why: every rule that woke, how far it came, and what stopped it.
+    Explain(GuardTextArgs),
+    /// Measure the guardrails on labelled texts: JSON lines, plain or gzipped, with `text`, `label`, `kind`, `spans`.
+    Eval(GuardEvalArgs),
+}
+
+/// `weir guard scan`, `weir guard explain`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct GuardTextArgs {
+    /// What to look at. `scan`: a file, or `-` for standard input. `explain`: the text itself, or `-`.
+    #[arg(value_name = "TEXT")]
+    pub what: String,
+    /// Whose rules: the app's input, the model's output, a tool's result.
+    #[arg(long, value_enum, default_value_t = PhaseArg::Input)]
+    pub phase: PhaseArg,
+    /// The report as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the configuration lies.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `weir guard eval`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct GuardEvalArgs {
+    /// The files.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// The report as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Writes what was found in each row to this file, one line of JSON a row.
+    #[arg(long, value_name = "OUT")]
+    pub verdicts: Option<PathBuf>,
+    /// Counts what another tool found, as it stands in such a file, one line a row: nothing is scanned.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["verdicts", "policy", "phase"])]
+    pub from: Option<PathBuf>,
+    /// Whose rules [default: by the kind of each row: `exfil…`, `leak…` and `format…` are answers, all else is input].
+    #[arg(long, value_enum)]
+    pub phase: Option<PhaseArg>,
+    /// A policy, as the `[guard.policy]` section of a configuration in a file of its own [default: every built-in pack].
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Every built-in pack, also where the policy names fewer.
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Whose text is scanned.
@@ -271,6 +298,16 @@ pub enum PhaseArg {
     Output,
     /// What a tool answered.
     Tool,
+}
+
+impl From<PhaseArg> for guard::Phase {
+    fn from(phase: PhaseArg) -> guard::Phase {
+        match phase {
+            PhaseArg::Input => guard::Phase::Input,
+            PhaseArg::Output => guard::Phase::Output,
+            PhaseArg::Tool => guard::Phase::Tool,
+        }
+    }
 }
 
 /// `weir config`.

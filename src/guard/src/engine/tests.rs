@@ -30,8 +30,7 @@ fn naive(engine: &Engine, text: &str) -> Vec<(u32, usize, usize)> {
         }
         engine.resolve(&mut state, view, candidate);
     }
-    confirm_hits(&mut state, None, view);
-    engine.judge_waiting(&mut state, true);
+    engine.judge_waiting(&mut state, view, true);
     settled(engine, &mut state)
 }
 

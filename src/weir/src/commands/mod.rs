@@ -4,6 +4,11 @@ pub mod config;
 pub mod demo;
 pub mod guard;
 mod guard_eval;
+mod guard_explain;
+mod guard_figures;
+mod guard_scan;
+mod guard_test;
+mod guard_text;
 pub mod journal;
 #[cfg(feature = "analytics")]
 pub mod lake;

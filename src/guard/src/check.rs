@@ -1,0 +1,319 @@
+//! Checks: what is looked for that no regular expression can say — lists of thousands of words, text
+//! that nobody sees, the prompt of this very call, the form of an answer.
+//!
+//! ```text
+//!  text ─┬▶ view ─▶ engine ─┐
+//!        └▶ checks ─────────┴▶ Merge: verdicts in order, once nothing earlier can come
+//! ```
+//!
+//! A check reads the original text, character by character: like the engine's, its state after *n*
+//! bytes is a function of those bytes alone, never of how they arrived.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt;
+use std::sync::Arc;
+
+use crate::context::CallContext;
+use crate::model::Model;
+use crate::pack::Pack;
+use crate::policy::{LeakSpec, Policy, PolicySpec, RuleOverride};
+use crate::rule::ExampleFailure;
+use crate::template;
+use crate::types::{Action, Kind, Phase, Phases, Verdict};
+
+mod canary;
+pub(crate) mod classify;
+pub(crate) mod invisible;
+pub(crate) mod parse;
+pub(crate) mod prompt;
+pub(crate) mod script;
+mod trie;
+pub(crate) mod words;
+
+/// One check under way over one text.
+pub(crate) trait Check: fmt::Debug + Send {
+    /// Takes the next piece, whole characters.
+    fn push(&mut self, text: &str, found: &mut Vec<Found>);
+
+    /// The text has ended.
+    fn finish(&mut self, found: &mut Vec<Found>);
+
+    /// Nothing that is still to be found starts before this byte of the original text. It never
+    /// moves back.
+    fn frontier(&self) -> usize;
+}
+
+/// What a check found, in bytes of the original text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Found {
+    /// Index of the rule among the phase's checks.
+    pub(crate) rule: u32,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// In place of the rule's own score.
+    pub(crate) score: Option<f32>,
+}
+
+/// A rule that a check carries out.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckRule {
+    pub(crate) id: Arc<str>,
+    #[expect(dead_code, reason = "for those who list the rules")]
+    pub(crate) description: String,
+    pub(crate) kind: Kind,
+    pub(crate) entity: Arc<str>,
+    pub(crate) actions: BTreeMap<Phase, Action>,
+    pub(crate) score: Option<f32>,
+    /// The least score that counts, in place of the policy's.
+    pub(crate) threshold: Option<f32>,
+    pub(crate) uses: Uses,
+    pub(crate) positive: Vec<String>,
+    pub(crate) negative: Vec<String>,
+}
+
+/// What carries a rule out.
+#[derive(Clone, Debug)]
+pub(crate) enum Uses {
+    /// Text that nobody sees.
+    Invisible,
+    /// A list of words.
+    Words(words::WordList),
+    /// The system prompt of the call: so many words of it in a row.
+    SystemPrompt(u32),
+    /// The canary tokens of the call, and these.
+    Canary(Vec<String>),
+    /// A classifier's score of the whole text.
+    Model(&'static Model),
+}
+
+/// A check's rule as the policy wants it in one phase.
+#[derive(Debug)]
+pub(crate) struct ActiveCheck {
+    pub(crate) rule: Arc<CheckRule>,
+    /// Index of the rule's pack in the policy.
+    pub(crate) pack: usize,
+    pub(crate) action: Action,
+    pub(crate) threshold: f32,
+}
+
+/// All checks of one phase.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    pub(crate) active: Vec<ActiveCheck>,
+    words: Option<Arc<words::Words>>,
+}
+
+impl Checks {
+    pub(crate) fn new(active: Vec<ActiveCheck>) -> Checks {
+        let lists = active
+            .iter()
+            .zip(0..)
+            .filter_map(|(active, index)| match &active.rule.uses {
+                Uses::Words(list) => Some((index, list)),
+                _ => None,
+            });
+        let mut lists = lists.peekable();
+        let words = lists.peek().is_some().then(|| Arc::new(words::Words::new(lists)));
+        Checks { words, active }
+    }
+
+    /// Memory of the tables, bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let words = self.words.as_ref().map_or(0, |w| w.memory());
+        self.active.len() * size_of::<ActiveCheck>() + words + self.model().map_or(0, Model::memory)
+    }
+
+    /// The classifier among the checks.
+    pub(crate) fn model(&self) -> Option<&'static Model> {
+        self.active.iter().find_map(|active| match active.rule.uses {
+            Uses::Model(model) => Some(model),
+            _ => None,
+        })
+    }
+
+    /// Everything that looks at one text; `None` if nothing does in this call.
+    pub(crate) fn start(&self, context: &CallContext) -> Option<Running> {
+        let mut checks: Vec<Box<dyn Check>> = Vec::new();
+        if let Some(words) = &self.words {
+            checks.push(Box::new(words::WordCheck::new(Arc::clone(words))));
+        }
+        let mut models: Vec<(&'static Model, u32)> = Vec::new();
+        for (active, index) in self.active.iter().zip(0..) {
+            match &active.rule.uses {
+                Uses::Invisible => checks.push(Box::new(invisible::Invisible::new(index))),
+                Uses::Words(_) => {}
+                Uses::Model(model) => models.push((*model, index)),
+                Uses::SystemPrompt(words) => {
+                    let prompt = context.prompt.as_ref();
+                    let check = prompt.and_then(|prompt| prompt::PromptCheck::new(index, prompt, *words));
+                    checks.extend(check.map(|check| Box::new(check) as Box<dyn Check>));
+                }
+                Uses::Canary(tokens) => {
+                    let tokens = tokens.iter().map(String::as_str);
+                    let canaries = canary::Canaries::new(tokens.chain(context.canaries.iter().map(AsRef::as_ref)));
+                    let check = canaries.map(|c| canary::CanaryCheck::new(index, Arc::new(c)));
+                    checks.extend(check.map(|check| Box::new(check) as Box<dyn Check>));
+                }
+            }
+        }
+        checks.extend(classify::of(&models).map(|check| Box::new(check) as Box<dyn Check>));
+        (!checks.is_empty()).then(|| Running {
+            checks,
+            found: Vec::new(),
+        })
+    }
+}
+
+/// The checks of one text.
+#[derive(Debug)]
+pub(crate) struct Running {
+    checks: Vec<Box<dyn Check>>,
+    found: Vec<Found>,
+}
+
+impl Running {
+    pub(crate) fn push(&mut self, text: &str) {
+        for check in &mut self.checks {
+            check.push(text, &mut self.found);
+        }
+    }
+
+    pub(crate) fn finish(&mut self) {
+        for check in &mut self.checks {
+            check.finish(&mut self.found);
+        }
+    }
+
+    pub(crate) fn frontier(&self) -> usize {
+        self.checks.iter().map(|c| c.frontier()).min().unwrap_or(usize::MAX)
+    }
+
+    /// What was found since the last time.
+    pub(crate) fn found(&mut self) -> std::vec::Drain<'_, Found> {
+        self.found.drain(..)
+    }
+}
+
+/// Brings the verdicts of several sources into one order: by start, then stronger action, then longer.
+#[derive(Debug, Default)]
+pub(crate) struct Merge {
+    pending: BinaryHeap<Reverse<Pending>>,
+    /// Verdicts handed out that later ones may lie within.
+    kept: Vec<(usize, Action, Kind)>,
+    count: usize,
+}
+
+#[derive(Debug)]
+struct Pending {
+    verdict: Verdict,
+    /// 0 for the engine, then the checks: the order of verdicts on the very same span.
+    source: u32,
+    count: usize,
+}
+
+impl Pending {
+    fn key(&self) -> (usize, Reverse<Action>, Reverse<usize>, u32, usize) {
+        let v = &self.verdict;
+        (v.start, Reverse(v.action), Reverse(v.end), self.source, self.count)
+    }
+}
+impl PartialEq for Pending {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+impl Eq for Pending {}
+impl PartialOrd for Pending {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Pending {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl Merge {
+    /// Takes a verdict that is certain. `source`: 0 for the engine, 1 and up for checks.
+    pub(crate) fn add(&mut self, verdict: Verdict, source: u32) {
+        let count = self.count;
+        self.count += 1;
+        self.pending.push(Reverse(Pending { verdict, source, count }));
+    }
+
+    /// The next verdict that starts before `frontier`; those within another of the same family and of
+    /// at least their action are left out.
+    pub(crate) fn next(&mut self, frontier: usize) -> Option<Verdict> {
+        loop {
+            let start = self.pending.peek()?.0.verdict.start;
+            if start >= frontier && frontier != usize::MAX {
+                return None;
+            }
+            let Reverse(Pending { verdict, .. }) = self.pending.pop()?;
+            let (action, kind) = (verdict.action, verdict.kind);
+            self.kept.retain(|(end, ..)| *end > start);
+            let within = self
+                .kept
+                .iter()
+                .any(|(end, stronger, other)| *end >= verdict.end && *stronger >= action && other.is_like(kind));
+            if !within {
+                self.kept.push((verdict.end, action, kind));
+                return Some(verdict);
+            }
+        }
+    }
+}
+
+impl CheckRule {
+    /// The rule with what the policy says about its kind of check.
+    pub(crate) fn configured(self: &Arc<CheckRule>, spec: &PolicySpec) -> Arc<CheckRule> {
+        let uses = match (&self.uses, &spec.leak) {
+            (Uses::SystemPrompt(_), LeakSpec { words: Some(words), .. }) => Uses::SystemPrompt(*words),
+            (Uses::Canary(tokens), leak) if !leak.canaries.is_empty() => {
+                Uses::Canary(tokens.iter().chain(&leak.canaries).cloned().collect())
+            }
+            _ => return Arc::clone(self),
+        };
+        Arc::new(CheckRule {
+            uses,
+            ..(**self).clone()
+        })
+    }
+
+    /// Runs the rule alone on its examples.
+    pub(crate) fn test(&self, pack: &Pack) -> Vec<ExampleFailure> {
+        let alone = Pack {
+            rules: Vec::new(),
+            checks: pack.checks.iter().filter(|c| c.id == self.id).cloned().collect(),
+            ..pack.clone()
+        };
+        let everywhere = RuleOverride {
+            phase: Some(Phases::All),
+            ..RuleOverride::default()
+        };
+        let spec = PolicySpec {
+            packs: vec![pack.name().to_owned()],
+            rules: [(self.id.to_string(), everywhere)].into(),
+            ..PolicySpec::default()
+        };
+        let failure = |expected_match: bool, example: &str| ExampleFailure {
+            rule: self.id.to_string(),
+            expected_match,
+            example: example.to_owned(),
+        };
+        let Ok(policy) = Policy::compile(&spec, &[alone]) else {
+            return vec![failure(true, "(the rule does not compile alone)")];
+        };
+        let examples = (self.positive.iter().map(|e| (true, e))).chain(self.negative.iter().map(|e| (false, e)));
+        let wrong = |(expected, example): &(bool, &String)| {
+            let matched = template::expand(example, &self.id)
+                .is_ok_and(|text| !policy.scan(Phase::Input, &text).verdicts.is_empty());
+            matched != *expected
+        };
+        (examples.filter(wrong))
+            .map(|(expected, example)| failure(expected, example))
+            .collect()
+    }
+}

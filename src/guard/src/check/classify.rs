@@ -1,0 +1,52 @@
+//! A classifier as a check: one look at the whole text, for all the rules that use it.
+
+use super::{Check, Found};
+use crate::model::{Judgement, Model};
+
+/// The check for one text. It keeps the text until the end: only then the worst window is known.
+#[derive(Debug)]
+pub(crate) struct Classify {
+    model: &'static Model,
+    rules: Vec<u32>,
+    text: String,
+    finished: bool,
+}
+
+/// One check for each model, whatever number of rules it serves.
+pub(crate) fn of(uses: &[(&'static Model, u32)]) -> Option<Classify> {
+    let (model, _) = uses.first()?;
+    Some(Classify {
+        model,
+        rules: uses.iter().map(|(_, rule)| *rule).collect(),
+        text: String::new(),
+        finished: false,
+    })
+}
+
+/// What the model thinks of a text.
+pub(crate) fn judge(model: &Model, text: &str) -> Judgement {
+    model.judge(text)
+}
+
+impl Check for Classify {
+    fn push(&mut self, text: &str, _found: &mut Vec<Found>) {
+        self.text.push_str(text);
+    }
+
+    fn finish(&mut self, found: &mut Vec<Found>) {
+        if std::mem::replace(&mut self.finished, true) || self.text.is_empty() {
+            return;
+        }
+        let Judgement { score, start, end, .. } = judge(self.model, &self.text);
+        found.extend(self.rules.iter().map(|rule| Found {
+            rule: *rule,
+            start,
+            end,
+            score: Some(score),
+        }));
+    }
+
+    fn frontier(&self) -> usize {
+        if self.finished { usize::MAX } else { 0 }
+    }
+}
