@@ -187,7 +187,12 @@ impl Record {
     /// Reads a sealed record's JSON. Unknown envelope keys are passed over; a version newer than
     /// [`VERSION`] is an error here only where the envelope itself cannot be read.
     pub fn parse(bytes: &[u8]) -> Result<Record, DecodeError> {
-        let w: RecordWire = serde_json::from_slice(bytes).map_err(DecodeError::Envelope)?;
+        // Looked at once as a whole, and not string by string.
+        let w: RecordWire = match std::str::from_utf8(bytes) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(bytes),
+        }
+        .map_err(DecodeError::Envelope)?;
         Ok(Record {
             envelope: Envelope {
                 v: w.v,

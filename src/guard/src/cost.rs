@@ -78,7 +78,7 @@ fn heads(pattern: &Pattern) -> Vec<Vec<u8>> {
         |b| b.is_ascii_uppercase(),
         |b| b.is_ascii_punctuation(),
     ];
-    let begins = |b: u8| first.start.iter().any(|allowed| allowed[usize::from(b)]);
+    let begins = |b: u8| first.start.iter().any(|allowed| allowed.has(b));
     let of_sort = |sort: fn(u8) -> bool| (0..=127u8).find(|b| sort(*b) && begins(*b));
     sorts.into_iter().filter_map(of_sort).map(|b| vec![b]).collect()
 }
@@ -108,8 +108,8 @@ fn wakes(pattern: &Pattern, text: &[u8], start: usize, before: Option<u8>) -> bo
         }
         (None, Some(first)) => {
             let rest = text[start + 1..].iter().zip(&first.rest);
-            first.start[before_class(before)][usize::from(text[start])]
-                && rest.into_iter().all(|(byte, allowed)| allowed[usize::from(*byte)])
+            first.start[before_class(before)].has(text[start])
+                && rest.into_iter().all(|(byte, allowed)| allowed.has(*byte))
         }
         (None, None) => true,
     }

@@ -25,6 +25,7 @@
 //! # Ok::<(), guard::PolicyError>(())
 //! ```
 
+mod bytes;
 mod check;
 mod context;
 pub mod cost;
@@ -32,8 +33,7 @@ mod dfa;
 mod engine;
 pub mod eval;
 pub mod explain;
-mod filter;
-mod forward;
+mod literals;
 #[doc(hidden)]
 pub mod model;
 mod nearby;
@@ -46,10 +46,10 @@ mod rule;
 mod scanner;
 mod starts;
 mod template;
-mod trie;
 mod types;
 mod validate;
 mod vault;
+mod wake;
 
 pub use context::{CallContext, canary};
 pub use outcome::{Outcome, Release};

@@ -1,8 +1,6 @@
 //! Words near a match that speak for it or against it, looked for only once there is a match: the
 //! words of a hundred rules cost a text that matches none of them nothing.
 
-use crate::forward::Forward;
-
 /// What the words near a match say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
@@ -24,28 +22,45 @@ pub(crate) struct Reach {
 /// same, so that `phone number` is found in `phone_number=` too.
 #[derive(Debug)]
 pub(crate) struct Nearby {
-    words: Forward<bool>,
+    /// The words, one behind the other.
+    text: Box<[u8]>,
+    /// Where each word ends in `text`, and whether it speaks for a match; in the order of their first bytes.
+    ends: Box<[(u32, bool)]>,
+    /// For each byte, the words that begin with it.
+    first: Box<[(u8, u32, u32)]>,
     /// Length of the longest word that speaks against a match.
     longest_unless: usize,
 }
 
 impl Nearby {
     pub(crate) fn new(words: &[String], unless: &[String]) -> Nearby {
-        let mut literals: Vec<(Vec<u8>, bool)> = Vec::new();
-        let all = words.iter().map(|w| (w, true)).chain(unless.iter().map(|w| (w, false)));
-        for (word, speaks_for) in all {
+        let mut all: Vec<(Vec<u8>, bool)> = Vec::new();
+        let given = words.iter().map(|w| (w, true)).chain(unless.iter().map(|w| (w, false)));
+        for (word, speaks_for) in given {
             // Bytes above ASCII are compared as they are: the word stands there in every usual case.
             let mut rest = word.chars();
             let first = rest.next().into_iter().flat_map(char::to_uppercase);
             let title: String = first.chain(rest).collect();
             for form in [word.clone(), word.to_lowercase(), word.to_uppercase(), title] {
-                literals.push((form.bytes().map(fold).collect(), speaks_for));
+                all.push((form.bytes().map(fold).collect(), speaks_for));
             }
         }
-        literals.sort_unstable();
-        literals.dedup();
+        all.sort_unstable();
+        all.dedup();
+        let (mut text, mut ends) = (Vec::new(), Vec::with_capacity(all.len()));
+        let mut first: Vec<(u8, u32, u32)> = Vec::new();
+        for ((word, speaks_for), index) in all.iter().zip(0u32..) {
+            text.extend_from_slice(word);
+            ends.push((text.len() as u32, *speaks_for));
+            match (first.last_mut(), word.first()) {
+                (Some((byte, _, to)), Some(new)) if byte == new => *to = index + 1,
+                (_, new) => first.push((new.copied().unwrap_or(0), index, index + 1)),
+            }
+        }
         Nearby {
-            words: Forward::new(&literals),
+            text: text.into(),
+            ends: ends.into(),
+            first: first.into(),
             longest_unless: unless.iter().map(String::len).max().unwrap_or(0),
         }
     }
@@ -112,17 +127,27 @@ impl Nearby {
             if at > 0 && is_word(at) && is_word(at - 1) {
                 continue;
             }
-            self.words.each(&folded[at - from..], |hit| {
-                let end = at + hit.len as usize;
-                if !(is_word(end) && is_word(end - 1)) {
-                    found(at, end, hit.meaning);
+            for (word, speaks_for) in self.words(folded[at - from]) {
+                let end = at + word.len();
+                if folded[at - from..].starts_with(word) && !(is_word(end) && is_word(end - 1)) {
+                    found(at, end, speaks_for);
                 }
-            });
+            }
         }
     }
 
+    /// The words that begin with `byte`.
+    fn words(&self, byte: u8) -> impl Iterator<Item = (&[u8], bool)> {
+        let range = self.first.binary_search_by_key(&byte, |(first, ..)| *first);
+        let range = range.map_or(0..0, |i| self.first[i].1 as usize..self.first[i].2 as usize);
+        range.map(|index| {
+            let from = index.checked_sub(1).map_or(0, |before| self.ends[before].0 as usize);
+            (&self.text[from..self.ends[index].0 as usize], self.ends[index].1)
+        })
+    }
+
     pub(crate) fn memory(&self) -> usize {
-        self.words.memory()
+        self.text.len() + self.ends.len() * 8 + self.first.len() * 12
     }
 }
 

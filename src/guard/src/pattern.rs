@@ -10,8 +10,8 @@ use regex_automata::nfa::thompson::{self, NFA, WhichCaptures, pikevm::PikeVM};
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::Hir;
 
+use crate::bytes::Bytes;
 use crate::dfa::{Dfa, State};
-use crate::filter::Bytes;
 use analysis::{first_bytes, gate, prefixes, starts_words};
 use syntax::{has_value, parse};
 
@@ -120,9 +120,9 @@ pub(crate) struct Pattern {
 #[derive(Debug)]
 pub(crate) struct FirstBytes {
     /// Position 0, by the class of the byte before.
-    pub(crate) start: [[bool; 256]; BEFORE],
+    pub(crate) start: [Bytes; BEFORE],
     /// Positions 1 to [`LEVELS`] - 1.
-    pub(crate) rest: [[bool; 256]; LEVELS - 1],
+    pub(crate) rest: [Bytes; LEVELS - 1],
 }
 
 /// A literal in every match of a rule, behind bytes among which its first one never is: whoever has
@@ -176,7 +176,7 @@ impl Pattern {
             Some(_) => None,
             None => Some(Box::new(first_bytes(&dfa))),
         };
-        let letters_inside_word = |f: &FirstBytes| (b'a'..=b'z').filter(|&b| f.start[1][usize::from(b)]).count();
+        let letters_inside_word = |f: &FirstBytes| (b'a'..=b'z').filter(|&b| f.start[1].has(b)).count();
         if first.as_deref().map_or(0, letters_inside_word) > 4 {
             return Err(PatternError::WeakStart);
         }
@@ -343,10 +343,10 @@ mod tests {
     #[test]
     fn first_bytes_allow_all_after_the_shortest_match() {
         let first = pattern(r"\b\d{2}-?\d").first.unwrap();
-        assert!(first.start[0][usize::from(b'7')] && !first.start[1][usize::from(b'7')]);
-        assert!(first.rest[0][usize::from(b'7')] && !first.rest[0][usize::from(b'-')]);
-        assert!(first.rest[1][usize::from(b'-')] && first.rest[1][usize::from(b'7')]);
-        assert!(first.rest[3].iter().all(|&b| b), "`123` has ended by then");
+        assert!(first.start[0].has(b'7') && !first.start[1].has(b'7'));
+        assert!(first.rest[0].has(b'7') && !first.rest[0].has(b'-'));
+        assert!(first.rest[1].has(b'-') && first.rest[1].has(b'7'));
+        assert!(first.rest[3] == Bytes::ALL, "`123` has ended by then");
     }
 
     #[test]

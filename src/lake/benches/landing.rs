@@ -1,8 +1,11 @@
 //! From journal to committed Delta: events and megabytes a second per core, and the memory it takes.
 //!
-//! `cargo bench -p weir-lake` writes a journal of realistic calls (about 3 KB an event where bodies
-//! are) and lands it with the default options. CPU time is the whole process's, journal reading
-//! included; its recording is not.
+//! `cargo bench -p weir-lake --bench landing` writes two journals and lands each with the default
+//! options, in a process of its own and with the allocator of the shipped binary: `gateway`, calls as
+//! the gateway's own benchmark makes them (the same 2 KiB prompt and 500-byte answer, three events a
+//! call, 5 KB of JSON), and `words`, where no two prompts are alike. CPU time is the whole process's,
+//! journal reading included; its recording is not. Memory is the peak while landing, on top of what
+//! the process held before it.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -16,28 +19,45 @@ use event::{Body, CallId, Draft, Json, NanoUsd, Scope, Usage, UsageSource};
 use journal::{Journal, Options};
 use lake::{JournalSource, Lake, LandOptions, Lander};
 
-const CALLS: usize = 50_000;
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const LOADS: [(&str, usize); 2] = [("gateway", 115_000), ("words", 50_000)];
 
 fn main() {
+    let named = std::env::args().nth(1);
+    let Some((load, calls)) = LOADS.into_iter().find(|(load, _)| named.as_deref() == Some(load)) else {
+        let program = std::env::current_exe().unwrap();
+        for (load, _) in LOADS {
+            let status = std::process::Command::new(&program).arg(load).status().unwrap();
+            assert!(status.success());
+        }
+        return;
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(run());
+    runtime.block_on(run(load, calls));
 }
 
-async fn run() {
+async fn run(load: &str, calls: usize) {
     let dir = tempfile::tempdir().unwrap();
     let (journal, _) = Journal::open(&dir.path().join("journal"), Options::default()).unwrap();
     let mut bytes = 0u64;
-    for n in 0..CALLS {
-        let drafts = call(n);
+    let (prompt, answer) = (words(1, 400), words(2, 95));
+    for n in 0..calls {
+        let drafts = match load {
+            "gateway" => call(n, &prompt, &answer, false),
+            _ => call(n, &words(n, 650), &words(n + 1, 220), true),
+        };
         bytes += drafts.iter().map(|draft| draft.bytes().len() as u64).sum::<u64>();
         journal.append(&drafts).unwrap();
     }
     journal.flush().unwrap();
     let events = journal.end();
     let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    let before = reset_peak();
     let (cpu, wall) = (cpu_seconds(), Instant::now());
     let (lander, handle) = Lander::open(lake.clone(), JournalSource::new(journal), LandOptions::default())
         .await
@@ -45,6 +65,7 @@ async fn run() {
     let task = tokio::spawn(lander.run());
     assert_eq!(handle.flush().await.unwrap(), events);
     let (cpu, wall) = (cpu_seconds() - cpu, wall.elapsed().as_secs_f64());
+    let peak = kilobytes("VmHWM");
     let landings = handle.status().landings;
     handle.stop().await;
     task.await.unwrap().unwrap();
@@ -57,10 +78,13 @@ async fn run() {
         .map(|table| table.bytes)
         .sum();
     println!(
-        "{events} events, {megabytes:.0} MB of JSON, {landings} landings, {:.0} MB stored",
+        "{load}: {calls} calls, {events} events, {megabytes:.0} MB of JSON, {landings} landings, {:.0} MB stored",
         stored as f64 / 1e6
     );
-    println!("wall {wall:.2} s, CPU {cpu:.2} s");
+    println!(
+        "CPU {:.1} µs a call; {cpu:.2} s of CPU in {wall:.2} s",
+        cpu * 1e6 / calls as f64
+    );
     println!(
         "per core: {:.0} events/s, {:.1} MB/s",
         events as f64 / cpu,
@@ -71,11 +95,15 @@ async fn run() {
         events as f64 / wall,
         megabytes / wall
     );
-    println!("peak memory {} MB", peak_kilobytes() / 1024);
+    println!(
+        "memory: {} MiB at the peak, {} MiB before it began\n",
+        peak / 1024,
+        before / 1024
+    );
 }
 
-/// Five events: a prompt of some 4 KB, an answer of some 1.5 KB, words that repeat as words do.
-fn call(n: usize) -> Vec<Draft> {
+/// A call's events, with or without one for the first byte of its answer.
+fn call(n: usize, prompt: &str, answer: &str, streamed: bool) -> Vec<Draft> {
     let id = CallId::new();
     let scope = Scope {
         tenant: Some("acme".to_owned()),
@@ -84,11 +112,8 @@ fn call(n: usize) -> Vec<Draft> {
         span_id: None,
     };
     let time = 1_769_903_990_000_000_000 + i64::try_from(n).unwrap() * 1_000_000;
-    let prompt = format!(
-        r#"{{"model":"large","messages":[{{"role":"user","content":"{}"}}]}}"#,
-        words(n, 650)
-    );
-    let answer = format!(r#"{{"choices":[{{"message":{{"content":"{}"}}}}]}}"#, words(n + 1, 220));
+    let prompt = format!(r#"{{"model":"large","messages":[{{"role":"user","content":"{prompt}"}}]}}"#);
+    let answer = format!(r#"{{"choices":[{{"message":{{"content":"{answer}"}}}}]}}"#);
     let started = CallStarted {
         method: "POST".to_owned(),
         endpoint: "/v1/chat/completions".to_owned(),
@@ -111,12 +136,15 @@ fn call(n: usize) -> Vec<Draft> {
         ..Usage::default()
     };
     ended.set_usage(&usage, UsageSource::Provider);
-    let bodies = [
+    let mut bodies = vec![
         Body::CallStarted(Box::new(started)),
         Body::AttemptStarted(Box::<AttemptStarted>::default()),
         Body::ResponseStarted(Box::<ResponseStarted>::default()),
         Body::CallCompleted(Box::new(ended)),
     ];
+    if !streamed {
+        bodies.remove(2);
+    }
     (bodies.iter().zip(0..))
         .map(|(body, seq)| Draft::new(&scope, Some(id), seq, time + i64::from(seq), body).unwrap())
         .collect()
@@ -152,8 +180,14 @@ fn cpu_seconds() -> f64 {
         .sum()
 }
 
-fn peak_kilobytes() -> u64 {
+/// Forgets the peak of resident memory so far; returns what is resident now.
+fn reset_peak() -> u64 {
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    kilobytes("VmRSS")
+}
+
+fn kilobytes(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -1,15 +1,17 @@
 //! The open batch: what was read and has not landed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use event::JournalId;
+use event::{CallId, JournalId};
 
 use crate::LakeError;
-use crate::encode::{CallsBuilder, EventsBuilder};
+use crate::arena::{Arena, Place};
+use crate::encode::{Bodies, CallRows, CallsBuilder, EventsBuilder};
 use crate::fold::Fold;
 use crate::scan::{WINDOW, window};
+use crate::schema::{CALLS, EVENTS};
 use crate::source::Item;
 use crate::store::Snapshot;
 
@@ -50,6 +52,8 @@ pub(crate) struct Batch {
     pub(crate) calls: Vec<RecordBatch>,
     /// Roughly the bytes of the records.
     pub(crate) bytes: usize,
+    /// Roughly the memory that the rows take.
+    pub(crate) held: usize,
     /// When the first record came.
     pub(crate) since: Option<Instant>,
 }
@@ -69,6 +73,15 @@ impl Batch {
         self.events.is_empty() && self.calls.is_empty()
     }
 
+    /// Adds rows of records of about `bytes`.
+    pub(crate) fn add(&mut self, rows: Rows, bytes: usize) {
+        self.events.push(rows.events);
+        self.calls.extend(rows.calls);
+        self.bytes += bytes;
+        self.held += rows.held;
+        self.since.get_or_insert_with(Instant::now);
+    }
+
     /// Adds a journal whose calls may have to catch up with its events.
     pub(crate) fn join(&mut self, journal: JournalId, state: &JournalState, calls: Option<RecordBatch>) {
         self.spans.entry(journal).or_insert(Span {
@@ -77,6 +90,7 @@ impl Batch {
             low: state.fold.low(state.next),
         });
         if let Some(calls) = calls {
+            self.held += calls.get_array_memory_size();
             self.calls.push(calls);
             self.since.get_or_insert_with(Instant::now);
         }
@@ -131,7 +145,7 @@ impl JournalState {
             fold: Fold::default(),
             last_time: now_nanos(),
         };
-        let mut rows = CallsBuilder::new();
+        let mut rows = CallRows::new();
         let mut at = low.min(emitted);
         while at < next {
             let to = (at + WINDOW).min(next);
@@ -166,26 +180,75 @@ impl JournalState {
     }
 }
 
+/// Rows of some records.
+pub(crate) struct Rows {
+    /// Their `events` rows.
+    pub(crate) events: RecordBatch,
+    /// `calls` rows of the calls that they ended.
+    pub(crate) calls: Option<RecordBatch>,
+    /// Roughly the memory that all these rows take together.
+    pub(crate) held: usize,
+}
+
+/// Memory of a row beside its texts: a view each, numbers, and a share of what all rows have.
+const EVENT_ROW_BYTES: usize = EVENTS.len() * size_of::<u128>();
+const CALL_ROW_BYTES: usize = CALLS.len() * size_of::<u128>();
+
 /// Turns admitted records into rows, folding calls on the way. CPU-bound.
-pub(crate) fn encode(
-    items: &[Item],
-    states: &mut BTreeMap<JournalId, JournalState>,
-) -> Result<(RecordBatch, Option<RecordBatch>), LakeError> {
+///
+/// Both tables' texts share one arena, and a call's bodies are not copied out of its events.
+pub(crate) fn encode(items: &[Item], states: &mut BTreeMap<JournalId, JournalState>) -> Result<Rows, LakeError> {
     let last_time = (items.first())
         .and_then(|item| states.get(&item.journal_id()))
         .map_or(0, |state| state.last_time);
+    let mut arena = Arena::with_capacity(items.iter().map(Item::size).sum());
     let mut events = EventsBuilder::new(last_time);
     let mut calls = CallsBuilder::new();
+    // Where the requests lie of calls that began here.
+    let mut begun: HashMap<CallId, (&str, Place)> = HashMap::new();
     for item in items {
-        events.append(item);
-        if let Some(state) = states.get_mut(&item.journal_id()) {
-            state.last_time = events.last_time();
-            state.fold.apply(item, &mut |call| calls.append(call));
+        let place = events.append(&mut arena, item);
+        let Some(state) = states.get_mut(&item.journal_id()) else {
+            continue;
+        };
+        state.last_time = events.last_time();
+        let record = match item {
+            Item::Record(record) => Some((record, record.body.get())),
+            Item::Unreadable { .. } => None,
+        };
+        if let Some((record, body)) = record
+            && let (Some(call), Some(place), 0) = (record.envelope.call_id, place, record.envelope.seq)
+        {
+            begun.insert(call, (body, place));
         }
+        state.fold.apply(item, &mut |call| {
+            let request = call.started.request_body.as_ref();
+            let response = call.ended.response_body.as_ref();
+            let start = call.call_id.and_then(|id| begun.remove(&id));
+            let bodies = Bodies {
+                request: start.and_then(|(body, place)| Bodies::find(body, place, REQUEST_KEY, request)),
+                response: (record.zip(place))
+                    .and_then(|((_, body), place)| Bodies::find(body, place, RESPONSE_KEY, response)),
+            };
+            calls.append(&mut arena, call, bodies);
+        });
     }
-    let calls = if calls.len() == 0 { None } else { Some(calls.finish()?) };
-    Ok((events.finish()?, calls))
+    let held = arena.len() + items.len() * EVENT_ROW_BYTES + calls.len() * CALL_ROW_BYTES;
+    let texts = arena.finish();
+    let calls = if calls.len() == 0 {
+        None
+    } else {
+        Some(calls.finish(&texts)?)
+    };
+    Ok(Rows {
+        events: events.finish(&texts)?,
+        calls,
+        held,
+    })
 }
+
+const REQUEST_KEY: &str = r#""weir.request.body":"#;
+const RESPONSE_KEY: &str = r#""weir.response.body":"#;
 
 pub(crate) fn now_nanos() -> i64 {
     let now = std::time::SystemTime::now()

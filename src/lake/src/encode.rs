@@ -1,14 +1,16 @@
 //! Events and calls into Arrow, straight from their fields: no JSON value in between.
 
 use arrow::array::{
-    ArrayRef, BinaryViewBuilder, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, ListBuilder, RecordBatch,
-    StringViewBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, ListBuilder, RecordBatch, StringViewBuilder,
+    TimestampMicrosecondBuilder,
 };
+use arrow::buffer::Buffer;
 use arrow::error::ArrowError;
 use event::{Call, Chain, Status};
 use std::sync::Arc;
 use uuid::fmt::Hyphenated;
 
+use crate::arena::{Arena, Column, Place};
 use crate::schema::{TableKind, UNREADABLE, word_item};
 use crate::source::Item;
 
@@ -38,22 +40,22 @@ fn count(tokens: Option<u64>) -> Option<i64> {
 
 /// Collects `events` rows.
 pub(crate) struct EventsBuilder {
-    journal_id: StringViewBuilder,
+    journal_id: Column,
     offset: Int64Builder,
-    event_id: StringViewBuilder,
-    event_type: StringViewBuilder,
-    call_id: StringViewBuilder,
+    event_id: Column,
+    event_type: Column,
+    call_id: Column,
     seq: Int64Builder,
     time: TimestampMicrosecondBuilder,
     time_unix_nano: Int64Builder,
-    tenant: StringViewBuilder,
-    app: StringViewBuilder,
-    trace_id: StringViewBuilder,
-    span_id: StringViewBuilder,
+    tenant: Column,
+    app: Column,
+    trace_id: Column,
+    span_id: Column,
     v: Int64Builder,
-    body: StringViewBuilder,
-    chain: StringViewBuilder,
-    raw: BinaryViewBuilder,
+    body: Column,
+    chain: Column,
+    raw: Column,
     day: Date32Builder,
     /// Time of the last readable record: where an unreadable one is filed.
     last_time: i64,
@@ -63,57 +65,63 @@ impl EventsBuilder {
     /// An empty builder; `last_time` is where an unreadable first record is filed.
     pub(crate) fn new(last_time: i64) -> EventsBuilder {
         EventsBuilder {
-            journal_id: StringViewBuilder::new().with_deduplicate_strings(),
+            journal_id: Column::new(),
             offset: Int64Builder::new(),
-            event_id: StringViewBuilder::new(),
-            event_type: StringViewBuilder::new(),
-            call_id: StringViewBuilder::new(),
+            event_id: Column::new(),
+            event_type: Column::new(),
+            call_id: Column::new(),
             seq: Int64Builder::new(),
             time: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
             time_unix_nano: Int64Builder::new(),
-            tenant: StringViewBuilder::new(),
-            app: StringViewBuilder::new(),
-            trace_id: StringViewBuilder::new(),
-            span_id: StringViewBuilder::new(),
+            tenant: Column::new(),
+            app: Column::new(),
+            trace_id: Column::new(),
+            span_id: Column::new(),
             v: Int64Builder::new(),
-            body: StringViewBuilder::new(),
-            chain: StringViewBuilder::new(),
-            raw: BinaryViewBuilder::new(),
+            body: Column::new(),
+            chain: Column::new(),
+            raw: Column::new(),
             day: Date32Builder::new(),
             last_time,
         }
     }
 
-    /// Adds one row.
-    pub(crate) fn append(&mut self, item: &Item) {
+    /// Adds one row; returns where its body lies.
+    pub(crate) fn append(&mut self, arena: &mut Arena, item: &Item) -> Option<Place> {
+        let mut place = None;
         let mut id = [0u8; Hyphenated::LENGTH];
-        self.journal_id
-            .append_value(item.journal_id().0.as_hyphenated().encode_lower(&mut id));
+        self.journal_id.append(
+            arena,
+            item.journal_id().0.as_hyphenated().encode_lower(&mut id).as_bytes(),
+        );
         self.offset.append_value(item.offset());
         match item {
             Item::Record(record) => {
                 let e = &record.envelope;
                 self.event_id
-                    .append_value(e.event_id.0.as_hyphenated().encode_lower(&mut id));
-                self.event_type.append_value(&e.event_type);
+                    .append(arena, e.event_id.0.as_hyphenated().encode_lower(&mut id).as_bytes());
+                self.event_type.append(arena, e.event_type.as_bytes());
                 match &e.call_id {
-                    Some(call) => self.call_id.append_value(call.0.as_hyphenated().encode_lower(&mut id)),
+                    Some(call) => {
+                        let id = call.0.as_hyphenated().encode_lower(&mut id);
+                        self.call_id.append(arena, id.as_bytes());
+                    }
                     None => self.call_id.append_null(),
                 }
                 self.seq.append_value(i64::from(e.seq));
-                self.tenant.append_option(e.tenant.as_deref());
-                self.app.append_option(e.app.as_deref());
-                self.trace_id.append_option(e.trace_id.as_deref());
-                self.span_id.append_option(e.span_id.as_deref());
+                self.tenant.append_option(arena, e.tenant.as_deref());
+                self.app.append_option(arena, e.app.as_deref());
+                self.trace_id.append_option(arena, e.trace_id.as_deref());
+                self.span_id.append_option(arena, e.span_id.as_deref());
                 self.v.append_value(i64::from(e.v));
-                self.body.append_value(record.body.get());
-                self.chain(&e.chain);
+                place = self.body.append(arena, record.body.get().as_bytes());
+                self.chain(arena, &e.chain);
                 self.raw.append_null();
                 self.last_time = e.time_unix_nano;
             }
             Item::Unreadable { raw, .. } => {
                 self.event_id.append_null();
-                self.event_type.append_value(UNREADABLE);
+                self.event_type.append(arena, UNREADABLE.as_bytes());
                 self.call_id.append_null();
                 self.seq.append_value(0);
                 self.tenant.append_null();
@@ -123,22 +131,23 @@ impl EventsBuilder {
                 self.v.append_value(0);
                 self.body.append_null();
                 match seal(raw) {
-                    Some((_, chain)) => self.chain(&chain),
+                    Some((_, chain)) => self.chain(arena, &chain),
                     None => self.chain.append_null(),
                 }
-                self.raw.append_value(raw);
+                self.raw.append(arena, raw);
             }
         }
         self.time.append_value(micros_of(self.last_time));
         self.time_unix_nano.append_value(self.last_time);
         self.day.append_value(day_of(self.last_time));
+        place
     }
 
-    fn chain(&mut self, chain: &Chain) {
+    fn chain(&mut self, arena: &mut Arena, chain: &Chain) {
         let mut text = [0u8; 64];
         // 64 hex digits always fit 64 bytes.
         let _ = hex::encode_to_slice(chain.0, &mut text);
-        self.chain.append_value(std::str::from_utf8(&text).unwrap_or_default());
+        self.chain.append(arena, &text);
     }
 
     /// Time of the last readable record.
@@ -146,25 +155,25 @@ impl EventsBuilder {
         self.last_time
     }
 
-    /// The rows.
-    pub(crate) fn finish(mut self) -> Result<RecordBatch, ArrowError> {
+    /// The rows, their texts in what the arena became.
+    pub(crate) fn finish(mut self, texts: &Arc<[Buffer]>) -> Result<RecordBatch, ArrowError> {
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.journal_id.finish()),
+            self.journal_id.strings(texts)?,
             Arc::new(self.offset.finish()),
-            Arc::new(self.event_id.finish()),
-            Arc::new(self.event_type.finish()),
-            Arc::new(self.call_id.finish()),
+            self.event_id.strings(texts)?,
+            self.event_type.strings(texts)?,
+            self.call_id.strings(texts)?,
             Arc::new(self.seq.finish()),
             Arc::new(self.time.finish()),
             Arc::new(self.time_unix_nano.finish()),
-            Arc::new(self.tenant.finish()),
-            Arc::new(self.app.finish()),
-            Arc::new(self.trace_id.finish()),
-            Arc::new(self.span_id.finish()),
+            self.tenant.strings(texts)?,
+            self.app.strings(texts)?,
+            self.trace_id.strings(texts)?,
+            self.span_id.strings(texts)?,
             Arc::new(self.v.finish()),
-            Arc::new(self.body.finish()),
-            Arc::new(self.chain.finish()),
-            Arc::new(self.raw.finish()),
+            self.body.strings(texts)?,
+            self.chain.strings(texts)?,
+            self.raw.binary(texts)?,
             Arc::new(self.day.finish()),
         ];
         RecordBatch::try_new(TableKind::Events.arrow(), columns)
@@ -189,10 +198,33 @@ pub(crate) fn seal(raw: &[u8]) -> Option<(&[u8], Chain)> {
 
 type WordsBuilder = ListBuilder<StringViewBuilder>;
 
+/// Places of the two body columns among those of text.
+const REQUEST_BODY: usize = 19;
+const RESPONSE_BODY: usize = 20;
+
+/// Where a call's bodies lie, if its events are in the same arena.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bodies {
+    /// The request body.
+    pub(crate) request: Option<Place>,
+    /// The answer's body.
+    pub(crate) response: Option<Place>,
+}
+
+impl Bodies {
+    /// Finds `inner`, the value of `key`, in the event body `outer` that lies at `place`. Only the very
+    /// same bytes will do.
+    pub(crate) fn find(outer: &str, place: Place, key: &str, inner: Option<&event::Json>) -> Option<Place> {
+        let inner = inner?.get();
+        let at = outer.find(key)? + key.len();
+        (inner.len() > crate::arena::INLINE && outer.get(at..)?.starts_with(inner)).then(|| place.part(at, inner.len()))
+    }
+}
+
 /// Collects `calls` rows.
 pub(crate) struct CallsBuilder {
     rows: usize,
-    texts: [StringViewBuilder; 23],
+    texts: [Column; 23],
     tags: WordsBuilder,
     finish_reasons: WordsBuilder,
     guardrail_rules: WordsBuilder,
@@ -213,7 +245,7 @@ impl CallsBuilder {
         let words = || ListBuilder::new(StringViewBuilder::new()).with_field(word_item());
         CallsBuilder {
             rows: 0,
-            texts: std::array::from_fn(|_| StringViewBuilder::new()),
+            texts: std::array::from_fn(|_| Column::new()),
             tags: words(),
             finish_reasons: words(),
             guardrail_rules: words(),
@@ -234,14 +266,15 @@ impl CallsBuilder {
         self.rows
     }
 
-    /// Adds an ended call.
-    pub(crate) fn append(&mut self, call: &Call) {
+    /// Adds an ended call. Where its bodies lie in the arena already, they are not copied there again.
+    pub(crate) fn append(&mut self, arena: &mut Arena, call: &Call, bodies: Bodies) {
         let (started, ended, usage) = (&call.started, &call.ended, call.usage());
         let interrupted = call.status == Status::Interrupted;
         let start = (call.started_unix_nano.or(call.ended_unix_nano)).unwrap_or_default();
         let id = |id: Option<uuid::Uuid>| id.map(|id| id.as_hyphenated().to_string());
         let request_text = call.request_text();
         let response_text = call.response_text();
+        let (request_body, response_body) = (started.request_body.as_ref(), ended.response_body.as_ref());
         let call_id = id(call.call_id.map(|id| id.0));
         let replay_of = id(started.replay_of.map(|id| id.0));
         let journal_id = id(call.journal_id.map(|id| id.0));
@@ -266,13 +299,18 @@ impl CallsBuilder {
             call.cache.as_deref(),
             request_text.as_deref(),
             response_text.as_deref(),
-            started.request_body.as_ref().map(event::Json::get),
-            ended.response_body.as_ref().map(event::Json::get),
+            request_body.map(event::Json::get),
+            response_body.map(event::Json::get),
             replay_of.as_deref(),
             journal_id.as_deref(),
         ];
-        for (builder, text) in self.texts.iter_mut().zip(texts) {
-            builder.append_option(text);
+        let mut places: [Option<Place>; 23] = [None; 23];
+        [places[REQUEST_BODY], places[RESPONSE_BODY]] = [bodies.request, bodies.response];
+        for ((column, text), place) in self.texts.iter_mut().zip(texts).zip(places) {
+            match place {
+                Some(place) => column.append_place(arena, place),
+                None => column.append_option(arena, text),
+            }
         }
         words(&mut self.tags, &started.tags);
         words(&mut self.finish_reasons, &ended.finish_reasons);
@@ -302,12 +340,12 @@ impl CallsBuilder {
         self.rows += 1;
     }
 
-    /// The rows.
-    pub(crate) fn finish(mut self) -> Result<RecordBatch, ArrowError> {
-        let texts = self
-            .texts
-            .each_mut()
-            .map(|builder| Arc::new(builder.finish()) as ArrayRef);
+    /// The rows, their texts in what the arena became.
+    pub(crate) fn finish(mut self, texts: &Arc<[Buffer]>) -> Result<RecordBatch, ArrowError> {
+        let mut columns = Vec::with_capacity(self.texts.len());
+        for column in self.texts {
+            columns.push(column.strings(texts)?);
+        }
         let [duration, ttft, overhead] = self
             .millis
             .each_mut()
@@ -340,7 +378,9 @@ impl CallsBuilder {
             response_body,
             replay_of,
             journal_id,
-        ] = texts;
+        ]: [ArrayRef; 23] = columns
+            .try_into()
+            .map_err(|_| ArrowError::InvalidArgumentError("23 columns of text".to_owned()))?;
         let columns: Vec<ArrayRef> = vec![
             call_id,
             session_id,
@@ -385,6 +425,37 @@ impl CallsBuilder {
             Arc::new(self.day.finish()),
         ];
         RecordBatch::try_new(TableKind::Calls.arrow(), columns)
+    }
+}
+
+/// Collects `calls` rows without their events.
+pub(crate) struct CallRows {
+    arena: Arena,
+    rows: CallsBuilder,
+}
+
+impl CallRows {
+    /// No rows.
+    pub(crate) fn new() -> CallRows {
+        CallRows {
+            arena: Arena::with_capacity(0),
+            rows: CallsBuilder::new(),
+        }
+    }
+
+    /// How many rows were added.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Adds an ended call.
+    pub(crate) fn append(&mut self, call: &Call) {
+        self.rows.append(&mut self.arena, call, Bodies::default());
+    }
+
+    /// The rows.
+    pub(crate) fn finish(self) -> Result<RecordBatch, ArrowError> {
+        self.rows.finish(&self.arena.finish())
     }
 }
 

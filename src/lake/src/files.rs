@@ -40,12 +40,13 @@ pub(crate) enum Purpose {
 
 /// How rows of this table are stored.
 pub(crate) fn writer_properties(kind: TableKind, purpose: Purpose) -> Result<WriterProperties, LakeError> {
-    let level = match purpose {
-        Purpose::Land => 1,
-        Purpose::Compact => 3,
+    // Landing shares its cores with the calls, and what it writes is soon written anew.
+    let compression = match purpose {
+        Purpose::Land => Compression::LZ4_RAW,
+        Purpose::Compact => Compression::ZSTD(ZstdLevel::try_new(3)?),
     };
     let mut props = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?))
+        .set_compression(compression)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_created_by(format!("weir {}", env!("CARGO_PKG_VERSION")));
@@ -185,7 +186,7 @@ impl FileWriter {
     /// Begins a file for rows of `day` (days since 1970). Blocking.
     pub(crate) fn create(place: &Place, day: i32, purpose: Purpose) -> Result<FileWriter, LakeError> {
         let day = day_text(day);
-        let name = format!("{DAY}={day}/{}.zstd.parquet", uuid::Uuid::now_v7());
+        let name = format!("{DAY}={day}/{}.parquet", uuid::Uuid::now_v7());
         let path = place.local.as_ref().map(|dir| dir.join(&name));
         let sink = match &path {
             Some(path) => {

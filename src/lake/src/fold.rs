@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use event::body::{CallEnded, CallInterrupted};
 use event::{Applied, Body, Call, CallId, Event, EventType, Record};
 
-use crate::encode::CallsBuilder;
+use crate::encode::CallRows;
 use crate::source::Item;
 
 /// What the fold came across that is no part of an orderly history. Counted, never hidden.
@@ -63,7 +63,7 @@ impl Fold {
     }
 
     /// Takes in records; rows of calls that end at `from` or after are added to `rows`.
-    pub(crate) fn apply_all(&mut self, items: &[Item], from: i64, rows: &mut CallsBuilder) {
+    pub(crate) fn apply_all(&mut self, items: &[Item], from: i64, rows: &mut CallRows) {
         for item in items {
             let emit = item.offset() >= from;
             self.apply(item, &mut |call| {

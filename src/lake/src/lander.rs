@@ -22,8 +22,8 @@ use crate::{LakeError, TableKind};
 /// How much lands at once, and how soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LandOptions {
-    /// Land when about so many bytes of records wait. The lander holds at most twice as much: a batch
-    /// that lands, and one that fills.
+    /// Land when about so many bytes of records wait. Rows of a batch that lands and of one that fills
+    /// take [`LandOptions::max_held`] of memory at most.
     pub max_bytes: usize,
     /// Land when the oldest waiting record has waited so long.
     pub max_age: Duration,
@@ -36,12 +36,20 @@ pub struct LandOptions {
     pub refresh: Duration,
 }
 
+impl LandOptions {
+    /// Memory that rows may take which wait or are landing; one more read may come on top.
+    #[must_use]
+    pub fn max_held(&self) -> usize {
+        self.max_bytes.saturating_mul(5) / 2
+    }
+}
+
 impl Default for LandOptions {
     fn default() -> LandOptions {
         LandOptions {
             max_bytes: 32 << 20,
             max_age: Duration::from_secs(10),
-            fetch_bytes: 4 << 20,
+            fetch_bytes: 1 << 20,
             pause: Duration::from_millis(100),
             refresh: Duration::from_secs(30),
         }
@@ -57,6 +65,8 @@ pub struct LanderStatus {
     pub visible: i64,
     /// Records that wait.
     pub waiting: i64,
+    /// Bytes of memory that the rows take which wait or are landing, roughly.
+    pub held_bytes: u64,
     /// Calls that are open.
     pub open_calls: u64,
     /// Landings since the start.
@@ -249,10 +259,10 @@ impl<S: Source> Lander<S> {
             }
             result?;
         }
-        if self.landing.is_none() && self.open.bytes >= self.options.max_bytes {
+        if self.landing.is_none() && self.full() {
             self.begin_landing();
         }
-        let full = self.open.bytes >= self.options.max_bytes;
+        let full = self.full();
         let due = (self.open.since).map(|since| since + self.options.max_age);
         let can_land = self.landing.is_none() && !self.open.is_empty();
         let next = self.open.next;
@@ -324,15 +334,13 @@ impl<S: Source> Lander<S> {
             let spans = spans_of(&items);
             let (states, rows) = tokio::task::spawn_blocking(move || {
                 let rows = encode(&items, &mut states);
+                // Freed where they were made into rows, not while the next are read.
+                drop(items);
                 (states, rows)
             })
             .await?;
             self.states = states;
-            let (events, calls) = rows?;
-            self.open.events.push(events);
-            self.open.calls.extend(calls);
-            self.open.bytes += bytes;
-            self.open.since.get_or_insert_with(Instant::now);
+            self.open.add(rows?, bytes);
             for (journal, (first, next)) in spans {
                 let low = self.states.get(&journal).map_or(next, |state| state.fold.low(next));
                 let span = self.open.spans.entry(journal).or_insert(Span { first, next, low });
@@ -342,6 +350,7 @@ impl<S: Source> Lander<S> {
         self.open.next = self.open.next.max(fetched.next);
         failpoint::hit("b");
         let (landed, next, open) = (self.landed_position(), self.open.next, self.open_calls());
+        let held = self.held() as u64;
         let odd =
             (self.states.values_mut()).fold(FoldCounts::default(), |sum, state| sum.plus(state.fold.take_counts()));
         self.status.send_modify(|status| {
@@ -350,6 +359,7 @@ impl<S: Source> Lander<S> {
             status.late += odd.late;
             status.bad_bodies += odd.bad_bodies;
             status.waiting = next - landed;
+            status.held_bytes = held;
             status.open_calls = open;
         });
         Ok(bytes)
@@ -376,9 +386,11 @@ impl<S: Source> Lander<S> {
         self.at = at;
         self.show();
         let waiting = self.open.next - batch.next;
+        let held = self.held() as u64;
         self.status.send_modify(|status| {
             status.landed = batch.next;
             status.waiting = waiting;
+            status.held_bytes = held;
             status.landings += 1;
             status.failures = 0;
             status.error = None;
@@ -393,9 +405,11 @@ impl<S: Source> Lander<S> {
         loop {
             let bytes = self.read().await?;
             self.show();
-            if self.open.bytes >= self.options.max_bytes {
+            if self.full() {
                 self.finish_landing().await?;
-                self.begin_landing();
+                if !self.open.is_empty() {
+                    self.begin_landing();
+                }
             }
             if bytes < self.options.fetch_bytes / 2 {
                 break;
@@ -436,10 +450,11 @@ impl<S: Source> Lander<S> {
         for journal in self.source.journals() {
             self.meet(journal).await?;
         }
-        let open = self.open_calls();
+        let (open, held) = (self.open_calls(), self.held() as u64);
         self.status.send_modify(|status| {
             status.landed = next;
             status.waiting = 0;
+            status.held_bytes = held;
             status.open_calls = open;
         });
         self.show();
@@ -472,6 +487,16 @@ impl<S: Source> Lander<S> {
         self.tail.set(view(&self.at, landing, &self.open));
         let visible = self.shown;
         self.status.send_modify(|status| status.visible = visible);
+    }
+
+    /// Memory that the rows take which wait or are landing.
+    fn held(&self) -> usize {
+        self.open.held + self.landing.as_ref().map_or(0, |landing| landing.batch.held)
+    }
+
+    /// Whether no more may be read before something has landed.
+    fn full(&self) -> bool {
+        self.open.bytes >= self.options.max_bytes || self.held() >= self.options.max_held()
     }
 
     fn landed_position(&self) -> i64 {

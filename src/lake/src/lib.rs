@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arena;
 mod batch;
 mod commit;
 mod compact;

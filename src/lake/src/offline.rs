@@ -57,15 +57,13 @@ async fn unlanded(at: &Landed, journal: JournalDir) -> Result<Batch, LakeError> 
                 return Ok(batch);
             }
             batch.next = fetched.next;
-            batch.bytes += fetched.items.iter().map(crate::source::Item::size).sum::<usize>();
-            if batch.bytes > MAX_TAIL_BYTES {
+            let bytes = fetched.items.iter().map(crate::source::Item::size).sum::<usize>();
+            if batch.bytes + bytes > MAX_TAIL_BYTES {
                 return Err(LakeError::Internal(format!(
                     "more than {MAX_TAIL_BYTES} bytes of records have not landed: start `weir up`, which lands them, and ask again"
                 )));
             }
-            let (events, calls) = encode(&fetched.items, &mut states)?;
-            batch.events.push(events);
-            batch.calls.extend(calls);
+            batch.add(encode(&fetched.items, &mut states)?, bytes);
         }
     })
     .await?

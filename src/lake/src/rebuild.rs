@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use crate::batch::txn;
 use crate::commit::{Commit, now_millis};
 use crate::compact::{COMPACTION, TARGET_BYTES};
-use crate::encode::CallsBuilder;
+use crate::encode::CallRows;
 use crate::files::{FileWriter, Place, Purpose, Written, by_day, make_durable, upload};
 use crate::fold::Fold;
 use crate::scan::{WINDOW, extents, window};
@@ -52,7 +52,7 @@ pub async fn rebuild(lake: &Lake) -> Result<RebuildReport, LakeError> {
             .await?
             .unwrap_or(extent.max + 1);
         let mut fold = Fold::default();
-        let mut rows = CallsBuilder::new();
+        let mut rows = CallRows::new();
         let mut at = extent.min;
         while at < next {
             let to = (at + WINDOW).min(next);
@@ -61,7 +61,7 @@ pub async fn rebuild(lake: &Lake) -> Result<RebuildReport, LakeError> {
             fold.apply_all(&items, 0, &mut rows);
             if rows.len() >= FLUSH_ROWS {
                 report.calls += rows.len() as u64;
-                let full = std::mem::replace(&mut rows, CallsBuilder::new());
+                let full = std::mem::replace(&mut rows, CallRows::new());
                 out = out.write(full.finish()?).await?;
             }
             at = to;

@@ -155,7 +155,7 @@ fn wakes<'p>(pattern: &'p Pattern, bytes: &[u8], start: usize) -> Option<Option<
             .map(|l| Some(l.as_slice()));
     }
     let first = pattern.first.as_ref()?;
-    first.start[before_class(before)][usize::from(bytes[start])].then_some(None)
+    first.start[before_class(before)].has(bytes[start]).then_some(None)
 }
 
 fn judge(

@@ -7,24 +7,22 @@ use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind};
 
 use super::syntax::{map, members};
 use super::{BEFORE, FirstBytes, Gate, LEVELS, is_word};
+use crate::bytes::Bytes;
 use crate::dfa::Dfa;
-use crate::filter::Bytes;
-
-/// The longest literal prefix that the prefilter uses, bytes.
-const MAX_PREFIX: usize = 12;
+use crate::literals::MAX_LEN;
 
 /// Walks the automaton breadth first. Once a match may have ended, any byte may follow.
 pub(super) fn first_bytes(dfa: &Dfa) -> FirstBytes {
     let mut first = FirstBytes {
-        start: [[false; 256]; BEFORE],
-        rest: [[false; 256]; LEVELS - 1],
+        start: [Bytes::default(); BEFORE],
+        rest: [Bytes::default(); LEVELS - 1],
     };
     let mut states = BTreeSet::new();
     for (before, allowed) in first.start.iter_mut().enumerate() {
         for byte in 0..=255u8 {
             let next = dfa.next(dfa.start(before), byte);
             if !dfa.is_dead(next) {
-                allowed[usize::from(byte)] = true;
+                allowed.insert(byte);
                 states.insert(next);
             }
         }
@@ -32,7 +30,7 @@ pub(super) fn first_bytes(dfa: &Dfa) -> FirstBytes {
     for level in 0..LEVELS - 1 {
         // Walking a very wide automaton further costs more than the filter gains.
         if states.len() > 512 || states.iter().any(|s| dfa.is_match(*s)) {
-            first.rest[level..].fill([true; 256]);
+            first.rest[level..].fill(Bytes::ALL);
             break;
         }
         let mut next_states = BTreeSet::new();
@@ -40,7 +38,7 @@ pub(super) fn first_bytes(dfa: &Dfa) -> FirstBytes {
             for byte in 0..=255u8 {
                 let next = dfa.next(*state, byte);
                 if !dfa.is_dead(next) {
-                    first.rest[level][usize::from(byte)] = true;
+                    first.rest[level].insert(byte);
                     next_states.insert(next);
                 }
             }
@@ -52,12 +50,11 @@ pub(super) fn first_bytes(dfa: &Dfa) -> FirstBytes {
 
 /// Whether matches begin with word bytes only, and words of prose begin like them.
 pub(super) fn starts_words(first: &FirstBytes) -> bool {
-    let mut starts = first.start.iter().flat_map(|allowed| (0..=255u8).zip(allowed));
-    starts.all(|(byte, allowed)| !allowed || is_word(byte))
-        && b"etaoinsr".iter().all(|b| {
-            let b = usize::from(*b);
-            first.start[4][b] && first.rest[..3].iter().all(|allowed| allowed[b])
-        })
+    let words = Bytes::of(is_word);
+    first.start.iter().all(|allowed| allowed.union(&words) == words)
+        && b"etaoinsr"
+            .iter()
+            .all(|b| first.start[4].has(*b) && first.rest[..3].iter().all(|allowed| allowed.has(*b)))
 }
 
 pub(super) fn gate(hir: &Hir) -> Option<Gate> {
@@ -111,13 +108,13 @@ pub(super) fn prefixes(hir: &Hir) -> Option<Vec<Vec<u8>>> {
         .kind(ExtractKind::Prefix)
         .limit_class(8)
         .limit_repeat(4)
-        .limit_literal_len(MAX_PREFIX)
+        .limit_literal_len(MAX_LEN)
         .limit_total(128);
     let sequence = extractor.extract(&fold_case(hir));
     let mut literals: Vec<Vec<u8>> = sequence
         .literals()?
         .iter()
-        .map(|l| l.as_bytes()[..l.len().min(MAX_PREFIX)].to_ascii_lowercase())
+        .map(|l| l.as_bytes()[..l.len().min(MAX_LEN)].to_ascii_lowercase())
         .collect();
     literals.sort();
     // A literal that begins another one wakes the rule for both.

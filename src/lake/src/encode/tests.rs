@@ -42,11 +42,11 @@ fn record() -> impl Strategy<Value = Record> {
 proptest! {
     #[test]
     fn a_row_rebuilds_its_record(records in proptest::collection::vec(record(), 1..20)) {
-        let mut builder = EventsBuilder::new(0);
+        let (mut builder, mut arena) = (EventsBuilder::new(0), Arena::with_capacity(0));
         for record in &records {
-            builder.append(&Item::Record(record.clone()));
+            builder.append(&mut arena, &Item::Record(record.clone()));
         }
-        let batch = builder.finish().unwrap();
+        let batch = builder.finish(&arena.finish()).unwrap();
         let rows = EventRows::of(&batch).unwrap();
         for (i, record) in records.iter().enumerate() {
             match rows.item(i).unwrap() {

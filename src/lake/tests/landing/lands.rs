@@ -178,3 +178,37 @@ async fn upkeep_leaves_few_files_and_every_row() {
     let report = lake::verify(&lake, None).await.unwrap();
     assert!(report.is_complete(), "{report}");
 }
+
+/// Whatever waits, the rows that the lander holds stay within their bound and one read.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_is_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    let h = history(1500);
+    let source = MemorySource::new("one");
+    source.push(h.items.clone());
+    let options = LandOptions {
+        max_bytes: 256 << 10,
+        fetch_bytes: 32 << 10,
+        ..options()
+    };
+    let (lander, handle) = Lander::open(lake, source, options).await.unwrap();
+    let mut most = 0;
+    let running = tokio::spawn(lander.run());
+    let flush = handle.flush();
+    tokio::pin!(flush);
+    let landed = loop {
+        tokio::select! {
+            landed = &mut flush => break landed.unwrap(),
+            () = tokio::time::sleep(Duration::from_micros(200)) => most = most.max(handle.status().held_bytes),
+        }
+    };
+    assert_eq!(landed, h.next());
+    assert!(handle.status().landings > 2, "one batch would prove nothing");
+    // The rows of a read take at most four times its bytes here: both tables, and their views.
+    let bound = (options.max_held() + 4 * options.fetch_bytes) as u64;
+    assert!(most > 0 && most <= bound, "{most} bytes held, {bound} allowed");
+    assert_eq!(handle.status().held_bytes, 0);
+    handle.stop().await;
+    running.await.unwrap().unwrap();
+}

@@ -22,7 +22,10 @@ pub fn run(args: UpArgs, analytics: bool) -> Result<ExitCode, Failure> {
     if let Some(upstream) = &upstream {
         config.upstream = vec![upstream.clone()];
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_start(after_calls)
+        .build()?;
     let served = runtime.block_on(serve(Plan {
         config,
         file,
@@ -33,6 +36,22 @@ pub fn run(args: UpArgs, analytics: bool) -> Result<ExitCode, Failure> {
     runtime.shutdown_background();
     served?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Landing and queries get the time that calls leave: their threads are nicer than the workers'.
+/// The journal is their queue, so that nothing is lost by waiting.
+fn after_calls() {
+    // Elsewhere niceness belongs to processes.
+    #[cfg(all(feature = "analytics", target_os = "linux"))]
+    {
+        use thread_priority::{ThreadPriority, ThreadPriorityValue};
+        // Of 99: niceness 10.
+        const LOW: u8 = 23;
+        let low = ThreadPriorityValue::try_from(LOW).map(ThreadPriority::Crossplatform);
+        if let Err(error) = low.map(ThreadPriority::set_for_current) {
+            tracing::debug!(error, "landing runs at the priority of calls");
+        }
+    }
 }
 
 async fn serve(plan: Plan) -> Result<(), Failure> {

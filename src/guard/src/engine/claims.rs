@@ -1,0 +1,150 @@
+//! From matches to verdicts: validators, the words around a match, and the order of what is settled.
+
+use std::cmp::Reverse;
+
+use super::Engine;
+use super::state::{Candidate, Claim, Ready, Settled, State, View};
+use crate::nearby::{Reach, Says};
+use crate::types::Action;
+
+impl Engine {
+    /// A candidate cannot grow any more: is what it found a match?
+    pub(super) fn resolve(&self, state: &mut State, view: View<'_>, candidate: Candidate) {
+        let Candidate { rule, start, end, .. } = candidate;
+        if end == 0 {
+            return;
+        }
+        let active = &self.rules[rule as usize];
+        state.fuel -= (end - start) as i64;
+        let (from, to) = active
+            .rule
+            .pattern
+            .value(view.bytes, start - view.base, end - view.base);
+        let whole = to - from == end - start;
+        let Ok(text) = std::str::from_utf8(&view.bytes[from..to]) else {
+            return;
+        };
+        let Some(accepted) = active.rule.accept(text) else {
+            return;
+        };
+        let (value_start, value_end) = (from + view.base, from + view.base + accepted);
+        let claim_end = if whole { value_end } else { end };
+        if value_start == value_end {
+            return;
+        }
+        // The byte after the match was seen: it is what ended the candidate.
+        let beside = |set: &str, byte: Option<u8>| byte.is_some_and(|b| set.as_bytes().contains(&b));
+        if beside(&active.rule.not_before, view.before(start)) || beside(&active.rule.not_after, view.get(claim_end)) {
+            return;
+        }
+        let score = active.rule.score;
+        let claim = Claim {
+            rule,
+            start: value_start,
+            end: value_end,
+            claim_start: start,
+            claim_end,
+            score,
+        };
+        match &active.context {
+            None => self.ready(state, claim, None),
+            Some(_) => state.waiting.push(claim),
+        }
+    }
+
+    fn ready(&self, state: &mut State, claim: Claim, at_most: Option<Action>) {
+        let active = &self.rules[claim.rule as usize];
+        if claim.score.is_none_or(|s| s >= active.threshold) {
+            state.ready.push(Reverse(Ready {
+                claim,
+                action: at_most.map_or(active.action, |most| most.min(active.action)),
+            }));
+        }
+    }
+
+    /// Looks for the context of matches that wait for it. The answer depends on the text around the
+    /// match only, so it does not matter when this runs.
+    pub(super) fn judge_waiting(&self, state: &mut State, view: View<'_>, ended: bool) {
+        let mut index = 0;
+        while let Some(claim) = state.waiting.get(index).copied() {
+            let Some(context) = self.rules[claim.rule as usize].context else {
+                break;
+            };
+            let (start, end) = (claim.claim_start - view.base, claim.claim_end - view.base);
+            // Words after the match count once all of them are there, and the byte after the last one.
+            let complete = ended || state.at > claim.claim_end + context.reach.after;
+            let after = if complete { context.reach.after } else { 0 };
+            let reach = Reach { after, ..context.reach };
+            let says = match self.contexts.get(context.group as usize) {
+                Some(words) => words.judge(view.bytes, start, end, reach),
+                None => Says::Nothing,
+            };
+            if says == Says::Nothing && !complete && context.reach.after > 0 {
+                index += 1;
+                continue;
+            }
+            let mut claim = state.waiting.swap_remove(index);
+            match says {
+                Says::Yes => {
+                    claim.score = claim.score.map(|s| (s + context.boost).min(1.0));
+                    self.ready(state, claim, None);
+                }
+                Says::Nothing if !context.required => self.ready(state, claim, context.otherwise),
+                _ => {}
+            }
+        }
+    }
+
+    /// Hands out, in order, the matches that start before `frontier`.
+    pub(crate) fn settle(&self, state: &mut State, frontier: usize, mut emit: impl FnMut(Settled)) {
+        while let Some(Reverse(next)) = state.ready.peek() {
+            if next.claim.start >= frontier {
+                break;
+            }
+            let Some(Reverse(Ready { claim, action })) = state.ready.pop() else {
+                break;
+            };
+            let last = state.last_ends.iter_mut().find(|(rule, _)| *rule == claim.rule);
+            if last.as_ref().is_some_and(|(_, end)| claim.claim_start < *end) {
+                continue;
+            }
+            match last {
+                Some((_, end)) => *end = claim.claim_end,
+                None => state.last_ends.push((claim.rule, claim.claim_end)),
+            }
+            let kind = self.rules[claim.rule as usize].rule.kind;
+            state.kept.retain(|(end, ..)| *end > claim.start);
+            let within = state.kept.iter().any(|(end, stronger, other)| {
+                *end >= claim.end
+                    && *stronger >= action
+                    && (*other == kind || (other.is_sensitive() && kind.is_sensitive()))
+            });
+            if within {
+                continue;
+            }
+            state.kept.push((claim.end, action, kind));
+            emit(Settled {
+                rule: Some(claim.rule),
+                action,
+                start: claim.start,
+                end: claim.end,
+                score: claim.score,
+            });
+        }
+        if let Some(at) = state.failed
+            && !state.reported
+        {
+            state.reported = true;
+            emit(Settled {
+                rule: None,
+                action: Action::Block,
+                start: at,
+                end: at,
+                score: None,
+            });
+        }
+        if state.last_ends.len() > 16 {
+            state.last_ends.retain(|(_, end)| *end > frontier);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What a pass over one text remembers.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+use crate::dfa;
+use crate::types::{Action, Kind};
+
+/// A rule that may match from `start`; it has seen every byte so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    pub(super) rule: u32,
+    pub(super) state: dfa::State,
+    pub(super) start: usize,
+    /// End of the best match so far; 0 for none.
+    pub(super) end: usize,
+}
+
+/// A match: the text it claims, and the span its verdict covers (the group `value`, if there is one).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub(super) rule: u32,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) claim_start: usize,
+    pub(super) claim_end: usize,
+    pub(super) score: Option<f32>,
+}
+
+/// A match whose verdict is certain, still to be ordered among its neighbours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ready {
+    pub(super) claim: Claim,
+    pub(super) action: Action,
+}
+
+impl Ready {
+    /// Leftmost first, then the stronger action, then the longer match, then the earlier rule.
+    fn key(&self) -> (usize, Reverse<Action>, Reverse<usize>, u32, usize) {
+        let c = &self.claim;
+        (c.start, Reverse(self.action), Reverse(c.end), c.rule, c.claim_start)
+    }
+}
+
+impl PartialEq for Ready {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+impl Eq for Ready {}
+impl PartialOrd for Ready {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Ready {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+/// A verdict's substance, in offsets of the view.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settled {
+    /// `None`: the engine gave up here.
+    pub(crate) rule: Option<u32>,
+    pub(crate) action: Action,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) score: Option<f32>,
+}
+
+/// Everything that one text's pass remembers. Offsets count bytes of the view.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// Bytes consumed.
+    pub(crate) at: usize,
+    pub(super) live: Vec<Candidate>,
+    pub(super) waiting: Vec<Claim>,
+    pub(super) ready: BinaryHeap<Reverse<Ready>>,
+    /// End of the last settled match of a rule.
+    pub(super) last_ends: Vec<(u32, usize)>,
+    /// Settled verdicts that later ones may lie within.
+    pub(super) kept: Vec<(usize, Action, Kind)>,
+    pub(super) fuel: i64,
+    /// Where the engine gave up.
+    pub(super) failed: Option<usize>,
+    /// ... and that this was said.
+    pub(super) reported: bool,
+    pub(crate) errors: u32,
+}
+
+/// The part of the view that is at hand: `bytes` begin at offset `base`.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'v> {
+    pub(crate) bytes: &'v [u8],
+    pub(crate) base: usize,
+}
+
+impl<'v> View<'v> {
+    pub(super) fn get(&self, at: usize) -> Option<u8> {
+        self.bytes.get(at.checked_sub(self.base)?).copied()
+    }
+
+    pub(super) fn before(&self, at: usize) -> Option<u8> {
+        self.get(at.checked_sub(1)?)
+    }
+}

@@ -1,0 +1,183 @@
+//! The pass over the text, one byte at a time, that streams and long texts share.
+
+use super::Engine;
+use super::state::{Candidate, State, View};
+use crate::pattern::{Pattern, Step, before_class};
+use crate::wake::{AHEAD, Mode};
+
+impl Engine {
+    /// Consumes the bytes of `view` that were not consumed yet.
+    pub(crate) fn advance(&self, state: &mut State, view: View<'_>) {
+        let end = view.base + view.bytes.len();
+        while state.at < end && state.failed.is_none() {
+            if state.live.is_empty() && state.fuel == self.fuel.cap {
+                self.skip(state, view);
+                if state.at == end {
+                    break;
+                }
+            }
+            let byte = view.bytes[state.at - view.base];
+            if !state.live.is_empty() {
+                self.step_live(state, view, byte);
+            }
+            state.at += 1;
+            if let Some(start) = state.at.checked_sub(AHEAD) {
+                self.start_at(state, view, start);
+            }
+            if state.fuel < 0 {
+                self.out_of_fuel(state, view);
+            }
+            state.fuel = (state.fuel + self.fuel.per_byte).min(self.fuel.cap);
+        }
+    }
+
+    /// Consumes the bytes at which nothing happens: the same as the loop above, without its cares.
+    #[inline]
+    fn skip(&self, state: &mut State, view: View<'_>) {
+        let end = view.base + view.bytes.len();
+        let next = |at: usize| (at + 1).saturating_sub(AHEAD).saturating_sub(view.base);
+        state.at = match self.wake.find(Mode::Stream, view.bytes, next(state.at), next(end)) {
+            Some((start, _)) => view.base + start + AHEAD - 1,
+            None => end,
+        };
+    }
+
+    /// The text has ended: decides everything that was open.
+    pub(crate) fn finish(&self, state: &mut State, view: View<'_>) {
+        if state.failed.is_none() {
+            for start in state.at.saturating_sub(AHEAD - 1)..state.at {
+                self.start_at(state, view, start);
+            }
+            if state.fuel < 0 {
+                self.out_of_fuel(state, view);
+            }
+        }
+        for mut candidate in std::mem::take(&mut state.live) {
+            if self.rules[candidate.rule as usize]
+                .rule
+                .pattern
+                .matches_at_end(candidate.state)
+            {
+                candidate.end = state.at;
+            }
+            self.resolve(state, view, candidate);
+        }
+        self.judge_waiting(state, view, true);
+    }
+
+    /// Launches what wakes at `start`.
+    #[inline]
+    fn start_at(&self, state: &mut State, view: View<'_>, start: usize) {
+        let at = start - view.base;
+        if self.wake.find(Mode::Stream, view.bytes, at, at + 1).is_some() {
+            let each = |rule| self.launch(state, view, rule, start);
+            self.wake.each(Mode::Stream, view.bytes, at, each);
+        }
+    }
+
+    /// Starts a candidate and lets it catch up with the text.
+    pub(super) fn launch(&self, state: &mut State, view: View<'_>, rule: u32, start: usize) {
+        let pattern = &self.rules[rule as usize].rule.pattern;
+        let mut candidate = Candidate {
+            rule,
+            state: pattern.start(before_class(view.before(start))),
+            start,
+            end: 0,
+        };
+        state.fuel -= 1;
+        for at in start..state.at {
+            let Some(byte) = view.get(at) else { break };
+            state.fuel -= 1;
+            if step(pattern, &mut candidate, at, byte) {
+                self.resolve(state, view, candidate);
+                return;
+            }
+        }
+        state.live.push(candidate);
+    }
+
+    fn step_live(&self, state: &mut State, view: View<'_>, byte: u8) {
+        state.fuel -= state.live.len() as i64;
+        let mut index = 0;
+        while let Some(candidate) = state.live.get_mut(index) {
+            let pattern = &self.rules[candidate.rule as usize].rule.pattern;
+            if step(pattern, candidate, state.at, byte) {
+                let candidate = state.live.swap_remove(index);
+                self.resolve(state, view, candidate);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// Everything before the frontier is decided. It never moves back.
+    pub(crate) fn frontier(&self, state: &mut State, view: View<'_>) -> usize {
+        if state.failed.is_some() {
+            return usize::MAX;
+        }
+        self.judge_waiting(state, view, false);
+        let mut frontier = state.at;
+        for start in state.at.saturating_sub(AHEAD - 1)..state.at {
+            if self.may_match_from(view, start) {
+                frontier = start;
+                break;
+            }
+        }
+        let live = state.live.iter().map(|c| c.start);
+        live.chain(state.waiting.iter().map(|c| c.claim_start))
+            .fold(frontier, usize::min)
+    }
+
+    /// Whether a literal has begun at `start`, which the pass has not come to yet, or a rule that wakes
+    /// there is still alive, or has matched. The tables alone would say yes too often.
+    fn may_match_from(&self, view: View<'_>, start: usize) -> bool {
+        let at = start - view.base;
+        let mut alive = self.wake.begins_literal(view.bytes, at);
+        self.wake.each(Mode::Stream, view.bytes, at, |rule| {
+            alive = alive || self.is_alive(view, rule, start);
+        });
+        alive
+    }
+
+    fn is_alive(&self, view: View<'_>, rule: u32, start: usize) -> bool {
+        let pattern = &self.rules[rule as usize].rule.pattern;
+        let mut candidate = Candidate {
+            rule,
+            state: pattern.start(before_class(view.before(start))),
+            start,
+            end: 0,
+        };
+        let mut rest = view.bytes[start - view.base..].iter().zip(start..);
+        let dead = rest.any(|(byte, at)| step(pattern, &mut candidate, at, *byte));
+        !dead || candidate.end > 0
+    }
+
+    fn out_of_fuel(&self, state: &mut State, view: View<'_>) {
+        state.errors += 1;
+        state.fuel = self.fuel.cap;
+        if self.fuel.block {
+            let mut frontier = self.frontier(state, view);
+            // The budget may end within a character; nothing of that one was released.
+            while view.get(frontier).is_some_and(|byte| byte & 0xC0 == 0x80) {
+                frontier -= 1;
+            }
+            state.failed = Some(frontier);
+            state.waiting.clear();
+            state.ready.retain(|r| r.0.claim.start < frontier);
+        }
+        state.live.clear();
+    }
+}
+
+/// One byte for one candidate; `true` if it can grow no more.
+#[inline]
+fn step(pattern: &Pattern, candidate: &mut Candidate, at: usize, byte: u8) -> bool {
+    let (next, step) = pattern.step(candidate.state, byte);
+    candidate.state = next;
+    match step {
+        Step::Dead => return true,
+        Step::Match => candidate.end = at,
+        Step::Alive => {}
+    }
+    at - candidate.start >= pattern.max_len
+}
