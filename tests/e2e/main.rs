@@ -24,6 +24,7 @@ mod harness;
 mod history;
 mod kill;
 mod lifecycle;
+mod policies;
 mod raw;
 mod sdk;
 mod surface;

@@ -37,7 +37,7 @@ impl Outcome {
 
     /// The first verdict that blocks.
     pub fn blocking(&self) -> Option<&Verdict> {
-        self.verdicts.iter().find(|v| v.action == Action::Block)
+        self.verdicts.iter().find(|v| v.action.stops())
     }
 
     /// `text` with each redacted span replaced by its placeholder, such as `[EMAIL]`. Spans that
@@ -69,6 +69,18 @@ impl Outcome {
         mask(text, self.verdicts.iter().filter(masked))
     }
 
+    /// Puts what `decide` says in place of [`Action::Ask`]; `None` takes the verdict back.
+    pub fn decide(&mut self, mut decide: impl FnMut(&Verdict) -> Option<Action>) {
+        self.verdicts.retain_mut(|verdict| {
+            if verdict.action != Action::Ask {
+                return true;
+            }
+            let decided = decide(verdict);
+            verdict.action = decided.unwrap_or(Action::Ask);
+            decided.is_some()
+        });
+    }
+
     /// What a stream of `text` releases in all: everything if nothing blocks, else everything before
     /// the first blocking match, redacted in both cases.
     pub fn release(&self, text: &str) -> Release {
@@ -89,8 +101,8 @@ impl Outcome {
 fn is_masked(verdict: &Verdict, keep_flagged: bool) -> bool {
     match verdict.action {
         Action::Redact | Action::Vault => true,
-        Action::Block if verdict.kind.is_sensitive() || &*verdict.rule == GUARD_ERROR => true,
-        Action::Block | Action::Flag => !keep_flagged,
+        Action::Ask | Action::Block if verdict.kind.is_sensitive() || &*verdict.rule == GUARD_ERROR => true,
+        Action::Ask | Action::Block | Action::Flag => !keep_flagged,
     }
 }
 
@@ -136,10 +148,33 @@ mod tests {
             kind,
             entity: entity.into(),
             action,
+            would: None,
             start,
             end,
             score: None,
         }
+    }
+
+    #[test]
+    fn what_is_asked_stops_until_it_is_decided() {
+        let mut outcome = Outcome {
+            verdicts: vec![
+                verdict(Action::Ask, Kind::Pii, "A", 0, 1),
+                verdict(Action::Ask, Kind::Pii, "B", 1, 2),
+                verdict(Action::Ask, Kind::Pii, "C", 2, 3),
+            ],
+            errors: 0,
+        };
+        assert!(outcome.blocking().is_some());
+        assert_eq!(outcome.at_rest("abcd", true), "[A][B][C]d");
+        outcome.decide(|verdict| match &*verdict.entity {
+            "A" => Some(Action::Redact),
+            "B" => Some(Action::Flag),
+            _ => None,
+        });
+        assert_eq!(outcome.blocking(), None);
+        assert_eq!(outcome.redacted("abcd"), "[A]bcd");
+        assert_eq!(outcome.verdicts.len(), 2);
     }
 
     #[test]

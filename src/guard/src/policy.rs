@@ -58,6 +58,9 @@ pub struct PolicySpec {
     pub threshold: f32,
     /// The step budget: automaton steps that each byte of text may cost on average, 1 to 4096.
     pub max_steps_per_byte: u32,
+    /// Only watch: whatever rules say, a match is flagged, and the verdict tells what would have been
+    /// done. Errors of the engine pass, too.
+    pub monitor: bool,
     /// One action for all rules of a kind, in place of what their packs say.
     pub actions: BTreeMap<Kind, Action>,
     /// Changes to single rules, by full id (`pii.email`). They go before everything else.
@@ -75,6 +78,7 @@ impl Default for PolicySpec {
             on_error: OnError::Block,
             threshold: 0.5,
             max_steps_per_byte: 64,
+            monitor: false,
             actions: BTreeMap::new(),
             rules: BTreeMap::new(),
             leak: LeakSpec::default(),
@@ -141,6 +145,7 @@ pub struct Policy {
     checks: [Option<Arc<Checks>>; 3],
     packs: Vec<(Arc<str>, Arc<str>)>,
     version: String,
+    monitor: bool,
     error: ErrorNames,
 }
 
@@ -171,6 +176,7 @@ impl Policy {
             checks: Phase::ALL.map(|phase| checks(spec, &used, phase).map(Arc::new)),
             packs: used.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
             version,
+            monitor: spec.monitor,
             error: ErrorNames::new(),
         })
     }
@@ -182,6 +188,7 @@ impl Policy {
             checks: [None, None, None],
             packs: Vec::new(),
             version: "off".to_owned(),
+            monitor: false,
             error: ErrorNames::new(),
         }
     }
@@ -221,7 +228,20 @@ impl Policy {
             running.finish();
             outcome.verdicts = self.merge(checks, &mut running, outcome.verdicts);
         }
+        outcome.verdicts.iter_mut().for_each(|verdict| self.watch(verdict));
         outcome
+    }
+
+    /// Where the policy only watches, `verdict` becomes a flag that tells what it would have been.
+    pub(crate) fn watch(&self, verdict: &mut Verdict) {
+        if self.monitor && verdict.action != Action::Flag {
+            verdict.would = Some(std::mem::replace(&mut verdict.action, Action::Flag));
+        }
+    }
+
+    /// Whether matches are only flagged, whatever their rules say.
+    pub fn is_monitor(&self) -> bool {
+        self.monitor
     }
 
     /// The verdicts of the engine and what the checks have found, in order.
@@ -253,6 +273,7 @@ impl Policy {
             kind: active.rule.kind,
             entity: active.rule.entity.clone(),
             action: active.action,
+            would: None,
             start: found.start,
             end: found.end,
             score,
@@ -331,6 +352,7 @@ impl Policy {
                     kind,
                     entity,
                     action,
+                    would: None,
                     start,
                     end,
                     score,
@@ -343,6 +365,7 @@ impl Policy {
                 kind: Kind::Format,
                 entity: self.error.entity.clone(),
                 action,
+                would: None,
                 start,
                 end,
                 score,
@@ -467,7 +490,7 @@ fn canonical(spec: &PolicySpec) -> String {
         } = change;
         let _ = write!(out, " {id}={action:?},{enabled:?},{phase:?},{threshold:?}");
     }
-    let _ = write!(out, " {:?}", spec.leak);
+    let _ = write!(out, " {:?} {}", spec.leak, spec.monitor);
     out
 }
 

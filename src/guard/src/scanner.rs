@@ -175,7 +175,8 @@ impl Scanner {
             }
         };
         let vault = self.vault.as_ref();
-        let mut apply = |verdict: Verdict, release: &mut Release| {
+        let mut apply = |mut verdict: Verdict, release: &mut Release| {
+            policy.watch(&mut verdict);
             let (start, end) = (verdict.start, verdict.end);
             match verdict.action {
                 _ if *blocked => {}
@@ -197,7 +198,7 @@ impl Scanner {
                     }
                     *done = end.max(*done);
                 }
-                Action::Block => {
+                Action::Ask | Action::Block => {
                     release_up_to(start, done, &mut release.text);
                     *blocked = true;
                 }

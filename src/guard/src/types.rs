@@ -71,8 +71,18 @@ pub enum Action {
     /// The matched span is replaced by a token such as `[EMAIL_1]`, which the session's vault turns back
     /// into the value where it comes back; where there is no session, by a placeholder.
     Vault,
+    /// Somebody else decides: what holds the guardrails asks, and acts as it is told
+    /// ([`Outcome::decide`](crate::Outcome::decide)). Where nobody is asked the text stops.
+    Ask,
     /// The text stops before the match.
     Block,
+}
+
+impl Action {
+    /// Whether nothing of a text travels on from such a match.
+    pub fn stops(self) -> bool {
+        matches!(self, Action::Ask | Action::Block)
+    }
 }
 
 /// The family of what a rule looks for.
@@ -132,7 +142,7 @@ macro_rules! display_lowercase {
 }
 display_lowercase! {
     Phase { Input => "input", Output => "output", Tool => "tool" }
-    Action { Flag => "flag", Redact => "redact", Vault => "vault", Block => "block" }
+    Action { Flag => "flag", Redact => "redact", Vault => "vault", Ask => "ask", Block => "block" }
     Kind {
         Pii => "pii", Secret => "secret", Injection => "injection", Leak => "leak",
         Exfil => "exfil", Toxicity => "toxicity", Topic => "topic", Format => "format",
@@ -154,6 +164,9 @@ pub struct Verdict {
     pub entity: Arc<str>,
     /// What is to be done.
     pub action: Action,
+    /// What would have been done if the policy did more than watch; `None` where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub would: Option<Action>,
     /// First byte of the match in the original text of this scan or stream.
     pub start: usize,
     /// One past the last byte of the match in the original text of this scan or stream.

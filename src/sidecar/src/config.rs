@@ -7,6 +7,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::call::Decision;
+
 /// `[server]`: where apps connect, and what one call may take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -152,6 +154,31 @@ pub enum OnBlock {
     Error,
     /// An ordinary answer that says `refusal_message`, with `finish_reason: "content_filter"`.
     Refusal,
+}
+
+/// `[guard.webhook]`: who decides about matches of rules with the action `ask`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSpec {
+    /// Where questions go, by POST.
+    pub url: String,
+    /// Environment variable that holds a key, sent as `Authorization: Bearer …`.
+    #[serde(default)]
+    pub key_env: Option<String>,
+    /// How long a call waits for the answer, seconds.
+    #[serde(default = "half_a_second")]
+    pub timeout: f64,
+    /// What is done where no answer comes, or none that can be read.
+    #[serde(default = "block")]
+    pub on_error: Decision,
+}
+
+fn half_a_second() -> f64 {
+    0.5
+}
+
+fn block() -> Decision {
+    Decision::Block
 }
 
 /// `[recording]`: what is kept, and what a blocked app sees.

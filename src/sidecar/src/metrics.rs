@@ -38,6 +38,8 @@ pub mod name {
     pub const GUARDRAIL_MATCHES: &str = "weir_guardrail_matches";
     /// Guardrail errors that the policy let pass.
     pub const GUARDRAIL_FAIL_OPEN: &str = "weir_guardrail_fail_open";
+    /// Matches that the webhook was asked about, by who decided.
+    pub const GUARDRAIL_ASKED: &str = "weir_guardrail_asked";
     /// Bodies that no guardrail looked at, by reason.
     pub const UNGUARDED: &str = "weir_unguarded_bodies";
     /// Failed attempts.
@@ -122,6 +124,8 @@ pub struct Metrics {
     pub guardrail_matches: Family<GuardLabels, Counter>,
     /// Guardrail errors that the policy let pass.
     pub guardrail_fail_open: Counter,
+    /// Matches that the webhook was asked about.
+    pub guardrail_asked: Family<ReasonLabels, Counter>,
     /// Bodies that no guardrail looked at.
     pub unguarded: Family<ReasonLabels, Counter>,
     /// Failed attempts.
@@ -151,6 +155,7 @@ impl Metrics {
         let (unpriced, estimated, folded) = (Family::default(), Counter::default(), Counter::default());
         let (open_calls, guardrail_matches) = (Gauge::default(), Family::default());
         let (guardrail_fail_open, unguarded) = (Counter::default(), Family::default());
+        let guardrail_asked = Family::default();
         let (attempt_failures, unwritten_events) = (Family::default(), Family::default());
         r.register_with_unit(
             name::OPERATION_DURATION,
@@ -179,6 +184,11 @@ impl Metrics {
         r.register(name::GUARDRAIL_MATCHES, "Guardrail matches", guardrail_matches.clone());
         let open = "Guardrail errors that the policy let pass";
         r.register(name::GUARDRAIL_FAIL_OPEN, open, guardrail_fail_open.clone());
+        r.register(
+            name::GUARDRAIL_ASKED,
+            "Matches that the webhook was asked about, by who decided",
+            guardrail_asked.clone(),
+        );
         r.register(
             name::UNGUARDED,
             "Bodies that no guardrail looked at, by reason",
@@ -210,6 +220,7 @@ impl Metrics {
             open_calls,
             guardrail_matches,
             guardrail_fail_open,
+            guardrail_asked,
             unguarded,
             attempt_failures,
             unwritten_events,
@@ -357,7 +368,7 @@ pub mod extra {
     /// The journal's counters.
     #[must_use]
     pub fn journal(stats: &journal::Stats) -> String {
-        let rows: [(&str, &str, &str, i128); 11] = [
+        let rows = [
             (
                 "weir_journal_disk_bytes",
                 "gauge",
@@ -415,8 +426,50 @@ pub mod extra {
                 stats.poisoned.into(),
             ),
         ];
+        written(&rows)
+    }
+
+    /// The vault's.
+    #[must_use]
+    pub fn vault(stats: &guard::VaultStats) -> String {
+        let number = |n: usize| i128::try_from(n).unwrap_or(i128::MAX);
+        written(&[
+            (
+                "weir_vault_sessions",
+                "gauge",
+                "Sessions whose values are kept in memory",
+                number(stats.sessions),
+            ),
+            (
+                "weir_vault_values",
+                "gauge",
+                "Values kept in memory",
+                number(stats.entries),
+            ),
+            (
+                "weir_vault_refused_values",
+                "gauge",
+                "Values redacted for good because their session was full, in sessions kept now",
+                stats.refused.into(),
+            ),
+            (
+                "weir_vault_expired_sessions",
+                "counter",
+                "Sessions forgotten because nobody used them",
+                stats.expired.into(),
+            ),
+            (
+                "weir_vault_evicted_sessions",
+                "counter",
+                "Sessions forgotten because there were too many",
+                stats.evicted.into(),
+            ),
+        ])
+    }
+
+    fn written(rows: &[(&str, &str, &str, i128)]) -> String {
         let mut text = String::new();
-        for (name, kind, help, value) in rows {
+        for &(name, kind, help, value) in rows {
             let suffix = if kind == "counter" { "_total" } else { "" };
             // Writing to a String cannot fail.
             let _ = writeln!(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use guard::Policy;
+use guard::{Action, Policy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -61,13 +61,17 @@ pub struct Facts<'c> {
 pub struct Policies {
     /// Where no entry matches.
     fallback: Arc<Policy>,
-    entries: Vec<(Apply, Arc<Policy>)>,
+    entries: Vec<(Apply, Arc<str>, Arc<Policy>)>,
 }
 
 impl Policies {
     /// `fallback` for all calls but those of `entries`.
     #[must_use]
     pub fn new(fallback: Arc<Policy>, entries: Vec<(Apply, Arc<Policy>)>) -> Policies {
+        let entries = entries
+            .into_iter()
+            .map(|(apply, policy)| (apply.clone(), apply.policy.as_str().into(), policy))
+            .collect();
         Policies { fallback, entries }
     }
 
@@ -80,14 +84,21 @@ impl Policies {
     /// Whether the choice needs the upstream.
     #[must_use]
     pub fn ask_for_upstream(&self) -> bool {
-        self.entries.iter().any(|(apply, _)| !apply.upstreams.is_empty())
+        self.entries.iter().any(|(apply, ..)| !apply.upstreams.is_empty())
     }
 
-    /// The policy of the call of which `facts` are known.
+    /// The policy of the call of which `facts` are known, and its name if it has one.
     #[must_use]
-    pub fn choose(&self, facts: &Facts<'_>) -> &Arc<Policy> {
-        let entry = self.entries.iter().find(|(apply, _)| apply.covers(facts));
-        entry.map_or(&self.fallback, |(_, policy)| policy)
+    pub fn choose(&self, facts: &Facts<'_>) -> (&Arc<Policy>, Option<&Arc<str>>) {
+        let entry = self.entries.iter().find(|(apply, ..)| apply.covers(facts));
+        entry.map_or((&self.fallback, None), |(_, name, policy)| (policy, Some(name)))
+    }
+
+    /// Whether any policy has rules that ask.
+    #[must_use]
+    pub fn ask(&self) -> bool {
+        let own = self.entries.iter().map(|(_, _, policy)| policy);
+        own.chain([&self.fallback]).any(|policy| policy.uses(Action::Ask))
     }
 }
 

@@ -92,7 +92,8 @@ fn metrics(worker: &Worker) -> Response<AnswerBody> {
         .metrics
         .open_calls
         .set(i64::try_from(shared.open_calls.count()).unwrap_or(i64::MAX));
-    match shared.metrics.encode(&extra::journal(&shared.journal.stats())) {
+    let extra = extra::journal(&shared.journal.stats()) + &extra::vault(&shared.vault.stats());
+    match shared.metrics.encode(&extra) {
         Ok(body) => {
             let mut response = text(StatusCode::OK, &body);
             let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

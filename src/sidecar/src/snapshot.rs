@@ -8,7 +8,8 @@ use std::time::Duration;
 use provider::prices::Prices;
 use sha2::{Digest, Sha256};
 
-use crate::config::{ClientKey, Recording, Server, Timeouts, Upstream};
+use crate::call::Webhook;
+use crate::config::{ClientKey, Recording, Server, Timeouts, Upstream, WebhookSpec};
 use crate::error::StartError;
 use crate::policies::Policies;
 use crate::route::Routes;
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub routes: Routes,
     /// The guardrails.
     pub policies: Policies,
+    /// Who decides about matches of rules with the action `ask`.
+    pub webhook: Option<Webhook>,
     /// The price table.
     pub prices: Arc<Prices>,
     /// What is kept and what a blocked app sees.
@@ -75,6 +78,8 @@ pub struct Parts {
     pub recording: Recording,
     /// The compiled guardrails.
     pub policies: Policies,
+    /// `[guard.webhook]`.
+    pub webhook: Option<WebhookSpec>,
     /// The price table.
     pub prices: Arc<Prices>,
 }
@@ -99,6 +104,7 @@ impl Snapshot {
         Ok(Snapshot {
             routes: Routes::new(targets.collect::<Result<_, _>>()?),
             policies: parts.policies.clone(),
+            webhook: parts.webhook.as_ref().map(|spec| Webhook::new(spec, &env)).transpose()?,
             prices: Arc::clone(&parts.prices),
             recording: parts.recording.clone(),
             max_request_bytes: parts.server.max_request_bytes,

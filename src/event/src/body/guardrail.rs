@@ -7,7 +7,7 @@ pub struct GuardrailEvaluated {
     /// `input`, `output` or `tool`.
     #[serde(rename = "weir.guardrail.phase")]
     pub phase: String,
-    /// The strongest action taken: `block`, `redact` or `flag`; absent where nothing matched.
+    /// The strongest action taken: `block`, `vault`, `redact` or `flag`; absent where nothing matched.
     #[serde(rename = "weir.guardrail.action", skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
     /// Every match, in the order of the text.
@@ -16,6 +16,9 @@ pub struct GuardrailEvaluated {
     /// Matches beyond the number that one event lists.
     #[serde(rename = "weir.guardrail.verdicts_omitted", skip_serializing_if = "is_zero")]
     pub verdicts_omitted: u64,
+    /// Name of the policy, where the call has one of its own.
+    #[serde(rename = "weir.guardrail.policy", skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// Hash of the policy and its packs.
     #[serde(rename = "weir.guardrail.policy_version")]
     pub policy_version: String,
@@ -39,8 +42,15 @@ pub struct GuardrailVerdict {
     pub kind: String,
     /// What was found: `EMAIL`, `CARD`, …
     pub entity: String,
-    /// What was done: `block`, `redact` or `flag`.
+    /// What was done: `block`, `vault`, `redact` or `flag`.
     pub action: String,
+    /// What would have been done, where the policy only watches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub would: Option<String>,
+    /// Who decided, where the rule's action is to ask: `webhook`; `on_error` where that gave no answer;
+    /// `nobody` where there was no time to ask, as in a stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
     /// Where: a path in the request (`messages[2].content`), or channel and choice of the answer
     /// (`choices[0].content`).
     pub location: String,

@@ -122,7 +122,10 @@ impl Engine {
             if within {
                 continue;
             }
-            state.kept.push((claim.end, action, kind));
+            // What is asked about may turn out to be nothing: it covers nobody.
+            if action != Action::Ask {
+                state.kept.push((claim.end, action, kind));
+            }
             emit(Settled {
                 rule: Some(claim.rule),
                 action,

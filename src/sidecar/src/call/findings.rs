@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use event::body::{GuardrailEvaluated, GuardrailVerdict};
-use guard::{Action, Escaping, Phase, Policy, Verdict};
+use guard::{Action, Escaping, Phase, Verdict};
 use provider::json::{self, Edit};
 use provider::{Role, TextSpan};
 
+use super::ask::{MAX_QUESTIONS, Question};
 use super::guarding::Guarding;
 use super::unescape::{escape_again, looks_like_json, unescape};
 use crate::error::CallError;
@@ -34,6 +35,8 @@ pub struct Findings {
     pub rest_edits: Vec<Edit>,
     /// The first verdict that blocks.
     pub blocked: Option<CallError>,
+    /// Matches that somebody has to decide about.
+    pub questions: Vec<Question>,
     phases: Vec<PhaseFindings>,
     errors: u64,
     time: Duration,
@@ -83,7 +86,9 @@ impl Findings {
                 findings.rest_edits.push((span.range.clone(), literal(&looked.kept)));
             }
             if !looked.verdicts.is_empty() {
-                findings.add(phase, &span.path(raw), &looked.verdicts);
+                findings.add(guarding, phase, &span.path(raw), &looked.verdicts);
+                findings.questions.extend(looked.questions);
+                findings.questions.truncate(MAX_QUESTIONS);
             }
         }
         findings.time += began.elapsed();
@@ -107,13 +112,14 @@ impl Findings {
                 edits.push((0..text.len(), said.into_owned().into_bytes()));
             }
         }
-        findings.add(phase, "body", &looked.verdicts);
+        findings.add(guarding, phase, "body", &looked.verdicts);
+        findings.questions = looked.questions;
         findings.time = began.elapsed();
         findings
     }
 
     /// Takes in verdicts of `phase` on the text at `location`.
-    pub fn add(&mut self, phase: Phase, location: &str, verdicts: &[Verdict]) {
+    pub fn add(&mut self, guarding: &Guarding, phase: Phase, location: &str, verdicts: &[Verdict]) {
         if verdicts.is_empty() {
             return;
         }
@@ -131,8 +137,10 @@ impl Findings {
         };
         let found = &mut self.phases[at];
         for verdict in verdicts {
-            found.action = found.action.max(Some(verdict.action));
-            if verdict.action == Action::Block && self.blocked.is_none() {
+            // Where nobody can be asked the text stops.
+            let action = if verdict.action.stops() { Action::Block } else { verdict.action };
+            found.action = found.action.max(Some(action));
+            if verdict.action.stops() && self.blocked.is_none() {
                 self.blocked = Some(CallError::Blocked {
                     rule: verdict.rule.to_string(),
                     entity: verdict.entity.to_string(),
@@ -148,11 +156,16 @@ impl Findings {
                 pack: format!("{}@{}", verdict.pack, verdict.pack_version),
                 kind: verdict.kind.to_string(),
                 entity: verdict.entity.to_string(),
-                action: verdict.action.to_string(),
+                action: action.to_string(),
                 location: location.to_owned(),
                 start: verdict.start as u64,
                 end: verdict.end as u64,
                 score: verdict.score.map(f64::from),
+                would: verdict.would.map(|action| action.to_string()),
+                decided_by: match verdict.action {
+                    Action::Ask => Some("nobody".to_owned()),
+                    _ => guarding.decided_by(phase, &verdict.rule).map(str::to_owned),
+                },
             });
         }
     }
@@ -169,7 +182,7 @@ impl Findings {
     }
 
     /// One event for each phase in which something matched; the matches are counted.
-    pub fn events(&self, policy: &Policy, metrics: &Metrics) -> Vec<GuardrailEvaluated> {
+    pub fn events(&self, guarding: &Guarding, metrics: &Metrics) -> Vec<GuardrailEvaluated> {
         metrics.guardrail_fail_open.inc_by(self.errors);
         let events = self.phases.iter().map(|found| {
             for verdict in &found.listed {
@@ -185,7 +198,8 @@ impl Findings {
                 action: found.action.map(|action| action.to_string()),
                 verdicts: found.listed.clone(),
                 verdicts_omitted: found.omitted,
-                policy_version: policy.version().to_owned(),
+                policy_version: guarding.policy.version().to_owned(),
+                policy: guarding.name.as_deref().map(str::to_owned),
                 errors: self.errors,
                 duration_ns: u64::try_from(self.time.as_nanos()).unwrap_or(u64::MAX),
             }

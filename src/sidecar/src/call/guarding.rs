@@ -5,13 +5,18 @@ use std::sync::Arc;
 
 use guard::{Action, CallContext, Escaping, Outcome, Phase, Policy, Scanner, SessionVault, Verdict};
 
+use super::ask::{Decided, MAX_QUESTIONS, Question};
+
 /// The guardrails of one call.
 #[derive(Clone, Debug)]
 pub struct Guarding {
     /// The policy.
     pub policy: Arc<Policy>,
+    /// Its name; `None` for the one of calls that no other is for.
+    pub name: Option<Arc<str>>,
     context: CallContext,
     vault: Option<SessionVault>,
+    decided: Vec<Decided>,
 }
 
 /// A whole text as the guardrails leave it.
@@ -24,13 +29,17 @@ pub struct Seen<'t> {
     pub passed: Cow<'t, str>,
     /// What may be kept.
     pub kept: Cow<'t, str>,
+    /// Matches that nobody has decided about; they stop the text.
+    pub questions: Vec<Question>,
 }
 
 impl Guarding {
     /// `policy`, with nothing known of the call yet.
-    pub fn new(policy: Arc<Policy>) -> Guarding {
+    pub fn new(policy: Arc<Policy>, name: Option<Arc<str>>) -> Guarding {
         Guarding {
             policy,
+            name,
+            decided: Vec::new(),
             context: CallContext::default(),
             vault: None,
         }
@@ -57,6 +66,19 @@ impl Guarding {
         self.vault = Some(session);
     }
 
+    /// Takes in what was decided about questions of [`Seen`]: texts are to be looked at again.
+    pub fn decide(&mut self, decided: Vec<Decided>) {
+        self.decided.extend(decided);
+    }
+
+    /// Who decided about the matches of `rule`.
+    pub fn decided_by(&self, phase: Phase, rule: &str) -> Option<&'static str> {
+        let mut decided = self.decided.iter();
+        decided
+            .find(|d| d.question.phase == phase && *d.question.rule == *rule)
+            .map(|d| d.by)
+    }
+
     /// The session's vault.
     pub fn vault(&self) -> Option<&SessionVault> {
         self.vault.as_ref()
@@ -70,7 +92,15 @@ impl Guarding {
     /// Looks at a whole text. `keep_flagged`: whether what is only flagged may be kept. `escaping`:
     /// how values that are put back are written.
     pub fn look<'t>(&self, phase: Phase, text: &'t str, keep_flagged: bool, escaping: Escaping) -> Seen<'t> {
-        let outcome = self.policy.scan_with(phase, text, &self.context);
+        let mut outcome = self.policy.scan_with(phase, text, &self.context);
+        let mut questions = Vec::new();
+        outcome.decide(|verdict| {
+            let decided = self.decided.iter().find(|d| d.question.is_about(verdict, phase, text));
+            if decided.is_none() && questions.len() < MAX_QUESTIONS {
+                questions.push(Question::new(verdict, phase, text));
+            }
+            decided.map_or(Some(Action::Ask), |decided| decided.decision.action())
+        });
         let (passed, kept) = match (&self.vault, phase) {
             (None, _) => (outcome.redacted(text), outcome.at_rest(text, keep_flagged)),
             (Some(vault), Phase::Output) => {
@@ -87,6 +117,7 @@ impl Guarding {
             errors: outcome.errors,
             passed,
             kept,
+            questions,
         }
     }
 }

@@ -231,7 +231,7 @@ impl Lanes {
         for span in &view.others {
             let looked = self.guarding.look(Phase::Output, &span.text, true, Escaping::Plain);
             self.findings.spend(looked.errors, std::time::Duration::ZERO);
-            self.findings.add(Phase::Output, &span.path(data), &looked.verdicts);
+            self.findings.add(&self.guarding, Phase::Output, &span.path(data), &looked.verdicts);
             for (edits, said) in [(&mut done.edits, looked.passed), (&mut kept_edits, looked.kept)] {
                 if said != span.text {
                     edits.push((span.range.clone(), quote(&said).into_bytes()));
@@ -451,7 +451,7 @@ impl Lanes {
         if !release.verdicts.is_empty() {
             let Lane { choice, channel, .. } = &self.lanes[lane];
             let location = format!("choices[{choice}].{}", channel.name());
-            self.findings.add(Phase::Output, &location, &release.verdicts);
+            self.findings.add(&self.guarding, Phase::Output, &location, &release.verdicts);
             let (choice, channel) = (*choice, channel.clone());
             if let Some(tokens) = self.choice(choice).tokens(&channel) {
                 let acted = release.verdicts.iter().filter(|verdict| verdict.action != Action::Flag);

@@ -9,6 +9,7 @@
 //! Whatever happens, `call.started` is in the journal before the provider is asked, and the one
 //! event that ends the call before the last byte leaves.
 
+mod ask;
 mod attempt;
 mod findings;
 mod guarding;
@@ -33,6 +34,7 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use provider::openai::Endpoint;
 
+pub use ask::{Decision, Webhook};
 pub use pass::PassThrough;
 pub use record::CallRecord;
 pub use stream::StreamedAnswer;
@@ -105,7 +107,7 @@ async fn serve(
     let stream = arriving.take_down()?;
     drop(arriving);
     let Prepared { sent, findings, parts } = prepared?;
-    for event in findings.events(&record.guard.policy, &worker.shared.metrics) {
+    for event in findings.events(&record.guard, &worker.shared.metrics) {
         record.add(&Body::GuardrailEvaluated(Box::new(event)))?;
     }
     if let Some(blocked) = findings.blocked {

@@ -17,6 +17,7 @@ use provider::openai::{Endpoint, request as wire};
 use provider::{Role, TextSpan};
 use tokio::time::{Instant as Deadline, timeout_at};
 
+use super::ask::{Asker, Question};
 use super::findings::{Findings, Subject};
 use super::guarding::Guarding;
 use super::record::CallRecord;
@@ -116,7 +117,14 @@ pub async fn prepare(
         };
     }
     let text = decode(&parts.headers, &body, snapshot.max_request_bytes)?;
-    let (sent, findings) = inspect(snapshot, record, started, body, text)?;
+    let again = snapshot.webhook.as_ref().map(|_| text.clone());
+    let (mut sent, mut findings) = inspect(snapshot, record, started, body.clone(), text)?;
+    let questions = std::mem::take(&mut findings.questions);
+    if let Some(text) = again.filter(|_| !questions.is_empty()) {
+        let model = started.request_model.clone();
+        ask(snapshot, record, model.as_deref(), questions).await;
+        (sent, findings) = inspect(snapshot, record, started, body, text)?;
+    }
     Ok(Prepared { parts, sent, findings })
 }
 
@@ -253,6 +261,26 @@ fn guard(guarding: &Guarding, text: &str, spans: &[TextSpan<'_>], keep_flagged: 
     Findings::of_texts(guarding, text, subjects, keep_flagged)
 }
 
+/// Has the webhook decide about `questions`; the texts are to be looked at again.
+pub async fn ask(snapshot: &Snapshot, record: &mut CallRecord, model: Option<&str>, questions: Vec<Question>) {
+    let Some(webhook) = &snapshot.webhook else { return };
+    let began = Instant::now();
+    let asker = Asker {
+        call_id: record.call_id,
+        app: record.scope.app.as_deref(),
+        model,
+    };
+    let decided = webhook.ask(asker, questions).await;
+    for decided in &decided {
+        let labels = ReasonLabels {
+            reason: decided.by.to_owned(),
+        };
+        record.shared().metrics.guardrail_asked.get_or_create(&labels).inc();
+    }
+    record.guard.decide(decided);
+    record.time.add_guard(began.elapsed());
+}
+
 /// Chooses the policy by what is known of the call so far.
 pub fn choose_policy(snapshot: &Snapshot, record: &mut CallRecord, started: &CallStarted) {
     let model = started.request_model.as_deref();
@@ -270,9 +298,9 @@ pub fn choose_policy(snapshot: &Snapshot, record: &mut CallRecord, started: &Cal
         endpoint: &started.endpoint,
         draw: started.session_id.as_deref().map_or(call.as_bytes(), str::as_bytes),
     };
-    let policy = snapshot.policies.choose(&facts);
-    if !Arc::ptr_eq(policy, &record.guard.policy) {
-        record.guard = Guarding::new(Arc::clone(policy));
+    let (policy, name) = snapshot.policies.choose(&facts);
+    if !Arc::ptr_eq(policy, &record.guard.policy) || name != record.guard.name.as_ref() {
+        record.guard = Guarding::new(Arc::clone(policy), name.cloned());
     }
 }
 

@@ -66,7 +66,7 @@ pub struct CallRecord {
 impl CallRecord {
     /// A call that has just arrived.
     pub fn new(shared: Arc<Shared>, policy: Arc<Policy>, endpoint: Endpoint, arrived: Instant) -> CallRecord {
-        let mut record = CallRecord::shell(shared, Guarding::new(policy), CallId::new(), endpoint, Stopwatch::new(arrived));
+        let mut record = CallRecord::shell(shared, Guarding::new(policy, None), CallId::new(), endpoint, Stopwatch::new(arrived));
         record.pending.reserve(4);
         record
     }

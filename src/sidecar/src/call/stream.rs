@@ -544,7 +544,7 @@ impl StreamedAnswer {
         if let Some(lanes) = &mut self.lanes {
             let findings = lanes.findings();
             self.record.time.add_guard(findings.time());
-            for event in findings.events(&self.record.guard.policy, &self.record.shared().metrics) {
+            for event in findings.events(&self.record.guard, &self.record.shared().metrics) {
                 // The end follows in the same write; a failure shows there.
                 let _ = self.record.add(&Body::GuardrailEvaluated(Box::new(event)));
             }

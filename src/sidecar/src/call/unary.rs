@@ -20,7 +20,7 @@ use tokio::time::{Instant as Deadline, timeout_at};
 use super::attempt::{Answer, attempt_failed, describe};
 use super::durable;
 use super::findings::{Findings, Subject};
-use super::read::{count_unguarded, is_json_type};
+use super::read::{ask, count_unguarded, is_json_type};
 use super::record::CallRecord;
 use crate::body::AnswerBody;
 use crate::config::{OnBlock, Record};
@@ -89,9 +89,15 @@ pub async fn respond(
         }
     };
     conn.release();
-    let looked = look(snapshot, record, &head, &raw, &target.name)?;
+    let mut looked = look(snapshot, record, &head, &raw, &target.name)?;
+    let questions = std::mem::take(&mut looked.findings.questions);
+    if snapshot.webhook.is_some() && !questions.is_empty() {
+        let model = record.model.clone();
+        ask(snapshot, record, model.as_deref(), questions).await;
+        looked = look(snapshot, record, &head, &raw, &target.name)?;
+    }
     record.time.add_guard(looked.findings.time());
-    for event in looked.findings.events(&record.guard.policy, &record.shared().metrics) {
+    for event in looked.findings.events(&record.guard, &record.shared().metrics) {
         record.add(&Body::GuardrailEvaluated(Box::new(event)))?;
     }
     record.note_upload(uploaded.as_ref());

@@ -73,6 +73,12 @@ pub struct SendFailure {
     pub unsent: Option<Request<RequestBody>>,
 }
 
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
+
 impl Pool {
     /// An empty pool.
     #[must_use]

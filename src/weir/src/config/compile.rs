@@ -42,13 +42,16 @@ pub fn compile(config: &Config, base: &Path, env: impl Fn(&str) -> Option<String
         true => discover::from_environment(&env),
         false => config.upstream.clone(),
     };
+    let policies = policies(config, base)?;
+    webhook(config, &policies)?;
     let parts = sidecar::Parts {
         server: config.server.clone(),
         timeouts: config.timeouts,
         upstreams,
         client_keys: config.client_key.clone(),
         recording: config.recording.clone(),
-        policies: policies(config, base)?,
+        policies,
+        webhook: config.guard.webhook.clone(),
         prices: Arc::new(prices(config)?),
     };
     Ok(Compiled {
@@ -88,6 +91,20 @@ fn policies(config: &Config, base: &Path) -> Result<Policies, ConfigError> {
     let entries = entries.collect::<Result<Vec<_>, ConfigError>>()?;
     let fallback = compile("guard.policy".to_owned(), &config.guard.policy)?;
     Ok(Policies::new(fallback, entries))
+}
+
+fn webhook(config: &Config, policies: &Policies) -> Result<(), ConfigError> {
+    match &config.guard.webhook {
+        None if policies.ask() => {
+            let message = "a rule has the action `ask`, and nobody to be asked is named: set guard.webhook.url";
+            Err(value("guard.webhook".to_owned(), message.to_owned()))
+        }
+        Some(spec) if !(spec.timeout > 0.0 && spec.timeout <= 60.0) => {
+            let message = format!("must be more than 0 and at most 60 seconds, not {}", spec.timeout);
+            Err(value("guard.webhook.timeout".to_owned(), message))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn value(key: String, message: String) -> ConfigError {

@@ -73,6 +73,9 @@ pub struct Guard {
     /// Further policies, by name, for the calls that `apply` gives them. Each has the keys of
     /// `policy` and stands for itself.
     pub policies: BTreeMap<String, guard::PolicySpec>,
+    /// Who decides about matches of rules with the action `ask`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<sidecar::config::WebhookSpec>,
     /// Which calls a policy of their own looks at; the first entry that fits counts.
     pub apply: Vec<sidecar::Apply>,
 }
