@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::check::prompt::Prompt;
+use crate::schema::Schema;
 use crate::vault::SessionVault;
 
 /// The call to which a text belongs: what checks compare it with. Cheap to clone; made once for a call
@@ -11,6 +12,7 @@ use crate::vault::SessionVault;
 pub struct CallContext {
     pub(crate) prompt: Option<Arc<Prompt>>,
     pub(crate) canaries: Vec<Arc<str>>,
+    pub(crate) schema: Option<Arc<Schema>>,
     pub(crate) vault: Option<SessionVault>,
 }
 
@@ -27,6 +29,13 @@ impl CallContext {
     #[must_use]
     pub fn with_canary(mut self, token: &str) -> CallContext {
         self.canaries.push(token.into());
+        self
+    }
+
+    /// The schema that the request asks for: `response_format.json_schema.schema`.
+    #[must_use]
+    pub fn with_response_schema(mut self, schema: Arc<Schema>) -> CallContext {
+        self.schema = Some(schema);
         self
     }
 

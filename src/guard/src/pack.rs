@@ -198,7 +198,7 @@ impl Pack {
         })
     }
 
-    /// The packs that Weir ships: `pii`, `secrets`, `injection`, `exfil`, `leak` and `toxicity`.
+    /// The packs that Weir ships: `pii`, `secrets`, `injection`, `exfil`, `leak`, `toxicity` and `topics`.
     pub fn builtin() -> Vec<Pack> {
         static PACKS: OnceLock<Vec<Pack>> = OnceLock::new();
         let shipped = [
@@ -208,6 +208,7 @@ impl Pack {
             ("packs/exfil.toml", include_str!("../packs/exfil.toml")),
             ("packs/leak.toml", include_str!("../packs/leak.toml")),
             ("packs/toxicity.toml", include_str!("../packs/toxicity.toml")),
+            ("packs/topics.toml", include_str!("../packs/topics.toml")),
         ];
         // A test parses each of them as any other pack, so that none is ever missing here.
         PACKS

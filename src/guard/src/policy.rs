@@ -14,6 +14,7 @@ use crate::nearby::{Nearby, Reach};
 use crate::outcome::Outcome;
 use crate::pack::Pack;
 use crate::scanner::{self, Scanner};
+use crate::settings::{self, FormatSpec, LeakSpec, LimitSpec, TopicSpec};
 use crate::types::{Action, GUARD_ERROR, Kind, Phase, Phases, Verdict};
 
 /// What happens when the engine reaches its step budget.
@@ -64,6 +65,13 @@ pub struct PolicySpec {
     pub rules: BTreeMap<String, RuleOverride>,
     /// What the pack `leak` looks for.
     pub leak: LeakSpec,
+    /// Topics by name: those to be kept out, and those allowed.
+    pub topics: BTreeMap<String, TopicSpec>,
+    /// How long texts may be, and in which scripts and languages, by phase.
+    pub limits: BTreeMap<Phase, LimitSpec>,
+    /// The form of answers. Not checked if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<FormatSpec>,
 }
 
 impl Default for PolicySpec {
@@ -78,19 +86,11 @@ impl Default for PolicySpec {
             actions: BTreeMap::new(),
             rules: BTreeMap::new(),
             leak: LeakSpec::default(),
+            topics: BTreeMap::new(),
+            limits: BTreeMap::new(),
+            format: None,
         }
     }
-}
-
-/// What the pack `leak` looks for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct LeakSpec {
-    /// How many words of the system prompt in a row are a leak, 4 to 1000; 10 if not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub words: Option<u32>,
-    /// Canary tokens of at least eight letters and digits: what must never be seen in an answer.
-    pub canaries: Vec<String>,
 }
 
 /// Why a policy was refused.
@@ -155,7 +155,10 @@ struct ErrorNames {
 impl Policy {
     /// Compiles `spec` over `packs` (those it does not name are ignored).
     pub fn compile(spec: &PolicySpec, packs: &[Pack]) -> Result<Policy, PolicyError> {
-        let used = select(spec, packs)?;
+        let made = settings::packs(spec, packs)?;
+        let mut used = select(spec, packs)?;
+        used.retain(|pack| !made.iter().any(|own| own.name == pack.name));
+        used.extend(&made);
         check(spec, &used)?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(canonical(spec).as_bytes());
@@ -460,7 +463,11 @@ fn canonical(spec: &PolicySpec) -> String {
         } = change;
         let _ = write!(out, " {id}={action:?},{enabled:?},{phase:?},{threshold:?}");
     }
-    let _ = write!(out, " {:?}", spec.leak);
+    let _ = write!(
+        out,
+        " {:?} {:?} {:?} {:?}",
+        spec.leak, spec.topics, spec.limits, spec.format
+    );
     out
 }
 
@@ -478,7 +485,7 @@ fn checks(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Checks> {
         active.push(ActiveCheck {
             rule: rule.configured(spec),
             pack,
-            action: action.or(own.copied()).unwrap_or(Action::Flag),
+            action: rule.action(action.or(own.copied()).unwrap_or(Action::Flag)),
             threshold: change.threshold.or(rule.threshold).unwrap_or(spec.threshold),
         });
     }

@@ -2,13 +2,14 @@
 
 use guard::{Action, Pack, Phase, Policy, PolicySpec, RuleOverride};
 
-const SHIPPED: [(&str, &str); 6] = [
+const SHIPPED: [(&str, &str); 7] = [
     ("packs/pii.toml", include_str!("../packs/pii.toml")),
     ("packs/secrets.toml", include_str!("../packs/secrets.toml")),
     ("packs/injection.toml", include_str!("../packs/injection.toml")),
     ("packs/exfil.toml", include_str!("../packs/exfil.toml")),
     ("packs/leak.toml", include_str!("../packs/leak.toml")),
     ("packs/toxicity.toml", include_str!("../packs/toxicity.toml")),
+    ("packs/topics.toml", include_str!("../packs/topics.toml")),
 ];
 
 #[test]
