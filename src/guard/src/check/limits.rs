@@ -206,8 +206,8 @@ impl LimitCheck {
                     return false;
                 }
                 self.end_word();
-                self.words >= WORDS && self.words % WORDS == 0 && self.is_foreign()
-                    || is_unspaced(c) && self.unspaced() % LETTERS == 0 && self.is_foreign()
+                self.words >= WORDS && self.words.is_multiple_of(WORDS) && self.is_foreign()
+                    || is_unspaced(c) && self.unspaced().is_multiple_of(LETTERS) && self.is_foreign()
             }
         }
     }
