@@ -52,6 +52,7 @@ mod types;
 mod validate;
 mod vault;
 mod wake;
+mod views;
 
 pub use context::{CallContext, canary};
 pub use outcome::{Outcome, Release};
