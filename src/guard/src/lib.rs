@@ -65,3 +65,4 @@ pub use settings::{FormatSpec, LeakSpec, LimitSpec, TopicSpec};
 pub use types::{Action, GUARD_ERROR, Kind, Phase, Phases, Verdict};
 pub use validate::Validator;
 pub use vault::{Escaping, Restorer, SessionVault, Vault, VaultLimits, VaultStats};
+pub use views::View;

@@ -42,9 +42,16 @@ pub(crate) fn fold(c: char) -> Fold {
         '\u{212A}' => Fold::Ascii(b'K'),
         '\u{FF01}'..='\u{FF5E}' => u8::try_from(c as u32 - 0xFF01 + 0x21).map_or(Fold::Keep, Fold::Ascii),
         // Styled letters and digits, circled and squared ones, small forms.
-        '\u{1D2C}'..='\u{1DBF}' | '\u{2024}' | '\u{2090}'..='\u{209C}' | '\u{2100}'..='\u{214F}'
-        | '\u{2160}'..='\u{217F}' | '\u{24B6}'..='\u{24E9}' | '\u{2C7C}'..='\u{2C7D}'
-        | '\u{FE10}'..='\u{FE6F}' | '\u{1D400}'..='\u{1D7FF}' | '\u{1F12B}'..='\u{1F149}'
+        '\u{1D2C}'..='\u{1DBF}'
+        | '\u{2024}'
+        | '\u{2090}'..='\u{209C}'
+        | '\u{2100}'..='\u{214F}'
+        | '\u{2160}'..='\u{217F}'
+        | '\u{24B6}'..='\u{24E9}'
+        | '\u{2C7C}'..='\u{2C7D}'
+        | '\u{FE10}'..='\u{FE6F}'
+        | '\u{1D400}'..='\u{1D7FF}'
+        | '\u{1F12B}'..='\u{1F149}'
         | '\u{1FBF0}'..='\u{1FBF9}' => crate::views::compat(c).map_or(Fold::Keep, Fold::Ascii),
         _ => Fold::Keep,
     }

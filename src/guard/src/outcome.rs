@@ -139,6 +139,7 @@ mod tests {
             start,
             end,
             score: None,
+            view: None,
         }
     }
 

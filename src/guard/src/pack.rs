@@ -14,6 +14,7 @@ use crate::rule::{Context, ExampleFailure, MAX_WINDOW, Rule};
 use crate::template;
 use crate::types::{Action, Kind, Phase, Phases};
 use crate::validate::Validator;
+use crate::views::ViewSet;
 
 /// Why a pack was refused: where, which rule, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +100,7 @@ struct RawRule {
     not_after: String,
     score: Option<f32>,
     context: Option<Spanned<Context>>,
+    views: Option<Spanned<Vec<String>>>,
     #[serde(default)]
     examples: RawExamples,
 }
@@ -443,9 +445,31 @@ fn compile(pack: &RawPack, spanned: &Spanned<RawRule>, trusted: bool) -> Result<
         not_after: rule.not_after.clone(),
         score: rule.score,
         context: context.map(|(_, c)| c.clone()),
+        views: views(rule.views.as_ref(), kind)?,
         positive: rule.examples.positive.clone(),
         negative: rule.examples.negative.clone(),
     })
+}
+
+/// The views that a rule names, or else those of its kind: what has digits for letters, or letters taken
+/// apart, looks like personal data and keys too often.
+fn views(names: Option<&Spanned<Vec<String>>>, kind: Kind) -> Result<ViewSet, Fault> {
+    let Some(names) = names else {
+        return Ok(if kind.is_sensitive() {
+            ViewSet::ESCAPED
+        } else {
+            ViewSet::ESCAPED.and(ViewSet::DECODED).and(ViewSet::JOINED)
+        });
+    };
+    let mut views = ViewSet::NONE;
+    for name in names.get_ref() {
+        let view = ViewSet::parse(name).ok_or_else(|| Fault {
+            at: names.span().start,
+            reason: format!("`{name}` is no view: there are `folded`, `escaped`, `decoded` and `joined`"),
+        })?;
+        views = views.and(view);
+    }
+    Ok(views)
 }
 
 /// The regex of a rule, the regex that tells its longest match, and whether case is ignored.

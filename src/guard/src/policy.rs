@@ -16,6 +16,7 @@ use crate::pack::Pack;
 use crate::scanner::{self, Scanner};
 use crate::settings::{self, FormatSpec, LeakSpec, LimitSpec, TopicSpec};
 use crate::types::{Action, GUARD_ERROR, Kind, Phase, Phases, Verdict};
+use crate::views;
 
 /// What happens when the engine reaches its step budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +60,8 @@ pub struct PolicySpec {
     pub threshold: f32,
     /// The step budget: automaton steps that each byte of text may cost on average, 1 to 4096.
     pub max_steps_per_byte: u32,
+    /// Whether requests and tool texts are looked at with evasions undone, too.
+    pub views: bool,
     /// One action for all rules of a kind, in place of what their packs say.
     pub actions: BTreeMap<Kind, Action>,
     /// Changes to single rules, by full id (`pii.email`). They go before everything else.
@@ -83,6 +86,7 @@ impl Default for PolicySpec {
             on_error: OnError::Block,
             threshold: 0.5,
             max_steps_per_byte: 64,
+            views: true,
             actions: BTreeMap::new(),
             rules: BTreeMap::new(),
             leak: LeakSpec::default(),
@@ -141,6 +145,7 @@ pub struct Policy {
     checks: [Option<Arc<Checks>>; 3],
     packs: Vec<(Arc<str>, Arc<str>)>,
     version: String,
+    views: bool,
     error: ErrorNames,
 }
 
@@ -174,6 +179,7 @@ impl Policy {
             checks: Phase::ALL.map(|phase| checks(spec, &used, phase).map(Arc::new)),
             packs: used.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
             version,
+            views: spec.views,
             error: ErrorNames::new(),
         })
     }
@@ -185,6 +191,7 @@ impl Policy {
             checks: [None, None, None],
             packs: Vec::new(),
             version: "off".to_owned(),
+            views: false,
             error: ErrorNames::new(),
         }
     }
@@ -209,6 +216,9 @@ impl Policy {
         let mut outcome = Outcome::default();
         if let Some(engine) = self.engine(phase) {
             (outcome.verdicts, outcome.errors) = scanner::scan(self, engine, text);
+            if self.views(phase) {
+                views::scan(self, engine, text, &mut outcome);
+            }
         }
         if let Some(checks) = self.checks(phase)
             && let Some(mut running) = checks.start(context)
@@ -252,6 +262,7 @@ impl Policy {
             start: found.start,
             end: found.end,
             score,
+            view: None,
         };
         merge.add(verdict, found.rule + 1);
     }
@@ -309,6 +320,12 @@ impl Policy {
         self.engines[phase.index()].as_ref()
     }
 
+    /// Whether texts of `phase` are looked at in all their views. Answers stream, and have the first
+    /// view only.
+    pub(crate) fn views(&self, phase: Phase) -> bool {
+        self.views && phase != Phase::Output && self.engine(phase).is_some()
+    }
+
     pub(crate) fn checks(&self, phase: Phase) -> Option<&Arc<Checks>> {
         self.checks[phase.index()].as_ref()
     }
@@ -330,6 +347,7 @@ impl Policy {
                     start,
                     end,
                     score,
+                    view: None,
                 }
             }
             None => Verdict {
@@ -342,6 +360,7 @@ impl Policy {
                 start,
                 end,
                 score,
+                view: None,
             },
         }
     }
@@ -444,12 +463,13 @@ fn in_unit(key: &str, value: f32) -> Result<(), PolicyError> {
 /// The spec as text that depends on nothing but its values.
 fn canonical(spec: &PolicySpec) -> String {
     let mut out = format!(
-        "{} {} {:?} {} {}",
+        "{} {} {:?} {} {} {}",
         env!("CARGO_PKG_VERSION"),
         spec.packs.join(","),
         spec.on_error,
         spec.threshold,
-        spec.max_steps_per_byte
+        spec.max_steps_per_byte,
+        spec.views
     );
     for (kind, action) in &spec.actions {
         let _ = write!(out, " {kind}={action}");

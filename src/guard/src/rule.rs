@@ -12,6 +12,7 @@ use crate::policy::{Policy, PolicyError, PolicySpec, RuleOverride};
 use crate::template;
 use crate::types::{Action, Kind, Phase, Phases};
 use crate::validate::{Validator, entropy};
+use crate::views::ViewSet;
 
 /// An example of a pack that did not behave as the pack says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct Rule {
     pub(crate) not_after: String,
     pub(crate) score: Option<f32>,
     pub(crate) context: Option<Context>,
+    /// Where the rule looks beside the first view.
+    pub(crate) views: ViewSet,
     pub(crate) positive: Vec<String>,
     pub(crate) negative: Vec<String>,
 }

@@ -103,7 +103,11 @@ fn entity(text: &str, at: usize) -> Option<(usize, String)> {
             Some(hex) => (hex, 16),
             None => (number, 10),
         };
-        let count = digits.bytes().take(8).take_while(|b| char::from(*b).is_digit(radix)).count();
+        let count = digits
+            .bytes()
+            .take(8)
+            .take_while(|b| char::from(*b).is_digit(radix))
+            .count();
         let c = char::from_u32(u32::from_str_radix(digits.get(..count)?, radix).ok()?)?;
         // Browsers do not insist on the semicolon.
         let end = text.len() - digits.len() + count + usize::from(digits[count..].starts_with(';'));
@@ -178,7 +182,11 @@ fn unit(bytes: &[u8], at: usize) -> Option<(usize, Unit)> {
     let number = |from: usize, digits: usize, radix: u32| {
         let text = std::str::from_utf8(bytes.get(from..from + digits)?).ok()?;
         let plain = text.bytes().all(|b| char::from(b).is_digit(radix));
-        if plain { u32::from_str_radix(text, radix).ok() } else { None }
+        if plain {
+            u32::from_str_radix(text, radix).ok()
+        } else {
+            None
+        }
     };
     let byte = |code: u32| u8::try_from(code).ok().map(Unit::Byte);
     match bytes.get(at..)? {
@@ -221,7 +229,20 @@ mod tests {
         ] {
             assert_eq!(escapes(text, 2).unwrap().0, "hi!", "{text}");
         }
-        for text in ["100% sure", "a && b", "&nosuch;", "C:\\users", "%zz", "\\n", "%u12", "&", "%", "\\", "\\uD800 x", "%FF%41x"] {
+        for text in [
+            "100% sure",
+            "a && b",
+            "&nosuch;",
+            "C:\\users",
+            "%zz",
+            "\\n",
+            "%u12",
+            "&",
+            "%",
+            "\\",
+            "\\uD800 x",
+            "%FF%41x",
+        ] {
             let seen = escapes(text, 2).map_or(text.to_owned(), |(seen, _)| seen);
             assert!(seen == text || text == "%FF%41x", "{text}: {seen}");
         }
@@ -233,7 +254,10 @@ mod tests {
         let (seen, map) = escapes(text, 2).unwrap();
         let at = seen.find('@').unwrap();
         let origin = map.origin(at, at + 1);
-        assert_eq!((&text[origin.start..origin.end], origin.how), ("&#64;", Some(View::Entity)));
+        assert_eq!(
+            (&text[origin.start..origin.end], origin.how),
+            ("&#64;", Some(View::Entity))
+        );
         let origin = map.origin(at - 1, at + 2);
         assert_eq!(&text[origin.start..origin.end], "e&#64;e");
     }

@@ -36,11 +36,16 @@ pub(super) fn may_be_rot13(bytes: &[u8]) -> bool {
 
 /// The text with letters turned by 13, if that makes words of what had none.
 pub(super) fn rot13(text: &str) -> Option<(String, OffsetMap)> {
-    let turned: String = text.chars().map(|c| u8::try_from(c).map_or(c, |b| char::from(rot(b)))).collect();
+    let turned: String = text
+        .chars()
+        .map(|c| u8::try_from(c).map_or(c, |b| char::from(rot(b))))
+        .collect();
     // Two known words of three letters or more, close to each other.
     let mut known = None;
     let sense = tokens(&turned, text).any(|(at, word, source)| {
-        let hit = word.len() >= 3 && words::is_word(&word.to_ascii_lowercase()) && !words::is_word(&source.to_ascii_lowercase());
+        let hit = word.len() >= 3
+            && words::is_word(&word.to_ascii_lowercase())
+            && !words::is_word(&source.to_ascii_lowercase());
         hit && known.replace(at).is_some_and(|last| at - last < 64)
     });
     sense.then(|| (turned, OffsetMap::identity(text.len()).relabel(View::Rot13)))
@@ -56,7 +61,9 @@ fn tokens<'t>(text: &'t str, other: &'t str) -> impl Iterator<Item = (usize, &'t
 }
 
 /// Ends of words that English words do not have: `the`, `tion`, `ing`, `you` from behind, and what attacks say.
-const REVERSED: [&str; 9] = ["noitc", "erongi", "suoiverp", "tpmorp", "metsys", "laever", "drager", "tegrof", "selur"];
+const REVERSED: [&str; 9] = [
+    "noitc", "erongi", "suoiverp", "tpmorp", "metsys", "laever", "drager", "tegrof", "selur",
+];
 
 /// Whether `text` may hold reversed text.
 pub(super) fn may_be_reversed(text: &str) -> bool {
@@ -84,7 +91,9 @@ pub(super) fn reversed(text: &str) -> Option<(String, OffsetMap)> {
         map.push_piece(c.len_utf8(), (from, at), View::Reversed);
         at = from;
     }
-    let known = seen.split(|c: char| !c.is_ascii_alphabetic()).filter(|w| w.len() >= 3 && words::is_word(&w.to_ascii_lowercase()));
+    let known = seen
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .filter(|w| w.len() >= 3 && words::is_word(&w.to_ascii_lowercase()));
     (known.take(2).count() == 2).then_some((seen, map))
 }
 
@@ -109,7 +118,8 @@ mod tests {
 
     #[test]
     fn english_is_neither() {
-        let text = "The quick brown fox jumps over the lazy dog, and then writes a report about it. Recognition of cognition.";
+        let text =
+            "The quick brown fox jumps over the lazy dog, and then writes a report about it. Recognition of cognition.";
         assert!(!may_be_reversed(text));
         assert!(rot13(text).is_none());
     }

@@ -137,7 +137,11 @@ pub(super) fn looks(text: &str) -> Option<(String, OffsetMap)> {
             let mut next = at + c.len_utf8();
             let ascii = if c.is_ascii() { u8::try_from(c).ok() } else { look(c) };
             // The marks belong to their letter, so that a redaction leaves none behind.
-            next += text[next..end].chars().take_while(|c| is_mark(*c)).map(char::len_utf8).sum::<usize>();
+            next += text[next..end]
+                .chars()
+                .take_while(|c| is_mark(*c))
+                .map(char::len_utf8)
+                .sum::<usize>();
             match ascii {
                 Some(byte) if next > at + 1 => {
                     out.keep(at);
@@ -162,8 +166,14 @@ fn words(text: &str) -> impl Iterator<Item = (usize, usize, Word)> + '_ {
     std::iter::from_fn(move || {
         loop {
             let start = at + text[at..].find(|c: char| !c.is_ascii() && is_part(c))?;
-            let before = text[..start].bytes().rev().take_while(u8::is_ascii_alphanumeric).count();
-            let end = text[start..].find(|c: char| !is_part(c)).map_or(text.len(), |len| start + len);
+            let before = text[..start]
+                .bytes()
+                .rev()
+                .take_while(u8::is_ascii_alphanumeric)
+                .count();
+            let end = text[start..]
+                .find(|c: char| !is_part(c))
+                .map_or(text.len(), |len| start + len);
             at = end;
             let mut word = Word::default();
             for c in text[start - before..end].chars() {

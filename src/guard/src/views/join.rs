@@ -1,5 +1,7 @@
 //! Words that were taken apart: letters with separators, syllables with hyphens.
 
+use std::ops::Range;
+
 use super::View;
 use super::map::{OffsetMap, Rewrite};
 use super::words;
@@ -15,60 +17,99 @@ const SEARCHED: usize = 4096;
 pub(super) fn joined(text: &str) -> Option<(String, OffsetMap)> {
     let bytes = text.as_bytes();
     let mut out = Rewrite::new(text);
-    let syllables = syllable_words(text);
+    let hyphen = hyphen(text);
     let mut at = 0;
     while let Some(start) = next_token(bytes, at) {
         if let Some(end) = spelled(text, start, &mut out) {
             at = end;
             continue;
         }
-        let end = start + bytes[start..].iter().take_while(|b| !b.is_ascii_whitespace()).count();
-        if syllables && is_split(&text[start..end]) {
-            for (offset, b) in text[start..end].bytes().enumerate() {
-                if is_hyphen(b) && inside(&bytes[start..end], offset) {
-                    out.keep(start);
-                    out.keep_as(start + offset, Some(View::Joined));
-                    out.skip(start + offset + 1);
-                }
+        let end = start + bytes[start..].iter().take_while(|b| is_part(**b)).count().max(1);
+        for offset in start..end {
+            if Some(bytes[offset]) == hyphen && splits(bytes, offset) {
+                out.keep(start);
+                out.keep_as(offset, Some(View::Joined));
+                out.skip(offset + 1);
             }
-            if out.done() > start {
-                out.keep_as(end, Some(View::Joined));
-            }
+        }
+        if out.done() > start {
+            out.keep_as(end, Some(View::Joined));
         }
         at = end;
     }
     out.finish()
 }
 
-/// The start of the next run of bytes that are no white space, letters first.
+/// A byte of a token: letters, digits and what may split them, characters beyond ASCII.
+fn is_part(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || is_hyphen(b) || b >= 0x80
+}
+
+/// The start of the next token.
 fn next_token(bytes: &[u8], at: usize) -> Option<usize> {
-    Some(at + bytes.get(at..)?.iter().position(|b| !b.is_ascii_whitespace())?)
+    Some(at + bytes.get(at..)?.iter().position(|b| is_part(*b))?)
 }
 
 fn is_hyphen(b: u8) -> bool {
     matches!(b, b'-' | b'_' | b'.' | b'*' | b'|' | b'~' | b'+' | b'/' | b'^' | b'=')
 }
 
-fn inside(token: &[u8], at: usize) -> bool {
-    at > 0 && token[at - 1].is_ascii_alphabetic() && token.get(at + 1).is_some_and(u8::is_ascii_alphabetic)
+/// Whether the hyphen at `at` stands between two syllables: short runs of letters.
+fn splits(bytes: &[u8], at: usize) -> bool {
+    let letter = |b: &&u8| b.is_ascii_alphabetic() || **b >= 0x80;
+    let before = bytes[..at].iter().rev().take(7).take_while(letter).count();
+    let after = bytes[at + 1..].iter().take(7).take_while(letter).count();
+    (1..6).contains(&before) && (1..6).contains(&after)
 }
 
-/// Whether a token is one word with separators in it: short syllables, one sort of separator.
-fn is_split(token: &str) -> bool {
-    let word = token.trim_matches(|c: char| !c.is_alphanumeric());
-    if word.len() > 60 || word.contains("://") || word.contains('@') {
-        return false;
+/// The hyphen with which words are split, if that many are that it is no accident.
+fn hyphen(text: &str) -> Option<u8> {
+    let bytes = text.as_bytes();
+    let mut counts = [(0u8, 0usize, 0usize); 10];
+    for (at, b) in bytes.iter().enumerate() {
+        if !is_hyphen(*b) || !splits(bytes, at) {
+            continue;
+        }
+        if let Some(count) = counts.iter_mut().find(|(known, ..)| *known == *b || *known == 0) {
+            // Two in one word may be any compound.
+            let near = count.1 > 0 && at - count.2 <= 6;
+            *count = (*b, count.1 + usize::from(!near), at);
+        }
     }
-    let Some(separator) = word.bytes().find(|b| is_hyphen(*b)) else { return false };
-    let parts = word.split(char::from(separator));
-    word.bytes().filter(|b| is_hyphen(*b)).all(|b| b == separator)
-        && parts.clone().count() > 1
-        && parts.clone().all(|p| !p.is_empty() && p.len() <= 5)
+    let most = counts.iter().max_by_key(|(_, count, _)| *count)?;
+    (most.1 >= 2).then_some(most.0)
 }
 
-/// Whether there are so many such words that it is no accident.
-fn syllable_words(text: &str) -> bool {
-    text.split_ascii_whitespace().filter(|t| t.len() > 3 && t.bytes().any(is_hyphen) && is_split(t)).nth(1).is_some()
+/// The end of a run in which every other character is the same separator, from `start` on: spaces and
+/// signs between the letters' separators stand for themselves.
+fn stride(text: &str, start: usize) -> Option<usize> {
+    let mut chars = text[start..].char_indices();
+    let (mut end, mut letters, mut units, mut spaces, mut words) = (start, 0, 0, 0, false);
+    let mut separator = None;
+    while let Some((at, c)) = chars.next() {
+        if Some(c) == separator && c != ' ' && c != '.' {
+            break;
+        }
+        units += 1;
+        letters += usize::from(c.is_alphanumeric());
+        words |= c.is_alphabetic();
+        spaces += usize::from(c == ' ');
+        if c.is_alphanumeric() || c != ' ' {
+            end = start + at + c.len_utf8();
+        }
+        match chars.next() {
+            Some((_, next)) if !next.is_alphanumeric() && *separator.get_or_insert(next) == next => {}
+            // The last letter needs no separator, but no other letter may follow.
+            Some((_, next)) if next.is_alphanumeric() => {
+                if c.is_alphanumeric() {
+                    return (units > 8 && letters * 2 > units - spaces).then_some(start + at);
+                }
+                break;
+            }
+            _ => break,
+        }
+    }
+    (words && letters >= LETTERS && letters * 2 > units - spaces).then_some(end)
 }
 
 /// A letter of a run, and the gap after it.
@@ -83,13 +124,15 @@ fn spelled(text: &str, start: usize, out: &mut Rewrite<'_>) -> Option<usize> {
     let mut units: Vec<Unit> = Vec::new();
     let mut at = start;
     let is_part = |c: char| c.is_alphanumeric();
-    loop {
-        let c = text[at..].chars().next()?;
-        if !is_part(c) {
-            break;
-        }
+    let even = stride(text, start);
+    while let Some(c) = text[at..].chars().next().filter(|c| is_part(*c)) {
         let end = at + c.len_utf8();
-        let gap: usize = text[end..].chars().take(GAP + 1).take_while(|c| !is_part(*c)).map(char::len_utf8).sum();
+        let gap: usize = text[end..]
+            .chars()
+            .take(GAP + 1)
+            .take_while(|c| !is_part(*c))
+            .map(char::len_utf8)
+            .sum();
         if gap == 0 && end < text.len() {
             // A word of several letters: not part of the run.
             break;
@@ -100,21 +143,19 @@ fn spelled(text: &str, start: usize, out: &mut Rewrite<'_>) -> Option<usize> {
             break;
         }
     }
+    if let Some(end) = even.filter(|end| units.last().is_none_or(|u| u.end <= *end)) {
+        return every_other(text, start, end, out);
+    }
     if units.len() < LETTERS || !units.iter().any(|u| text.as_bytes()[u.at].is_ascii_alphabetic()) {
         return None;
     }
     let (base, separator) = base_gap(text, &units);
     let last = units.len() - 1;
-    // Words by their gaps; a word that is too long, by what it spells.
-    let mut breaks = vec![false; units.len()];
-    let mut from = 0;
-    for index in 0..=last {
-        let unit = &units[index];
-        breaks[index] = unit.gap > base;
-        if breaks[index] || index == last {
-            infer(text, &units[from..=index], &mut breaks[from..=index]);
-            from = index + 1;
-        }
+    // Words by their gaps, or else by what they spell.
+    let mut breaks: Vec<bool> = units.iter().map(|u| u.gap > base).collect();
+    breaks[last] = false;
+    if !breaks.contains(&true) {
+        infer(text, units.iter().map(|u| u.at..u.end), &mut breaks);
     }
     for (index, unit) in units.iter().enumerate() {
         out.keep(unit.at);
@@ -143,17 +184,46 @@ fn base_gap(text: &str, units: &[Unit]) -> (usize, char) {
 }
 
 /// Finds words where the gaps tell none.
-fn infer(text: &str, units: &[Unit], breaks: &mut [bool]) {
-    if units.len() < 10 || units.len() > SEARCHED {
+fn infer(text: &str, units: impl ExactSizeIterator<Item = Range<usize>>, breaks: &mut [bool]) {
+    let count = units.len();
+    if !(8..=SEARCHED).contains(&count) {
         return;
     }
-    let letters: String = units.iter().map(|u| text[u.at..u.end].to_ascii_lowercase()).collect();
-    if letters.len() != units.len() {
-        return;
+    let letters: String = units.map(|u| text[u].to_ascii_lowercase()).collect();
+    if letters.len() == count {
+        for end in words::boundaries(&letters) {
+            breaks[end - 1] = true;
+        }
     }
-    for end in words::boundaries(&letters) {
-        breaks[end - 1] = true;
+}
+
+/// Takes over every other character.
+fn every_other(text: &str, start: usize, end: usize, out: &mut Rewrite<'_>) -> Option<usize> {
+    let kept = || {
+        text[start..end]
+            .char_indices()
+            .step_by(2)
+            .map(|(at, c)| start + at..start + at + c.len_utf8())
+    };
+    let count = kept().count();
+    let mut breaks = vec![false; count];
+    if !kept().any(|at| &text[at] == " ") {
+        infer(text, kept().collect::<Vec<_>>().into_iter(), &mut breaks);
     }
+    for (index, at) in kept().enumerate() {
+        out.keep(start);
+        out.skip(at.start);
+        if &text[at.clone()] == " " && out.ends_with(' ') {
+            continue;
+        }
+        out.keep_as(at.end, Some(View::Joined));
+        if breaks[index] {
+            let to = text[at.end..end].chars().next().map_or(end, |c| at.end + c.len_utf8());
+            out.put(to, " ", Some(View::Joined));
+        }
+    }
+    out.skip(end);
+    Some(end)
 }
 
 #[cfg(test)]
@@ -183,7 +253,13 @@ mod tests {
 
     #[test]
     fn ordinary_text_is_left_alone() {
-        for text in ["a b testing of an e-mail", "state-of-the-art", "see www.example.com or x.y", "A. B. Smith", "1 2 3 4 5 6"] {
+        for text in [
+            "a b testing of an e-mail",
+            "state-of-the-art",
+            "see www.example.com or x.y",
+            "A. B. Smith",
+            "1 2 3 4 5 6",
+        ] {
             assert_eq!(seen(text), text);
         }
     }

@@ -89,6 +89,12 @@ impl OffsetMap {
         &self.pieces[first..first + count]
     }
 
+    /// Whether any part is written from behind.
+    #[cfg(test)]
+    pub(crate) fn is_turned(&self) -> bool {
+        self.pieces.windows(2).any(|pair| pair[1].from < pair[0].from)
+    }
+
     /// Where the bytes `start..end` of the view come from.
     pub(crate) fn origin(&self, start: usize, end: usize) -> Origin {
         let mut origin = Origin {
@@ -202,10 +208,19 @@ impl<'t> Rewrite<'t> {
     pub(crate) fn put_nested(&mut self, from: usize, to: usize, text: &str, map: &OffsetMap, how: View) {
         self.text.push_str(text);
         for piece in &map.pieces {
-            self.map
-                .push(piece.len, (from + piece.from, from + piece.to), false, piece.how.or(Some(how)));
+            self.map.push(
+                piece.len,
+                (from + piece.from, from + piece.to),
+                false,
+                piece.how.or(Some(how)),
+            );
         }
         self.done = self.done.max(to);
+    }
+
+    /// Whether the view so far ends with `c`.
+    pub(crate) fn ends_with(&self, c: char) -> bool {
+        self.text.ends_with(c)
     }
 
     /// Up to where the source was dealt with.

@@ -17,6 +17,7 @@ mod join;
 mod leet;
 mod map;
 mod runs;
+mod scan;
 mod tables;
 mod trigger;
 mod words;
@@ -27,7 +28,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use fold::compat;
-pub(crate) use map::{OffsetMap, Origin};
+pub(crate) use map::OffsetMap;
+pub(crate) use scan::scan;
 
 /// How deep codes within codes are undone.
 const DEPTH: usize = 2;
@@ -50,6 +52,8 @@ pub enum View {
     Escape,
     /// Base64.
     Base64,
+    /// Base32.
+    Base32,
     /// Hexadecimal digits.
     Hex,
     /// Decimal character codes.
@@ -79,6 +83,7 @@ impl View {
             View::Percent => "percent",
             View::Escape => "escape",
             View::Base64 => "base64",
+            View::Base32 => "base32",
             View::Hex => "hex",
             View::Decimal => "decimal",
             View::Binary => "binary",
@@ -113,7 +118,9 @@ impl ViewSet {
     /// This set and the class of `view`.
     pub(crate) fn with(self, view: View) -> ViewSet {
         self.and(match view {
-            View::Looks | View::Tags | View::Selectors | View::Entity | View::Percent | View::Escape => ViewSet::ESCAPED,
+            View::Looks | View::Tags | View::Selectors | View::Entity | View::Percent | View::Escape => {
+                ViewSet::ESCAPED
+            }
             View::Joined | View::Leet => ViewSet::JOINED,
             _ => ViewSet::DECODED,
         })
@@ -150,42 +157,58 @@ pub(crate) struct ViewText {
     pub(crate) map: OffsetMap,
 }
 
-/// The views of `text` beside the first one: none for plain text, four at most. Only what
+/// The views of `text` beside the first one: none for plain text, six at most. Only what
 /// [`OffsetMap::rewritten`] tells is new in them.
 pub(crate) fn texts(text: &str) -> Vec<ViewText> {
     let mut views = Vec::new();
     let Base { text: base, map, new } = unfolded(text, DEPTH);
     let found = trigger::triggers(&base);
-    let add = |made: Option<(String, OffsetMap)>, views: &mut Vec<ViewText>| {
-        if let Some((text, later)) = made {
-            let map = map.as_ref().map_or_else(|| later.clone(), |map| map.then(&later));
-            views.push(ViewText { text, map });
-        }
-    };
-    if found.joined || found.leet {
-        let joined = if found.joined { join::joined(&base) } else { None };
-        // Leet letters may be taken apart as well.
-        let made = match joined {
-            Some((text, map)) => match leet::leet(&text) {
-                Some((text, later)) => Some((text, map.then(&later))),
-                None => Some((text, map)),
-            },
-            None if found.leet => leet::leet(&base),
-            None => None,
-        };
-        add(made, &mut views);
-    }
-    if found.rot13 {
-        add(flip::rot13(&base), &mut views);
-    }
-    if found.reversed {
-        add(flip::reversed(&base), &mut views);
+    flipped(&base, map.as_ref(), found, &mut views);
+    if let Some((text, later)) = joined(&base, found) {
+        let map = map.as_ref().map_or_else(|| later.clone(), |map| map.then(&later));
+        flipped(&text, Some(&map), trigger::triggers(&text), &mut views);
+        views.push(ViewText { text, map });
     }
     if let (true, Some(map)) = (new, map) {
         let text = base.into_owned();
-        views.insert(0, ViewText { text, map });
+        views.push(ViewText { text, map });
     }
     views
+}
+
+/// Letters and syllables as words, twice taken apart even, then codes, then digits as letters.
+fn joined(base: &str, found: trigger::Triggers) -> Option<(String, OffsetMap)> {
+    let mut made: Option<(String, OffsetMap)> = None;
+    let mut step = |of: fn(&str) -> Option<(String, OffsetMap)>| {
+        let next = of(made.as_ref().map_or(base, |(text, _)| text));
+        let Some((text, later)) = next else { return false };
+        let map = made.as_ref().map_or_else(|| later.clone(), |(_, map)| map.then(&later));
+        made = Some((text, map));
+        true
+    };
+    if found.joined && step(join::joined) {
+        step(join::joined);
+        step(|text| runs::runs(text, 1));
+    }
+    if found.joined || found.leet {
+        step(leet::leet);
+    }
+    made
+}
+
+/// What ciphers hide in `base`, which `map` leads back from.
+fn flipped(base: &str, map: Option<&OffsetMap>, found: trigger::Triggers, views: &mut Vec<ViewText>) {
+    let rot13 = found.rot13.then(|| flip::rot13(base)).flatten();
+    // Codes may be turned, too.
+    let rot13 = rot13.map(|(text, map)| match runs::runs(&text, 1) {
+        Some((text, later)) => (text, map.then(&later)),
+        None => (text, map),
+    });
+    let reversed = found.reversed.then(|| flip::reversed(base)).flatten();
+    for (text, later) in rot13.into_iter().chain(reversed) {
+        let map = map.map_or_else(|| later.clone(), |map| map.then(&later));
+        views.push(ViewText { text, map });
+    }
 }
 
 /// A text with characters and codes undone.

@@ -29,7 +29,9 @@ pub(super) fn may_hide(text: &str) -> bool {
     bytes.chunks(BLOCK).enumerate().any(|(index, block)| {
         let from = index * BLOCK;
         if block.is_ascii() {
-            return bytes.get(from + BLOCK).is_some_and(|b| lead(*b) && alpha(bytes[from + BLOCK - 1]));
+            return bytes
+                .get(from + BLOCK)
+                .is_some_and(|b| lead(*b) && alpha(bytes[from + BLOCK - 1]));
         }
         // The neighbours of both ends belong to the block.
         let seen = &bytes[from.saturating_sub(2)..bytes.len().min(from + BLOCK + 1)];
@@ -48,7 +50,10 @@ pub(super) fn may_hide(text: &str) -> bool {
 /// Two variation selectors in a row, or letters that are symbols.
 fn smuggles(bytes: &[u8]) -> bool {
     let selectors = |w: &[u8]| w[0] == 0xEF && w[1] == 0xB8 && w[2] & 0xF0 == 0x80 && w[3] == 0xEF && w[4] == 0xB8;
-    bytes.windows(5).any(selectors) || bytes.windows(3).any(|w| w[0] == 0xF0 && w[1] == 0x9F && (w[2] == 0x84 || w[2] == 0x85))
+    bytes.windows(5).any(selectors)
+        || bytes
+            .windows(3)
+            .any(|w| w[0] == 0xF0 && w[1] == 0x9F && (w[2] == 0x84 || w[2] == 0x85))
 }
 
 /// What `text`, folded already, may hold.
@@ -90,9 +95,22 @@ fn look(block: &[u8; BLOCK + AHEAD], found: &mut Triggers) {
     for i in 0..BLOCK {
         // Letters one by one, with gaps of one, two or three.
         let letter = (alpha[i] | digit[i]) & other[i + 1];
-        single |= letter & alpha[i + 2] & other[i + 3] & alpha[i + 4] & other[i + 5] & alpha[i + 6];
+        let fourth = (alpha[i + 6] | digit[i + 6]) & (alpha[i] | alpha[i + 2] | alpha[i + 4]);
+        single |= letter
+            & (alpha[i + 2] | digit[i + 2])
+            & other[i + 3]
+            & (alpha[i + 4] | digit[i + 4])
+            & other[i + 5]
+            & fourth;
         let two = letter & other[i + 2] & alpha[i + 3] & other[i + 4] & other[i + 5] & alpha[i + 6];
-        let three = letter & other[i + 2] & other[i + 3] & alpha[i + 4] & other[i + 5] & other[i + 6] & other[i + 7] & alpha[i + 8];
+        let three = letter
+            & other[i + 2]
+            & other[i + 3]
+            & alpha[i + 4]
+            & other[i + 5]
+            & other[i + 6]
+            & other[i + 7]
+            & alpha[i + 8];
         single |= (two & other[i + 7]) | (three & other[i + 9]);
         // Numbers in a list.
         let list = digit[i] & (digit[i + 1] | alpha[i + 1]) & (digit[i + 2] | other[i + 2]);
@@ -101,7 +119,10 @@ fn look(block: &[u8; BLOCK + AHEAD], found: &mut Triggers) {
         // Digits and symbols beside letters.
         mixed += (alpha[i] & digit[i + 1]) | (digit[i] & alpha[i + 1]);
         mixed += alpha[i + 1] & u8::from(matches!(block[i], b'@' | b'$' | b'!'));
-        let hyphen = u8::from(matches!(block[i + 1], b'-' | b'_' | b'.' | b'*' | b'|' | b'~' | b'+' | b'/' | b'^' | b'='));
+        let hyphen = u8::from(matches!(
+            block[i + 1],
+            b'-' | b'_' | b'.' | b'*' | b'|' | b'~' | b'+' | b'/' | b'^' | b'='
+        ));
         split += alpha[i] & hyphen & alpha[i + 2];
         marks += u8::from(matches!(block[i], b'-' | b'.'));
     }
