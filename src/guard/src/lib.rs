@@ -51,8 +51,8 @@ mod template;
 mod types;
 mod validate;
 mod vault;
-mod wake;
 mod views;
+mod wake;
 
 pub use context::{CallContext, canary};
 pub use outcome::{Outcome, Release};

@@ -124,7 +124,8 @@ impl Scanner {
         };
         if let (false, Some((phase, context))) = (self.finished, &self.whole) {
             let text = std::mem::take(&mut self.text);
-            release = self.policy.scan_with(*phase, &text, context).release(&text);
+            let outcome = self.policy.scan_with(*phase, &text, context);
+            release = outcome.release_with(&text, self.vault.as_ref());
             self.blocked = release.blocked;
         } else if !self.finished && (self.engine.is_some() || self.checks.is_some()) {
             if let (Some(engine), Some(state)) = (&self.engine, &mut self.state) {

@@ -57,7 +57,8 @@ pub(super) fn folded(text: &str) -> Option<(String, OffsetMap)> {
             ('\u{E0020}'..='\u{E007E}', _) if !flag => {
                 let end = run(text, at, |c| matches!(c, '\u{E0000}'..='\u{E007F}'));
                 out.keep(at);
-                out.put(at, "\n", Some(View::Tags));
+                // Lines of their own, so that words outside do not run into those inside.
+                out.insert("\n", (at, next), View::Tags);
                 for (offset, c) in text[at..end].char_indices() {
                     let ascii = u8::try_from(c as u32 & 0x7F).map_or(' ', char::from);
                     let (from, to) = (at + offset, at + offset + c.len_utf8());
@@ -67,7 +68,7 @@ pub(super) fn folded(text: &str) -> Option<(String, OffsetMap)> {
                     }
                 }
                 out.skip(end);
-                out.put(end, "\n", Some(View::Tags));
+                out.insert("\n", (end - c.len_utf8(), end), View::Tags);
                 at = end;
                 continue;
             }

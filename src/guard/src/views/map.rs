@@ -204,6 +204,12 @@ impl<'t> Rewrite<'t> {
         self.done = self.done.max(to);
     }
 
+    /// Puts `text` in, which stands for `range` and takes nothing away.
+    pub(crate) fn insert(&mut self, text: &str, range: (usize, usize), how: View) {
+        self.text.push_str(text);
+        self.map.push(text.len(), range, false, Some(how));
+    }
+
     /// Puts a nested rewriting of the source from `from` on in the place of the source up to `to`.
     pub(crate) fn put_nested(&mut self, from: usize, to: usize, text: &str, map: &OffsetMap, how: View) {
         self.text.push_str(text);

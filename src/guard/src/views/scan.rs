@@ -23,13 +23,21 @@ pub(crate) fn scan(policy: &Policy, engine: &Engine, text: &str, outcome: &mut O
             let (from, to) = (view.text.floor_char_boundary(from), view.text.ceil_char_boundary(to));
             outcome.errors += scanner::matches(engine, &view.text.as_bytes()[from..to], |settled| {
                 let (start, end) = (from + settled.start, from + settled.end);
+                let Some(rule) = settled.rule.and_then(|rule| engine.rules.get(rule as usize)) else {
+                    // Nobody looked at the rest, wherever in the text that stands.
+                    let rest = view.map.origin(start, to);
+                    found.push(policy.verdict(engine, &settled, rest.start, rest.start));
+                    return;
+                };
                 let origin = view.map.origin(start, end);
                 let around = view
                     .map
                     .origin(start.saturating_sub(NEAR).max(from), (end + NEAR).min(to));
-                let known = settled.rule.and_then(|rule| engine.rules.get(rule as usize));
-                let looks = known.is_none_or(|active| active.rule.views.holds(around.needs));
-                let Some(how) = origin.how.or(around.how).filter(|_| looks) else {
+                let Some(how) = origin
+                    .how
+                    .or(around.how)
+                    .filter(|_| rule.rule.views.holds(around.needs))
+                else {
                     return;
                 };
                 let mut verdict = policy.verdict(engine, &settled, origin.start, origin.end);
