@@ -142,6 +142,27 @@ impl Checks {
         })
     }
 
+    /// The rules that a classifier carries out.
+    pub(crate) fn models(&self) -> impl Iterator<Item = u32> + '_ {
+        let rules = self.active.iter().zip(0..);
+        rules.filter_map(|(active, index)| matches!(active.rule.uses, Uses::Model(_)).then_some(index))
+    }
+
+    /// Whether the rule called `id` is one of those.
+    pub(crate) fn is_of_model(&self, id: &str) -> bool {
+        let mut rules = self.active.iter().map(|active| &active.rule);
+        rules.any(|rule| &*rule.id == id && matches!(rule.uses, Uses::Model(_)))
+    }
+
+    /// The word lists alone; `None` if there are none.
+    pub(crate) fn start_words(&self) -> Option<Running> {
+        let words = self.words.as_ref()?;
+        Some(Running {
+            checks: vec![Box::new(words::WordCheck::new(Arc::clone(words)))],
+            found: Vec::new(),
+        })
+    }
+
     /// Everything that looks at one text; `None` if nothing does in this call.
     pub(crate) fn start(&self, context: &CallContext) -> Option<Running> {
         let mut checks: Vec<Box<dyn Check>> = Vec::new();

@@ -458,7 +458,7 @@ fn views(names: Option<&Spanned<Vec<String>>>, kind: Kind) -> Result<ViewSet, Fa
         return Ok(if kind.is_sensitive() {
             ViewSet::ESCAPED
         } else {
-            ViewSet::ESCAPED.and(ViewSet::DECODED).and(ViewSet::JOINED)
+            ViewSet::ALL
         });
     };
     let mut views = ViewSet::NONE;

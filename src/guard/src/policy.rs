@@ -216,9 +216,6 @@ impl Policy {
         let mut outcome = Outcome::default();
         if let Some(engine) = self.engine(phase) {
             (outcome.verdicts, outcome.errors) = scanner::scan(self, engine, text);
-            if self.views(phase) {
-                views::scan(self, engine, text, &mut outcome);
-            }
         }
         if let Some(checks) = self.checks(phase)
             && let Some(mut running) = checks.start(context)
@@ -226,6 +223,16 @@ impl Policy {
             running.push(text);
             running.finish();
             outcome.verdicts = self.merge(checks, &mut running, outcome.verdicts);
+        }
+        if self.views(phase) {
+            let (engine, checks) = (self.engine(phase), self.checks(phase));
+            views::scan(
+                self,
+                engine.map(Arc::as_ref),
+                checks.map(Arc::as_ref),
+                text,
+                &mut outcome,
+            );
         }
         outcome
     }
@@ -237,22 +244,25 @@ impl Policy {
             return verdicts;
         }
         let mut merge = Merge::default();
-        found.for_each(|found| self.found(checks, found, &mut merge));
+        for found in found {
+            let source = found.rule + 1;
+            if let Some(verdict) = self.found(checks, found) {
+                merge.add(verdict, source);
+            }
+        }
         verdicts.into_iter().for_each(|verdict| merge.add(verdict, 0));
         std::iter::from_fn(|| merge.next(usize::MAX)).collect()
     }
 
-    /// Hands what a check has found to `merge`, if it is sure enough.
-    pub(crate) fn found(&self, checks: &Checks, found: Found, merge: &mut Merge) {
-        let Some(active) = checks.active.get(found.rule as usize) else {
-            return;
-        };
+    /// The verdict on what a check has found, if it is sure enough.
+    pub(crate) fn found(&self, checks: &Checks, found: Found) -> Option<Verdict> {
+        let active = checks.active.get(found.rule as usize)?;
         let score = found.score.or(active.rule.score);
         if score.is_some_and(|s| s < active.threshold) {
-            return;
+            return None;
         }
         let (pack, pack_version) = self.packs[active.pack].clone();
-        let verdict = Verdict {
+        Some(Verdict {
             rule: active.rule.id.clone(),
             pack,
             pack_version,
@@ -263,14 +273,19 @@ impl Policy {
             end: found.end,
             score,
             view: None,
-        };
-        merge.add(verdict, found.rule + 1);
+        })
     }
 
     /// How much `text` looks like an attack on the prompt to the classifier of `phase`, 0 to 1; `None`
     /// if there is none. Rules have no part in it.
     pub fn injection_score(&self, phase: Phase, text: &str) -> Option<f32> {
-        Some(classify::judge(self.checks(phase)?.model()?, text).score)
+        let model = self.checks(phase)?.model()?;
+        let plain = classify::judge(model, text).score;
+        let seen = self
+            .views(phase)
+            .then(|| views::judge(model, &views::texts(text)))
+            .flatten();
+        Some(seen.map_or(plain, |(judgement, _)| plain.max(judgement.score)))
     }
 
     /// A guard for one stream of text.
@@ -323,7 +338,7 @@ impl Policy {
     /// Whether texts of `phase` are looked at in all their views. Answers stream, and have the first
     /// view only.
     pub(crate) fn views(&self, phase: Phase) -> bool {
-        self.views && phase != Phase::Output && self.engine(phase).is_some()
+        self.views && phase != Phase::Output && (self.engine(phase).is_some() || self.checks(phase).is_some())
     }
 
     pub(crate) fn checks(&self, phase: Phase) -> Option<&Arc<Checks>> {

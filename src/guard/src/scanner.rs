@@ -236,7 +236,12 @@ impl Scanner {
             });
         }
         if let Some(Watch { checks, running, merge }) = &mut self.checks {
-            running.found().for_each(|found| policy.found(checks, found, merge));
+            for found in running.found() {
+                let source = found.rule + 1;
+                if let Some(verdict) = policy.found(checks, found) {
+                    merge.add(verdict, source);
+                }
+            }
             until = if ended { until } else { until.min(running.frontier()) };
             let before = if ended { usize::MAX } else { until };
             while let Some(verdict) = merge.next(before) {

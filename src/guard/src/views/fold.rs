@@ -39,13 +39,18 @@ fn selector(c: char) -> Option<u8> {
     }
 }
 
+/// What stands within words of many scripts, and everybody reads as nothing.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{2060}'..='\u{2064}' | '\u{FE00}'..='\u{FE0F}')
+}
+
 /// The text as every rule sees it, but with what tag characters and variation selectors smuggle.
 pub(super) fn folded(text: &str) -> Option<(String, OffsetMap)> {
     let mut out = Rewrite::new(text);
     let mut at = 0;
     let mut flag = false;
     while let Some(c) = text[at..].chars().next() {
-        let next = at + c.len_utf8();
+        let mut next = at + c.len_utf8();
         if c.is_ascii() {
             at = next;
             flag = false;
@@ -89,10 +94,20 @@ pub(super) fn folded(text: &str) -> Option<(String, OffsetMap)> {
             (_, Fold::Remove) => {
                 out.keep(at);
                 out.skip(next);
+                // Within a word, what classifiers read as its end.
+                let within = !is_joiner(c) && text[..at].ends_with(char::is_alphanumeric);
+                let kept = |c: &char| within && c.is_alphanumeric() && normalize::fold(*c) == Fold::Keep;
+                if let Some(follows) = text[next..].chars().next().filter(kept) {
+                    next += follows.len_utf8();
+                    out.keep_as(next, Some(View::Looks));
+                }
             }
             (_, Fold::Ascii(byte)) => {
                 out.keep(at);
-                out.put(next, char::from(byte).encode_utf8(&mut [0; 4]), None);
+                // Classifiers read the text itself, where styled letters are none.
+                let styled = byte.is_ascii_alphanumeric() && !matches!(c, '\u{FF01}'..='\u{FF5E}');
+                let how = styled.then_some(View::Looks);
+                out.put(next, char::from(byte).encode_utf8(&mut [0; 4]), how);
             }
         }
         at = next;

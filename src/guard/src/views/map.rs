@@ -53,6 +53,11 @@ impl OffsetMap {
         }
     }
 
+    /// Whether any part is more than what every rule sees anyway.
+    pub(crate) fn is_rewritten(&self) -> bool {
+        self.pieces.iter().any(|p| p.how.is_some())
+    }
+
     fn end(&self) -> usize {
         self.pieces.last().map_or(0, |p| p.at + p.len)
     }

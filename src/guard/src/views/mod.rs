@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use fold::compat;
 pub(crate) use map::OffsetMap;
-pub(crate) use scan::scan;
+pub(crate) use scan::{judge, scan};
 
 /// How deep codes within codes are undone.
 const DEPTH: usize = 2;
@@ -114,6 +114,7 @@ impl ViewSet {
     pub(crate) const DECODED: ViewSet = ViewSet(2);
     /// Letters taken apart, leet.
     pub(crate) const JOINED: ViewSet = ViewSet(4);
+    pub(crate) const ALL: ViewSet = ViewSet(7);
 
     /// This set and the class of `view`.
     pub(crate) fn with(self, view: View) -> ViewSet {
@@ -161,7 +162,7 @@ pub(crate) struct ViewText {
 /// [`OffsetMap::rewritten`] tells is new in them.
 pub(crate) fn texts(text: &str) -> Vec<ViewText> {
     let mut views = Vec::new();
-    let Base { text: base, map, new } = unfolded(text, DEPTH);
+    let Base { text: base, map } = unfolded(text, DEPTH);
     let found = trigger::triggers(&base);
     flipped(&base, map.as_ref(), found, &mut views);
     if let Some((text, later)) = joined(&base, found) {
@@ -169,7 +170,7 @@ pub(crate) fn texts(text: &str) -> Vec<ViewText> {
         flipped(&text, Some(&map), trigger::triggers(&text), &mut views);
         views.push(ViewText { text, map });
     }
-    if let (true, Some(map)) = (new, map) {
+    if let Some(map) = map.filter(OffsetMap::is_rewritten) {
         let text = base.into_owned();
         views.push(ViewText { text, map });
     }
@@ -216,16 +217,13 @@ struct Base<'t> {
     text: Cow<'t, str>,
     /// `None` if it is the original.
     map: Option<OffsetMap>,
-    /// Whether more was done than the first view does.
-    new: bool,
 }
 
 impl Base<'_> {
-    fn step(&mut self, made: Option<(String, OffsetMap)>, new: bool) {
+    fn step(&mut self, made: Option<(String, OffsetMap)>) {
         if let Some((text, later)) = made {
             self.map = Some(self.map.as_ref().map_or_else(|| later.clone(), |map| map.then(&later)));
             self.text = Cow::Owned(text);
-            self.new |= new;
         }
     }
 }
@@ -234,33 +232,32 @@ fn unfolded(text: &str, depth: usize) -> Base<'_> {
     let mut base = Base {
         text: Cow::Borrowed(text),
         map: None,
-        new: false,
     };
     if !text.is_ascii() {
         let hides = trigger::may_hide(text);
         if hides || !crate::normalize::is_plain(text) {
-            base.step(fold::folded(text), hides);
+            base.step(fold::folded(text));
             if hides || trigger::may_hide(&base.text) {
                 let made = fold::looks(&base.text);
-                base.step(made, true);
+                base.step(made);
             }
         }
     }
     let found = trigger::triggers(&base.text);
     if found.escapes {
         let made = escapes::escapes(&base.text, depth);
-        base.step(made, true);
+        base.step(made);
     }
     if found.runs {
         let made = runs::runs(&base.text, depth);
-        base.step(made, true);
+        base.step(made);
     }
     base
 }
 
 /// What a decoded text reads as once it is decoded further; `None` if as it is.
 fn decoded(text: &str, depth: usize) -> Option<(String, OffsetMap)> {
-    let Base { text: base, map, .. } = unfolded(text, depth);
+    let Base { text: base, map } = unfolded(text, depth);
     if trigger::triggers(&base).rot13
         && let Some((turned, later)) = flip::rot13(&base)
     {
