@@ -5,7 +5,7 @@
 use crate::pattern::{Pattern, before_class, is_word};
 
 /// A rule that costs more steps a byte than this on some text is refused by `weir guard test`: it alone
-/// would use up the budget that all rules of a policy share by default (`max_steps_per_byte`).
+/// would use up two fifths of the budget that all rules share by default (`max_steps_per_byte`).
 pub const SLOW: f64 = 64.0;
 
 /// Bytes of each text that is tried.

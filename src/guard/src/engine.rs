@@ -97,6 +97,23 @@ impl Engine {
     }
 
     pub(crate) fn state(&self) -> State {
+        self.state_with(self.fuel)
+    }
+
+    /// Automaton steps that lock-step takes over `bytes`, if nobody stops it: what the budget is spent on.
+    pub(crate) fn steps(&self, bytes: &[u8]) -> u64 {
+        let endless = Fuel {
+            per_byte: 0,
+            cap: i64::MAX,
+            block: false,
+        };
+        let (mut state, view) = (self.state_with(endless), View { bytes, base: 0 });
+        self.advance(&mut state, view);
+        self.finish(&mut state, view);
+        (i64::MAX - state.fuel).unsigned_abs()
+    }
+
+    fn state_with(&self, grant: Fuel) -> State {
         State {
             at: 0,
             live: Vec::new(),
@@ -104,7 +121,8 @@ impl Engine {
             ready: BinaryHeap::new(),
             last_ends: Vec::new(),
             kept: Vec::new(),
-            fuel: self.fuel.cap,
+            grant,
+            fuel: grant.cap,
             failed: None,
             reported: false,
             errors: 0,

@@ -16,7 +16,7 @@ use analysis::{first_bytes, gate, prefixes, starts_words};
 use syntax::{has_value, parse};
 
 /// How many first bytes of a match the trigger table looks at.
-pub(crate) const LEVELS: usize = 8;
+pub(crate) const LEVELS: usize = 12;
 /// Kinds of the byte before a candidate: start of text, word byte, `\n`, `\r`, any other.
 pub(crate) const BEFORE: usize = 5;
 /// The longest match that any rule may have, bytes of the view.

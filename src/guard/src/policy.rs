@@ -85,7 +85,7 @@ impl Default for PolicySpec {
                 .to_vec(),
             on_error: OnError::Block,
             threshold: 0.5,
-            max_steps_per_byte: 64,
+            max_steps_per_byte: 160,
             views: true,
             actions: BTreeMap::new(),
             rules: BTreeMap::new(),
@@ -209,6 +209,12 @@ impl Policy {
     /// Looks at a whole text.
     pub fn scan(&self, phase: Phase, text: &str) -> Outcome {
         self.scan_with(phase, text, &CallContext::default())
+    }
+
+    /// Automaton steps that the rules of `phase` take over `text` as it stands: what
+    /// [`PolicySpec::max_steps_per_byte`] bounds. A count, so it is the same on every machine.
+    pub fn steps(&self, phase: Phase, text: &str) -> u64 {
+        self.engine(phase).map_or(0, |engine| scanner::steps(engine, text))
     }
 
     /// Looks at a whole text of the call that `context` tells about.

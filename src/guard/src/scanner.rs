@@ -278,15 +278,24 @@ impl Scanner {
     }
 }
 
+/// The first view of `text`, in `folded` if it is not the text itself.
+fn view<'t>(text: &'t str, folded: &'t mut Vec<u8>, map: &mut OffsetMap) -> &'t [u8] {
+    if crate::normalize::is_plain(text) {
+        return text.as_bytes();
+    }
+    append_view(text, folded, 0, map);
+    folded
+}
+
+/// Automaton steps that `engine` takes over `text`.
+pub(crate) fn steps(engine: &Engine, text: &str) -> u64 {
+    engine.steps(view(text, &mut Vec::new(), &mut OffsetMap::default()))
+}
+
 /// The verdicts of `text`, in order, and the number of errors.
 pub(crate) fn scan(policy: &Policy, engine: &Engine, text: &str) -> (Vec<Verdict>, u32) {
     let (mut map, mut folded) = (OffsetMap::default(), Vec::new());
-    let bytes = if crate::normalize::is_plain(text) {
-        text.as_bytes()
-    } else {
-        append_view(text, &mut folded, 0, &mut map);
-        &folded
-    };
+    let bytes = view(text, &mut folded, &mut map);
     let mut verdicts = Vec::new();
     let errors = matches(engine, bytes, |settled| {
         let start = map.start(settled.start);

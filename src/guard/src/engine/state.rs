@@ -3,6 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
+use super::Fuel;
 use crate::dfa;
 use crate::types::{Action, Kind};
 
@@ -82,6 +83,8 @@ pub(crate) struct State {
     pub(super) last_ends: Vec<(u32, usize)>,
     /// Settled verdicts that later ones may lie within.
     pub(super) kept: Vec<(usize, Action, Kind)>,
+    /// What the text may cost, and what is left of it.
+    pub(super) grant: Fuel,
     pub(super) fuel: i64,
     /// Where the engine gave up.
     pub(super) failed: Option<usize>,

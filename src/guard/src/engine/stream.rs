@@ -10,7 +10,7 @@ impl Engine {
     pub(crate) fn advance(&self, state: &mut State, view: View<'_>) {
         let end = view.base + view.bytes.len();
         while state.at < end && state.failed.is_none() {
-            if state.live.is_empty() && state.fuel == self.fuel.cap {
+            if state.live.is_empty() && state.fuel == state.grant.cap {
                 self.skip(state, view);
                 if state.at == end {
                     break;
@@ -27,7 +27,7 @@ impl Engine {
             if state.fuel < 0 {
                 self.out_of_fuel(state, view);
             }
-            state.fuel = (state.fuel + self.fuel.per_byte).min(self.fuel.cap);
+            state.fuel = (state.fuel + state.grant.per_byte).min(state.grant.cap);
         }
     }
 
@@ -154,8 +154,8 @@ impl Engine {
 
     fn out_of_fuel(&self, state: &mut State, view: View<'_>) {
         state.errors += 1;
-        state.fuel = self.fuel.cap;
-        if self.fuel.block {
+        state.fuel = state.grant.cap;
+        if state.grant.block {
             let mut frontier = self.frontier(state, view);
             // The budget may end within a character; nothing of that one was released.
             while view.get(frontier).is_some_and(|byte| byte & 0xC0 == 0x80) {
