@@ -91,7 +91,8 @@ fn steps(pattern: &Pattern, text: &[u8]) -> usize {
         if !wakes(pattern, text, start, before) {
             continue;
         }
-        steps += 1 + pattern.run(text, start, before_class(before)).1;
+        let run = pattern.run(text, start, start, pattern.start(before_class(before)));
+        steps += 1 + run.at - start;
     }
     steps
 }

@@ -22,7 +22,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use crate::nearby::{Nearby, Reach};
-use crate::rule::Rule;
+use crate::rule::{MAX_NAME, Rule};
 use crate::types::Action;
 use crate::wake::{AHEAD, Wake};
 pub(crate) use state::{Settled, State, View};
@@ -131,7 +131,7 @@ impl Engine {
 
     /// How many bytes before the frontier the engine still looks at.
     pub(crate) fn look_back(&self) -> usize {
-        AHEAD.max(self.window) + 1
+        AHEAD.max(self.window).max(MAX_NAME) + 1
     }
 
     /// Bytes of memory for the tables, automata of rules not counted.

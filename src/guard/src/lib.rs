@@ -25,6 +25,7 @@
 //! # Ok::<(), guard::PolicyError>(())
 //! ```
 
+mod allow;
 mod bytes;
 mod check;
 mod context;
@@ -33,6 +34,7 @@ mod dfa;
 mod engine;
 pub mod eval;
 pub mod explain;
+mod gitleaks;
 mod literals;
 #[doc(hidden)]
 pub mod model;
@@ -45,6 +47,7 @@ mod policy;
 mod rule;
 mod scanner;
 mod schema;
+mod secret;
 mod settings;
 mod starts;
 mod template;

@@ -143,6 +143,7 @@ fn pack(name: &str, checks: Vec<CheckRule>) -> Pack {
         digest: [0; 32],
         rules: Vec::new(),
         checks: checks.into_iter().map(Arc::new).collect(),
+        warnings: Vec::new(),
     }
 }
 

@@ -83,14 +83,18 @@ impl Engine {
             state: pattern.start(before_class(view.before(start))),
             start,
             end: 0,
+            resumed: false,
         };
         state.fuel -= 1;
         for at in start..state.at {
             let Some(byte) = view.get(at) else { break };
             state.fuel -= 1;
             if step(pattern, &mut candidate, at, byte) {
-                self.resolve(state, view, candidate);
-                return;
+                match self.resolve(state, view, candidate) {
+                    // It was fed the bytes up to here, and goes on.
+                    Some(next) => candidate = next,
+                    None => return,
+                }
             }
         }
         state.live.push(candidate);
@@ -103,7 +107,13 @@ impl Engine {
             let pattern = &self.rules[candidate.rule as usize].rule.pattern;
             if step(pattern, candidate, state.at, byte) {
                 let candidate = state.live.swap_remove(index);
-                self.resolve(state, view, candidate);
+                if let Some(next) = self.resolve(state, view, candidate) {
+                    state.live.push(next);
+                    // The last candidate took this one's place, and has not been stepped; `next` has.
+                    let last = state.live.len() - 1;
+                    state.live.swap(index, last);
+                    index += 1;
+                }
             } else {
                 index += 1;
             }
@@ -146,6 +156,7 @@ impl Engine {
             state: pattern.start(before_class(view.before(start))),
             start,
             end: 0,
+            resumed: false,
         };
         let mut rest = view.bytes[start - view.base..].iter().zip(start..);
         let dead = rest.any(|(byte, at)| step(pattern, &mut candidate, at, *byte));
