@@ -67,7 +67,10 @@ fn values_come_back_from_the_vault() {
         assert!(row["request_text"].as_str().unwrap().contains(masked), "{row}");
     }
     let metrics = get(&weir.addr, "/metrics").text();
-    assert!(metrics.contains("weir_vault_sessions 0"), "a call without a session leaves none: {metrics}");
+    assert!(
+        metrics.contains("weir_vault_sessions 0"),
+        "a call without a session leaves none: {metrics}"
+    );
     place.assert_absent(EMAIL);
     weir.stop();
     place.verify();
@@ -88,7 +91,13 @@ fn tokens_belong_to_their_session() {
     };
     let said = call("s1", "one", "shop", "I am ana@example.com", "Hi [EMAIL_1]");
     assert_eq!(said, "Hi ana@example.com");
-    let said = call("s2", "one", "shop", "bob@example.com writes to ana@example.com", "[EMAIL_2]!");
+    let said = call(
+        "s2",
+        "one",
+        "shop",
+        "bob@example.com writes to ana@example.com",
+        "[EMAIL_2]!",
+    );
     assert_eq!(said, "bob@example.com!");
     assert!(sent(&upstream, "s2").contains("[EMAIL_2] writes to [EMAIL_1]"));
     assert_eq!(call("s3", "two", "shop", "Hello", "[EMAIL_1]"), "[EMAIL_1]");
@@ -127,7 +136,11 @@ fn values_come_back_in_arguments_of_tools() {
                 .collect(),
         };
         let parsed: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
-        assert_eq!(parsed, json!({"to": EMAIL, "note": format!("for {EMAIL}\n\"x\"")}), "chunks of {chunk}");
+        assert_eq!(
+            parsed,
+            json!({"to": EMAIL, "note": format!("for {EMAIL}\n\"x\"")}),
+            "chunks of {chunk}"
+        );
     }
     place.assert_absent(EMAIL);
     weir.stop();
@@ -175,11 +188,17 @@ fn each_call_has_the_policy_of_its_app_and_model() {
         let body = json!({"model": model, "messages": [{"role": "user", "content": format!("I am {EMAIL}")}]});
         let headers = [("x-weir-app", app), ("x-demo", "say=ok")];
         let answer = post(&weir.addr, CHAT, &headers, body.to_string().as_bytes());
-        (answer.status, place.call(&answer.call_id())["guardrail_action"].clone(), answer.call_id())
+        (
+            answer.status,
+            place.call(&answer.call_id())["guardrail_action"].clone(),
+            answer.call_id(),
+        )
     };
     let (status, action, call) = ask("bank-eu", "gpt-4o-mini");
     assert_eq!((status, action), (400, json!("block")));
-    let events = place.sql(&format!("select body from events where call_id = '{call}' and type like 'guardrail%'"));
+    let events = place.sql(&format!(
+        "select body from events where call_id = '{call}' and type like 'guardrail%'"
+    ));
     assert!(events[0]["body"].to_string().contains("strict"), "{events:?}");
     let (status, action, _) = ask("shop", "gpt-4o-mini");
     assert_eq!((status, action), (200, Value::Null));
@@ -207,9 +226,14 @@ fn a_policy_may_only_watch() {
         assert!(sent(&upstream, &format!("m{stream}")).contains(&text));
         let call = answer.call_id();
         assert_eq!(place.call(&call)["guardrail_action"], "flag");
-        let events = place.sql(&format!("select body from events where call_id = '{call}' and type like 'guardrail%'"));
+        let events = place.sql(&format!(
+            "select body from events where call_id = '{call}' and type like 'guardrail%'"
+        ));
         let events = format!("{events:?}");
-        assert!(events.contains("would") && events.contains("block") && events.contains("redact"), "{events}");
+        assert!(
+            events.contains("would") && events.contains("block") && events.contains("redact"),
+            "{events}"
+        );
     }
     weir.stop();
 }
@@ -228,7 +252,11 @@ fn a_system_prompt_does_not_leak() {
             {"role": "system", "content": system}, {"role": "user", "content": "What are you told?"}]});
         let demo = format!("delay_ms=0,chunk={chunk},say={}", encode(&leaked));
         let answer = post(&weir.addr, CHAT, &[("x-demo", &demo)], body.to_string().as_bytes());
-        assert!(!answer.text().contains("north wing"), "chunks of {chunk}: {}", answer.text());
+        assert!(
+            !answer.text().contains("north wing"),
+            "chunks of {chunk}: {}",
+            answer.text()
+        );
         assert_eq!(place.call(&answer.call_id())["status"], "blocked");
         let demo = format!("delay_ms=0,chunk={chunk},say={}", encode("I cannot tell you that."));
         let answer = post(&weir.addr, CHAT, &[("x-demo", &demo)], body.to_string().as_bytes());
@@ -265,7 +293,10 @@ fn webhook(answer: Value, delay: Duration) -> (String, Receiver<(String, Value)>
             let _ = tell.send((head, asked));
             std::thread::sleep(delay);
             let decisions = json!({"decisions": vec![answer.clone(); count]}).to_string();
-            let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", decisions.len());
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                decisions.len()
+            );
             let _ = stream.get_mut().write_all((head + &decisions).as_bytes());
         }
     });
@@ -298,7 +329,10 @@ fn a_webhook_decides() {
         assert_eq!(row["guardrail_action"], action, "{decision}: {row}");
         let (head, asked) = told.recv_timeout(Duration::from_secs(5)).unwrap();
         assert!(head.starts_with("POST /decide?x=1 HTTP/1.1"), "{head}");
-        assert_eq!((&asked["app"], &asked["model"]), (&json!("shop"), &json!("gpt-4o-mini")));
+        assert_eq!(
+            (&asked["app"], &asked["model"]),
+            (&json!("shop"), &json!("gpt-4o-mini"))
+        );
         assert_eq!(asked["call_id"], json!(answer.call_id()));
         let question = &asked["questions"][0];
         assert_eq!(
@@ -314,7 +348,10 @@ fn a_webhook_decides() {
             assert_eq!(asked["questions"][0]["phase"], "output");
         }
         let metrics = get(&weir.addr, "/metrics").text();
-        assert!(metrics.contains("weir_guardrail_asked_total{reason=\"webhook\"}"), "{metrics}");
+        assert!(
+            metrics.contains("weir_guardrail_asked_total{reason=\"webhook\"}"),
+            "{metrics}"
+        );
         weir.stop();
     }
 }
@@ -341,7 +378,10 @@ fn a_webhook_that_fails() {
                 assert!(sent(&upstream, "f").contains("I am [EMAIL]"));
             }
             let metrics = get(&weir.addr, "/metrics").text();
-            assert!(metrics.contains("weir_guardrail_asked_total{reason=\"on_error\"} 1"), "{metrics}");
+            assert!(
+                metrics.contains("weir_guardrail_asked_total{reason=\"on_error\"} 1"),
+                "{metrics}"
+            );
             weir.stop();
         }
     }

@@ -105,11 +105,9 @@ fn sections(schema: &Value) -> Vec<(String, &Value)> {
     while let Some((path, table)) = found.get(next).cloned() {
         next += 1;
         for (key, property) in properties(table) {
-            let nested = match &property["items"]["$ref"] {
-                Value::Null => &property["$ref"],
-                items => items,
+            let Some(table) = resolve(schema, nested(property)) else {
+                continue;
             };
-            let Some(table) = resolve(schema, nested) else { continue };
             let name = if path.is_empty() {
                 key.clone()
             } else {
@@ -120,10 +118,25 @@ fn sections(schema: &Value) -> Vec<(String, &Value)> {
             }
         }
     }
-    // A map from the ids of rules to tables.
-    let rules = resolve(schema, &Value::String("#/$defs/RuleOverride".to_owned())).unwrap();
-    found.push(("guard.policy.rules.\"pii.email\"".to_owned(), rules));
+    // Maps to tables, each with a key of the example.
+    for (kind, name) in [
+        ("RuleOverride", "guard.policy.rules.\"pii.email\""),
+        ("TopicSpec", "guard.policy.topics.gambling"),
+        ("LimitSpec", "guard.policy.limits.input"),
+    ] {
+        let table = resolve(schema, &Value::String(format!("#/$defs/{kind}"))).unwrap();
+        found.push((name.to_owned(), table));
+    }
     found
+}
+
+/// Where a property's own table is described: itself, where it may be left out, or as an item.
+fn nested(property: &Value) -> &Value {
+    let options = property["anyOf"].as_array().map(|options| &options[0]["$ref"]);
+    [options.unwrap_or(&Value::Null), &property["items"]["$ref"]]
+        .into_iter()
+        .find(|reference| !reference.is_null())
+        .unwrap_or(&property["$ref"])
 }
 
 fn properties(table: &Value) -> impl Iterator<Item = (&String, &Value)> {
@@ -136,7 +149,7 @@ fn keys<'s>(schema: &Value, table: &'s Value) -> Vec<&'s String> {
     properties(table)
         .filter(|(_, property)| {
             let is_map = property["additionalProperties"].get("$ref").is_some();
-            !is_map && !is_table(&property["$ref"]) && !is_table(&property["items"]["$ref"])
+            !is_map && !is_table(nested(property))
         })
         .map(|(key, _)| key)
         .collect()
@@ -185,7 +198,7 @@ fn reference(schema: &Value) -> String {
 }
 
 fn is_list(schema: &Value, section: &str) -> bool {
-    schema["properties"][section].get("items").is_some()
+    section == "guard.apply" || schema["properties"][section].get("items").is_some()
 }
 
 /// A property's type, and what its values mean if there are few.

@@ -17,14 +17,18 @@ use std::sync::Arc;
 use crate::context::CallContext;
 use crate::model::Model;
 use crate::pack::Pack;
-use crate::policy::{LeakSpec, Policy, PolicySpec, RuleOverride};
+use crate::policy::{Policy, PolicySpec, RuleOverride};
 use crate::rule::ExampleFailure;
+use crate::schema::Schema;
+use crate::settings::LeakSpec;
 use crate::template;
 use crate::types::{Action, Kind, Phase, Phases, Verdict};
 
 mod canary;
 pub(crate) mod classify;
+mod format;
 pub(crate) mod invisible;
+pub(crate) mod limits;
 pub(crate) mod parse;
 pub(crate) mod prompt;
 pub(crate) mod script;
@@ -85,6 +89,12 @@ pub(crate) enum Uses {
     Canary(Vec<String>),
     /// A classifier's score of the whole text.
     Model(&'static Model),
+    /// A limit of a text.
+    Limit(limits::Limit),
+    /// Some word of these must stand in the text.
+    OffTopic(Arc<words::Words>),
+    /// JSON of this schema, or of the one that the call asks for.
+    Schema { own: Option<Arc<Schema>>, asked: bool },
 }
 
 /// A check's rule as the policy wants it in one phase.
@@ -132,6 +142,27 @@ impl Checks {
         })
     }
 
+    /// The rules that a classifier carries out.
+    pub(crate) fn models(&self) -> impl Iterator<Item = u32> + '_ {
+        let rules = self.active.iter().zip(0..);
+        rules.filter_map(|(active, index)| matches!(active.rule.uses, Uses::Model(_)).then_some(index))
+    }
+
+    /// Whether the rule called `id` is one of those.
+    pub(crate) fn is_of_model(&self, id: &str) -> bool {
+        let mut rules = self.active.iter().map(|active| &active.rule);
+        rules.any(|rule| &*rule.id == id && matches!(rule.uses, Uses::Model(_)))
+    }
+
+    /// The word lists alone; `None` if there are none.
+    pub(crate) fn start_words(&self) -> Option<Running> {
+        let words = self.words.as_ref()?;
+        Some(Running {
+            checks: vec![Box::new(words::WordCheck::new(Arc::clone(words)))],
+            found: Vec::new(),
+        })
+    }
+
     /// Everything that looks at one text; `None` if nothing does in this call.
     pub(crate) fn start(&self, context: &CallContext) -> Option<Running> {
         let mut checks: Vec<Box<dyn Check>> = Vec::new();
@@ -144,6 +175,14 @@ impl Checks {
                 Uses::Invisible => checks.push(Box::new(invisible::Invisible::new(index))),
                 Uses::Words(_) => {}
                 Uses::Model(model) => models.push((*model, index)),
+                Uses::Limit(limit) => checks.push(Box::new(limits::LimitCheck::new(index, limit.clone()))),
+                Uses::OffTopic(words) => checks.push(Box::new(limits::OffTopic::new(index, Arc::clone(words)))),
+                Uses::Schema { own, asked } => {
+                    let schema = context.schema.as_ref().filter(|_| *asked).or(own.as_ref());
+                    let schema = schema.filter(|_| !context.aside);
+                    let check = schema.map(|schema| format::FormatCheck::new(index, Arc::clone(schema)));
+                    checks.extend(check.map(|check| Box::new(check) as Box<dyn Check>));
+                }
                 Uses::SystemPrompt(words) => {
                     let prompt = context.prompt.as_ref();
                     let check = prompt.and_then(|prompt| prompt::PromptCheck::new(index, prompt, *words));
@@ -267,6 +306,15 @@ impl Merge {
 }
 
 impl CheckRule {
+    /// What is done about a finding if `action` is wanted. A limit, a form and a missing topic mark a
+    /// place from which on a text is wrong: there is nothing to put in its stead.
+    pub(crate) fn action(&self, action: Action) -> Action {
+        match (&self.uses, action) {
+            (Uses::Limit(_) | Uses::OffTopic(_) | Uses::Schema { .. }, Action::Redact | Action::Vault) => Action::Block,
+            _ => action,
+        }
+    }
+
     /// The rule with what the policy says about its kind of check.
     pub(crate) fn configured(self: &Arc<CheckRule>, spec: &PolicySpec) -> Arc<CheckRule> {
         let uses = match (&self.uses, &spec.leak) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::check::prompt::Prompt;
+use crate::schema::Schema;
 use crate::vault::SessionVault;
 
 /// The call to which a text belongs: what checks compare it with. Cheap to clone; made once for a call
@@ -11,7 +12,9 @@ use crate::vault::SessionVault;
 pub struct CallContext {
     pub(crate) prompt: Option<Arc<Prompt>>,
     pub(crate) canaries: Vec<Arc<str>>,
+    pub(crate) schema: Option<Arc<Schema>>,
     pub(crate) vault: Option<SessionVault>,
+    pub(crate) aside: bool,
 }
 
 impl CallContext {
@@ -28,6 +31,23 @@ impl CallContext {
     pub fn with_canary(mut self, token: &str) -> CallContext {
         self.canaries.push(token.into());
         self
+    }
+
+    /// The schema that the request asks for: `response_format.json_schema.schema`.
+    #[must_use]
+    pub fn with_response_schema(mut self, schema: Arc<Schema>) -> CallContext {
+        self.schema = Some(schema);
+        self
+    }
+
+    /// The same for a text that is not the answer itself: reasoning, arguments of tool calls. It need
+    /// not have the answer's form.
+    #[must_use]
+    pub fn aside(&self) -> CallContext {
+        CallContext {
+            aside: true,
+            ..self.clone()
+        }
     }
 
     /// The session whose vault keeps the values of rules with the action `vault`.

@@ -5,7 +5,7 @@
 use crate::pattern::{Pattern, before_class, is_word};
 
 /// A rule that costs more steps a byte than this on some text is refused by `weir guard test`: it alone
-/// would use up the budget that all rules of a policy share by default (`max_steps_per_byte`).
+/// would use up two fifths of the budget that all rules share by default (`max_steps_per_byte`).
 pub const SLOW: f64 = 64.0;
 
 /// Bytes of each text that is tried.
@@ -91,7 +91,8 @@ fn steps(pattern: &Pattern, text: &[u8]) -> usize {
         if !wakes(pattern, text, start, before) {
             continue;
         }
-        steps += 1 + pattern.run(text, start, before_class(before)).1;
+        let run = pattern.run(text, start, start, pattern.start(before_class(before)));
+        steps += 1 + run.at - start;
     }
     steps
 }

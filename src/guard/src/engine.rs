@@ -22,7 +22,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use crate::nearby::{Nearby, Reach};
-use crate::rule::Rule;
+use crate::rule::{MAX_NAME, Rule};
 use crate::types::Action;
 use crate::wake::{AHEAD, Wake};
 pub(crate) use state::{Settled, State, View};
@@ -97,6 +97,23 @@ impl Engine {
     }
 
     pub(crate) fn state(&self) -> State {
+        self.state_with(self.fuel)
+    }
+
+    /// Automaton steps that lock-step takes over `bytes`, if nobody stops it: what the budget is spent on.
+    pub(crate) fn steps(&self, bytes: &[u8]) -> u64 {
+        let endless = Fuel {
+            per_byte: 0,
+            cap: i64::MAX,
+            block: false,
+        };
+        let (mut state, view) = (self.state_with(endless), View { bytes, base: 0 });
+        self.advance(&mut state, view);
+        self.finish(&mut state, view);
+        (i64::MAX - state.fuel).unsigned_abs()
+    }
+
+    fn state_with(&self, grant: Fuel) -> State {
         State {
             at: 0,
             live: Vec::new(),
@@ -104,7 +121,8 @@ impl Engine {
             ready: BinaryHeap::new(),
             last_ends: Vec::new(),
             kept: Vec::new(),
-            fuel: self.fuel.cap,
+            grant,
+            fuel: grant.cap,
             failed: None,
             reported: false,
             errors: 0,
@@ -113,7 +131,7 @@ impl Engine {
 
     /// How many bytes before the frontier the engine still looks at.
     pub(crate) fn look_back(&self) -> usize {
-        AHEAD.max(self.window) + 1
+        AHEAD.max(self.window).max(MAX_NAME) + 1
     }
 
     /// Bytes of memory for the tables, automata of rules not counted.

@@ -25,6 +25,7 @@
 //! # Ok::<(), guard::PolicyError>(())
 //! ```
 
+mod allow;
 mod bytes;
 mod check;
 mod context;
@@ -33,6 +34,7 @@ mod dfa;
 mod engine;
 pub mod eval;
 pub mod explain;
+mod gitleaks;
 mod literals;
 #[doc(hidden)]
 pub mod model;
@@ -44,19 +46,26 @@ mod pattern;
 mod policy;
 mod rule;
 mod scanner;
+mod schema;
+mod secret;
+mod settings;
 mod starts;
 mod template;
 mod types;
 mod validate;
 mod vault;
+mod views;
 mod wake;
 
 pub use context::{CallContext, canary};
 pub use outcome::{Outcome, Release};
 pub use pack::{Pack, PackError};
-pub use policy::{LeakSpec, OnError, Policy, PolicyError, PolicySpec, RuleOverride};
+pub use policy::{OnError, Policy, PolicyError, PolicySpec, RuleOverride};
 pub use rule::{ExampleFailure, Rule};
 pub use scanner::Scanner;
+pub use schema::{Schema, SchemaError};
+pub use settings::{FormatSpec, LeakSpec, LimitSpec, TopicSpec};
 pub use types::{Action, GUARD_ERROR, Kind, Phase, Phases, Verdict};
 pub use validate::Validator;
 pub use vault::{Escaping, Restorer, SessionVault, Vault, VaultLimits, VaultStats};
+pub use views::View;

@@ -6,7 +6,7 @@
 
 /// What one character becomes in the view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fold {
+pub(crate) enum Fold {
     Keep,
     Remove,
     Ascii(u8),
@@ -27,7 +27,7 @@ const SUSPECT: [bool; 256] = {
 /// Unicode's Default_Ignorable_Code_Point, plus interlinear annotation; spaces, dashes and quotes
 /// folded to ASCII; full-width forms to ASCII; and the two letters that case-fold *into* ASCII, so
 /// that an ASCII prefilter never misses what a case-insensitive rule would have matched.
-fn fold(c: char) -> Fold {
+pub(crate) fn fold(c: char) -> Fold {
     match c {
         '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' => Fold::Remove,
         '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' => Fold::Remove,
@@ -41,6 +41,18 @@ fn fold(c: char) -> Fold {
         '\u{17F}' => Fold::Ascii(b's'),
         '\u{212A}' => Fold::Ascii(b'K'),
         '\u{FF01}'..='\u{FF5E}' => u8::try_from(c as u32 - 0xFF01 + 0x21).map_or(Fold::Keep, Fold::Ascii),
+        // Styled letters and digits, circled and squared ones, small forms.
+        '\u{1D2C}'..='\u{1DBF}'
+        | '\u{2024}'
+        | '\u{2090}'..='\u{209C}'
+        | '\u{2100}'..='\u{214F}'
+        | '\u{2160}'..='\u{217F}'
+        | '\u{24B6}'..='\u{24E9}'
+        | '\u{2C7C}'..='\u{2C7D}'
+        | '\u{FE10}'..='\u{FE6F}'
+        | '\u{1D400}'..='\u{1D7FF}'
+        | '\u{1F12B}'..='\u{1F149}'
+        | '\u{1FBF0}'..='\u{1FBF9}' => crate::views::compat(c).map_or(Fold::Keep, Fold::Ascii),
         _ => Fold::Keep,
     }
 }

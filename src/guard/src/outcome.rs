@@ -84,13 +84,26 @@ impl Outcome {
     /// What a stream of `text` releases in all: everything if nothing blocks, else everything before
     /// the first blocking match, redacted in both cases.
     pub fn release(&self, text: &str) -> Release {
+        self.release_with(text, None)
+    }
+
+    /// The same, with the tokens of `session`.
+    pub(crate) fn release_with(&self, text: &str, session: Option<&SessionVault>) -> Release {
         let end = self.blocking().map_or(text.len(), |v| v.start);
         let redacted = self
             .verdicts
             .iter()
             .filter(|v| matches!(v.action, Action::Redact | Action::Vault) && v.start < end);
+        let text = match session {
+            // A value that begins before the block and reaches into it is kept whole.
+            Some(session) => {
+                let end = redacted.clone().map(|v| v.end).fold(end, usize::max);
+                session.mask(&text[..end], redacted)
+            }
+            None => mask(&text[..end], redacted),
+        };
         Release {
-            text: mask(&text[..end], redacted).into_owned(),
+            text: text.into_owned(),
             verdicts: self.verdicts.clone(),
             blocked: self.blocking().is_some(),
             errors: self.errors,
@@ -152,6 +165,7 @@ mod tests {
             start,
             end,
             score: None,
+            view: None,
         }
     }
 

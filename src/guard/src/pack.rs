@@ -9,11 +9,14 @@ use toml::Spanned;
 
 use crate::check::CheckRule;
 use crate::check::parse::{self, RawCheck};
+use crate::gitleaks;
 use crate::pattern::{Pattern, PatternError};
 use crate::rule::{Context, ExampleFailure, MAX_WINDOW, Rule};
+use crate::secret;
 use crate::template;
 use crate::types::{Action, Kind, Phase, Phases};
 use crate::validate::Validator;
+use crate::views::ViewSet;
 
 /// Why a pack was refused: where, which rule, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +50,7 @@ pub struct Pack {
     pub(crate) digest: [u8; 32],
     pub(crate) rules: Vec<Arc<Rule>>,
     pub(crate) checks: Vec<Arc<CheckRule>>,
+    pub(crate) warnings: Vec<PackError>,
 }
 
 #[derive(Deserialize)]
@@ -97,8 +101,18 @@ struct RawRule {
     not_before: String,
     #[serde(default)]
     not_after: String,
+    assigned: Option<Spanned<Vec<String>>>,
+    #[serde(default)]
+    named: Vec<String>,
+    #[serde(default)]
+    not_named: Vec<String>,
+    #[serde(default)]
+    public: Vec<Spanned<String>>,
+    #[serde(default)]
+    continues: bool,
     score: Option<f32>,
     context: Option<Spanned<Context>>,
+    views: Option<Spanned<Vec<String>>>,
     #[serde(default)]
     examples: RawExamples,
 }
@@ -112,6 +126,19 @@ pub(crate) struct RawExamples {
     pub(crate) negative: Vec<String>,
 }
 
+/// The pack `secrets` is one file in parts.
+const SECRETS: &str = concat!(
+    include_str!("../packs/secrets.toml"),
+    include_str!("../packs/secrets/ai.toml"),
+    include_str!("../packs/secrets/ai-named.toml"),
+    include_str!("../packs/secrets/cloud.toml"),
+    include_str!("../packs/secrets/cloud-named.toml"),
+    include_str!("../packs/secrets/code.toml"),
+    include_str!("../packs/secrets/code-named.toml"),
+    include_str!("../packs/secrets/saas.toml"),
+    include_str!("../packs/secrets/saas-named.toml"),
+);
+
 /// A fault at a byte of the file.
 pub(crate) struct Fault {
     pub(crate) at: usize,
@@ -120,7 +147,12 @@ pub(crate) struct Fault {
 
 impl Pack {
     /// Parses and compiles a pack. `file_name` is used in errors only.
+    ///
+    /// A `gitleaks.toml` is one too: see [`Pack::warnings`] for what could not be taken over.
     pub fn parse(file_name: &str, toml: &str) -> Result<Pack, PackError> {
+        if toml::from_str::<toml::Table>(toml).is_ok_and(|table| gitleaks::is_gitleaks(&table)) {
+            return gitleaks::import(file_name, toml);
+        }
         Pack::read(file_name, toml, false)
     }
 
@@ -195,19 +227,21 @@ impl Pack {
             digest: *blake3::hash(toml.as_bytes()).as_bytes(),
             rules,
             checks,
+            warnings: Vec::new(),
         })
     }
 
-    /// The packs that Weir ships: `pii`, `secrets`, `injection`, `exfil`, `leak` and `toxicity`.
+    /// The packs that Weir ships: `pii`, `secrets`, `injection`, `exfil`, `leak`, `toxicity` and `topics`.
     pub fn builtin() -> Vec<Pack> {
         static PACKS: OnceLock<Vec<Pack>> = OnceLock::new();
         let shipped = [
             ("packs/pii.toml", include_str!("../packs/pii.toml")),
-            ("packs/secrets.toml", include_str!("../packs/secrets.toml")),
+            ("packs/secrets.toml", SECRETS),
             ("packs/injection.toml", include_str!("../packs/injection.toml")),
             ("packs/exfil.toml", include_str!("../packs/exfil.toml")),
             ("packs/leak.toml", include_str!("../packs/leak.toml")),
             ("packs/toxicity.toml", include_str!("../packs/toxicity.toml")),
+            ("packs/topics.toml", include_str!("../packs/topics.toml")),
         ];
         // A test parses each of them as any other pack, so that none is ever missing here.
         PACKS
@@ -245,6 +279,11 @@ impl Pack {
         let of_rules = self.rules.iter().map(|r| r.positive.len() + r.negative.len());
         let of_checks = self.checks.iter().map(|c| c.positive.len() + c.negative.len());
         (self.rules.len() + self.checks.len(), of_rules.chain(of_checks).sum())
+    }
+
+    /// What an imported file asked for and does not get, rule by rule. Empty for Weir's own format.
+    pub fn warnings(&self) -> &[PackError] {
+        &self.warnings
     }
 
     /// Runs every rule on its own examples. Empty if all behave.
@@ -392,6 +431,25 @@ fn compile(pack: &RawPack, spanned: &Spanned<RawRule>, trusted: bool) -> Result<
     let pattern = Pattern::new(&regex, &lengths, ignore_case, rule.max_len, trusted)
         .map_err(|e: PatternError| fault(at, e.to_string()))?;
 
+    let mut public = Vec::with_capacity(rule.public.len());
+    for hash in &rule.public {
+        public.push(secret::short_hash(hash.get_ref()).ok_or_else(|| {
+            fault(
+                hash.span().start,
+                format!(
+                    "`{}` is no hash: give the first 16 hexadecimal digits of the value's BLAKE3 hash",
+                    hash.get_ref()
+                ),
+            )
+        })?);
+    }
+    if rule.continues && rule.context.is_some() {
+        return Err(fault(
+            id_at,
+            "a rule that `continues` cannot have a `context`".to_owned(),
+        ));
+    }
+
     let context = rule.context.as_ref().map(|c| (c.span().start, c.get_ref()));
     if let Some((at, context)) = context {
         let only_unless = context.words.is_empty() && !context.unless.is_empty() && !context.required;
@@ -440,16 +498,49 @@ fn compile(pack: &RawPack, spanned: &Spanned<RawRule>, trusted: bool) -> Result<
         stop: rule.stop.iter().map(|s| s.to_ascii_lowercase()).collect(),
         not_before: rule.not_before.clone(),
         not_after: rule.not_after.clone(),
+        named: rule.named.iter().map(|w| w.to_ascii_lowercase()).collect(),
+        not_named: rule.not_named.iter().map(|w| w.to_ascii_lowercase()).collect(),
+        public,
+        continues: rule.continues,
+        allow: Vec::new(),
+        keywords: Vec::new(),
         score: rule.score,
         context: context.map(|(_, c)| c.clone()),
+        views: views(rule.views.as_ref(), kind)?,
         positive: rule.examples.positive.clone(),
         negative: rule.examples.negative.clone(),
     })
 }
 
+/// The views that a rule names, or else those of its kind: what has digits for letters, or letters taken
+/// apart, looks like personal data and keys too often.
+fn views(names: Option<&Spanned<Vec<String>>>, kind: Kind) -> Result<ViewSet, Fault> {
+    let Some(names) = names else {
+        return Ok(if kind.is_sensitive() {
+            ViewSet::ESCAPED
+        } else {
+            ViewSet::ALL
+        });
+    };
+    let mut views = ViewSet::NONE;
+    for name in names.get_ref() {
+        let view = ViewSet::parse(name).ok_or_else(|| Fault {
+            at: names.span().start,
+            reason: format!("`{name}` is no view: there are `folded`, `escaped`, `decoded` and `joined`"),
+        })?;
+        views = views.and(view);
+    }
+    Ok(views)
+}
+
 /// The regex of a rule, the regex that tells its longest match, and whether case is ignored.
 fn source(rule: &RawRule) -> Result<(usize, String, String, bool), String> {
     match (&rule.regex, &rule.literals, &rule.phrases) {
+        (Some(regex), None, None) if rule.assigned.is_some() => {
+            let names = rule.assigned.as_ref().map_or(&[][..], |names| names.get_ref());
+            let (text, bounds) = secret::assigned(names, regex.get_ref(), rule.ignore_case);
+            Ok((regex.span().start, text, bounds, false))
+        }
         (Some(regex), None, None) => {
             let text = regex.get_ref().clone();
             Ok((regex.span().start, text.clone(), text, rule.ignore_case))

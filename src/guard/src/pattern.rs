@@ -13,10 +13,11 @@ use regex_syntax::hir::Hir;
 use crate::bytes::Bytes;
 use crate::dfa::{Dfa, State};
 use analysis::{first_bytes, gate, prefixes, starts_words};
-use syntax::{has_value, parse};
+pub(crate) use syntax::parse;
+use syntax::value_group;
 
 /// How many first bytes of a match the trigger table looks at.
-pub(crate) const LEVELS: usize = 8;
+pub(crate) const LEVELS: usize = 12;
 /// Kinds of the byte before a candidate: start of text, word byte, `\n`, `\r`, any other.
 pub(crate) const BEFORE: usize = 5;
 /// The longest match that any rule may have, bytes of the view.
@@ -95,6 +96,18 @@ pub(crate) enum Step {
     Dead,
 }
 
+/// How far a candidate came in a whole text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    /// End of the match, 0 for none.
+    pub(crate) end: usize,
+    /// The next byte.
+    pub(crate) at: usize,
+    pub(crate) state: State,
+    /// It ended at the greatest length, not by itself and not with the text.
+    pub(crate) capped: bool,
+}
+
 /// A compiled regular expression.
 #[derive(Debug)]
 pub(crate) struct Pattern {
@@ -111,8 +124,9 @@ pub(crate) struct Pattern {
     pub(crate) first: Option<Box<FirstBytes>>,
     /// For such rules that many words may start: what their matches must hold a little later.
     pub(crate) gate: Option<Gate>,
-    /// Whether the regex has a group named `value`, the only part that the verdict covers.
-    has_value: bool,
+    /// The verdict covers the first of these groups that is not empty, or the whole match: the group
+    /// called `value`, or those of an imported rule.
+    pub(crate) groups: Vec<usize>,
     value: OnceLock<Option<PikeVM>>,
 }
 
@@ -196,7 +210,7 @@ impl Pattern {
             boundary,
             first,
             gate,
-            has_value: has_value(&hir),
+            groups: value_group(&hir),
             value: OnceLock::new(),
         })
     }
@@ -231,25 +245,40 @@ impl Pattern {
         (next, step)
     }
 
-    /// Runs a candidate from `start` to its end: the end of the match (0 for none), and the steps.
-    pub(crate) fn run(&self, text: &[u8], start: usize, before: usize) -> (usize, usize) {
-        let (dfa, mut state, mut end) = (self.dfa(), self.start(before), 0);
-        let tail = &text[start..];
+    /// Runs a candidate that began at `start`, and is in `state` before the byte at `at`, to its end.
+    pub(crate) fn run(&self, text: &[u8], start: usize, at: usize, mut state: State) -> Run {
+        let (dfa, mut end) = (self.dfa(), 0);
         // A match of the greatest length shows in the step after it.
-        let longest = &tail[..tail.len().min(self.max_len + 1)];
-        for (offset, byte) in longest.iter().enumerate() {
+        let last = text.len().min((start + self.max_len).max(at) + 1);
+        for (offset, byte) in text[at..last].iter().enumerate() {
             state = dfa.next(state, *byte);
             if dfa.is_special(state) {
                 if dfa.is_dead(state) {
-                    return (end, offset + 1);
+                    return Run {
+                        end,
+                        at: at + offset + 1,
+                        state,
+                        capped: false,
+                    };
                 }
-                end = start + offset;
+                end = at + offset;
             }
         }
-        if longest.len() <= self.max_len && self.matches_at_end(state) {
+        let capped = last > at && last - start > self.max_len;
+        if !capped && self.matches_at_end(state) {
             end = text.len();
         }
-        (end, longest.len())
+        Run {
+            end,
+            at: last,
+            state,
+            capped,
+        }
+    }
+
+    /// Whether nothing more can match from `state`.
+    pub(crate) fn is_dead(&self, state: State) -> bool {
+        self.dfa().is_dead(state)
     }
 
     /// Whether a match ends with the text itself.
@@ -259,7 +288,7 @@ impl Pattern {
 
     /// The span of the group `value` within the match `start..end` of `view`, else the match itself.
     pub(crate) fn value(&self, view: &[u8], start: usize, end: usize) -> (usize, usize) {
-        if !self.has_value {
+        if self.groups.is_empty() {
             return (start, end);
         }
         let vm = self.value.get_or_init(|| {
@@ -271,10 +300,9 @@ impl Pattern {
         let mut captures = vm.create_captures();
         let input = Input::new(view).range(start..end).anchored(Anchored::Yes);
         vm.captures(&mut cache, input, &mut captures);
-        match captures.get_group_by_name("value") {
-            Some(span) if span.start < span.end => (span.start, span.end),
-            _ => (start, end),
-        }
+        let mut spans = self.groups.iter().filter_map(|group| captures.get_group(*group));
+        let span = spans.find(|span| span.start < span.end);
+        span.map_or((start, end), |span| (span.start, span.end))
     }
 
     /// Bytes of memory now; the automaton grows with the texts that were seen.
@@ -297,6 +325,21 @@ fn nfa(hir: &Hir, captures: WhichCaptures) -> Result<NFA, PatternError> {
         return Err(PatternError::UnicodeWord);
     }
     Ok(nfa)
+}
+
+/// An expression that is looked for anywhere in a text.
+pub(crate) fn searcher(hir: &Hir) -> Result<PikeVM, PatternError> {
+    PikeVM::new_from_nfa(nfa(hir, WhichCaptures::None)?).map_err(|e| PatternError::Build(e.to_string()))
+}
+
+/// The number of groups of an expression.
+pub(crate) fn group_count(regex: &str) -> usize {
+    parse(regex, false).map_or(0, |hir| hir.properties().explicit_captures_len())
+}
+
+/// Whether each match of an expression holds one of `words`, which are in lower case, in any case.
+pub(crate) fn always_holds(regex: &str, words: &[String]) -> bool {
+    parse(regex, false).is_ok_and(|hir| analysis::holds_one(&analysis::fold_case(&hir), words))
 }
 
 #[cfg(test)]
@@ -421,7 +464,7 @@ mod tests {
                     let input = Input::new(text).range(start..).anchored(Anchored::Yes);
                     let expected = peer.find(&mut cache, input).map_or(0, |m| m.end());
                     let before = before_class(start.checked_sub(1).map(|i| text.as_bytes()[i]));
-                    let found = pattern.run(text.as_bytes(), start, before).0;
+                    let found = pattern.run(text.as_bytes(), start, start, pattern.start(before)).end;
                     assert_eq!(found, expected, "{regex} at {start} of {text:?}");
                 }
             }

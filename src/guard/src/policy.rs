@@ -14,7 +14,9 @@ use crate::nearby::{Nearby, Reach};
 use crate::outcome::Outcome;
 use crate::pack::Pack;
 use crate::scanner::{self, Scanner};
+use crate::settings::{self, FormatSpec, LeakSpec, LimitSpec, TopicSpec};
 use crate::types::{Action, GUARD_ERROR, Kind, Phase, Phases, Verdict};
+use crate::views;
 
 /// What happens when the engine reaches its step budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -61,12 +63,21 @@ pub struct PolicySpec {
     /// Only watch: whatever rules say, a match is flagged, and the verdict tells what would have been
     /// done. Errors of the engine pass, too.
     pub monitor: bool,
+    /// Whether requests and tool texts are looked at with evasions undone, too.
+    pub views: bool,
     /// One action for all rules of a kind, in place of what their packs say.
     pub actions: BTreeMap<Kind, Action>,
     /// Changes to single rules, by full id (`pii.email`). They go before everything else.
     pub rules: BTreeMap<String, RuleOverride>,
     /// What the pack `leak` looks for.
     pub leak: LeakSpec,
+    /// Topics by name: those to be kept out, and those allowed.
+    pub topics: BTreeMap<String, TopicSpec>,
+    /// How long texts may be, and in which scripts and languages, by phase.
+    pub limits: BTreeMap<Phase, LimitSpec>,
+    /// The form of answers. Not checked if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<FormatSpec>,
 }
 
 impl Default for PolicySpec {
@@ -77,24 +88,17 @@ impl Default for PolicySpec {
                 .to_vec(),
             on_error: OnError::Block,
             threshold: 0.5,
-            max_steps_per_byte: 64,
+            max_steps_per_byte: 160,
             monitor: false,
+            views: true,
             actions: BTreeMap::new(),
             rules: BTreeMap::new(),
             leak: LeakSpec::default(),
+            topics: BTreeMap::new(),
+            limits: BTreeMap::new(),
+            format: None,
         }
     }
-}
-
-/// What the pack `leak` looks for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct LeakSpec {
-    /// How many words of the system prompt in a row are a leak, 4 to 1000; 10 if not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub words: Option<u32>,
-    /// Canary tokens of at least eight letters and digits: what must never be seen in an answer.
-    pub canaries: Vec<String>,
 }
 
 /// Why a policy was refused.
@@ -146,6 +150,7 @@ pub struct Policy {
     packs: Vec<(Arc<str>, Arc<str>)>,
     version: String,
     monitor: bool,
+    views: bool,
     error: ErrorNames,
 }
 
@@ -160,7 +165,10 @@ struct ErrorNames {
 impl Policy {
     /// Compiles `spec` over `packs` (those it does not name are ignored).
     pub fn compile(spec: &PolicySpec, packs: &[Pack]) -> Result<Policy, PolicyError> {
-        let used = select(spec, packs)?;
+        let made = settings::packs(spec, packs)?;
+        let mut used = select(spec, packs)?;
+        used.retain(|pack| !made.iter().any(|own| own.name == pack.name));
+        used.extend(&made);
         check(spec, &used)?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(canonical(spec).as_bytes());
@@ -177,6 +185,7 @@ impl Policy {
             packs: used.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
             version,
             monitor: spec.monitor,
+            views: spec.views,
             error: ErrorNames::new(),
         })
     }
@@ -189,6 +198,7 @@ impl Policy {
             packs: Vec::new(),
             version: "off".to_owned(),
             monitor: false,
+            views: false,
             error: ErrorNames::new(),
         }
     }
@@ -215,6 +225,12 @@ impl Policy {
         self.scan_with(phase, text, &CallContext::default())
     }
 
+    /// Automaton steps that the rules of `phase` take over `text` as it stands: what
+    /// [`PolicySpec::max_steps_per_byte`] bounds. A count, so it is the same on every machine.
+    pub fn steps(&self, phase: Phase, text: &str) -> u64 {
+        self.engine(phase).map_or(0, |engine| scanner::steps(engine, text))
+    }
+
     /// Looks at a whole text of the call that `context` tells about.
     pub fn scan_with(&self, phase: Phase, text: &str, context: &CallContext) -> Outcome {
         let mut outcome = Outcome::default();
@@ -227,6 +243,16 @@ impl Policy {
             running.push(text);
             running.finish();
             outcome.verdicts = self.merge(checks, &mut running, outcome.verdicts);
+        }
+        if self.views(phase) {
+            let (engine, checks) = (self.engine(phase), self.checks(phase));
+            views::scan(
+                self,
+                engine.map(Arc::as_ref),
+                checks.map(Arc::as_ref),
+                text,
+                &mut outcome,
+            );
         }
         outcome.verdicts.iter_mut().for_each(|verdict| self.watch(verdict));
         outcome
@@ -251,22 +277,25 @@ impl Policy {
             return verdicts;
         }
         let mut merge = Merge::default();
-        found.for_each(|found| self.found(checks, found, &mut merge));
+        for found in found {
+            let source = found.rule + 1;
+            if let Some(verdict) = self.found(checks, found) {
+                merge.add(verdict, source);
+            }
+        }
         verdicts.into_iter().for_each(|verdict| merge.add(verdict, 0));
         std::iter::from_fn(|| merge.next(usize::MAX)).collect()
     }
 
-    /// Hands what a check has found to `merge`, if it is sure enough.
-    pub(crate) fn found(&self, checks: &Checks, found: Found, merge: &mut Merge) {
-        let Some(active) = checks.active.get(found.rule as usize) else {
-            return;
-        };
+    /// The verdict on what a check has found, if it is sure enough.
+    pub(crate) fn found(&self, checks: &Checks, found: Found) -> Option<Verdict> {
+        let active = checks.active.get(found.rule as usize)?;
         let score = found.score.or(active.rule.score);
         if score.is_some_and(|s| s < active.threshold) {
-            return;
+            return None;
         }
         let (pack, pack_version) = self.packs[active.pack].clone();
-        let verdict = Verdict {
+        Some(Verdict {
             rule: active.rule.id.clone(),
             pack,
             pack_version,
@@ -277,14 +306,20 @@ impl Policy {
             start: found.start,
             end: found.end,
             score,
-        };
-        merge.add(verdict, found.rule + 1);
+            view: None,
+        })
     }
 
     /// How much `text` looks like an attack on the prompt to the classifier of `phase`, 0 to 1; `None`
     /// if there is none. Rules have no part in it.
     pub fn injection_score(&self, phase: Phase, text: &str) -> Option<f32> {
-        Some(classify::judge(self.checks(phase)?.model()?, text).score)
+        let model = self.checks(phase)?.model()?;
+        let plain = classify::judge(model, text).score;
+        let seen = self
+            .views(phase)
+            .then(|| views::judge(model, &views::texts(text)))
+            .flatten();
+        Some(seen.map_or(plain, |(judgement, _)| plain.max(judgement.score)))
     }
 
     /// A guard for one stream of text.
@@ -334,6 +369,12 @@ impl Policy {
         self.engines[phase.index()].as_ref()
     }
 
+    /// Whether texts of `phase` are looked at in all their views. Answers stream, and have the first
+    /// view only.
+    pub(crate) fn views(&self, phase: Phase) -> bool {
+        self.views && phase != Phase::Output && (self.engine(phase).is_some() || self.checks(phase).is_some())
+    }
+
     pub(crate) fn checks(&self, phase: Phase) -> Option<&Arc<Checks>> {
         self.checks[phase.index()].as_ref()
     }
@@ -356,6 +397,7 @@ impl Policy {
                     start,
                     end,
                     score,
+                    view: None,
                 }
             }
             None => Verdict {
@@ -369,6 +411,7 @@ impl Policy {
                 start,
                 end,
                 score,
+                view: None,
             },
         }
     }
@@ -471,12 +514,13 @@ fn in_unit(key: &str, value: f32) -> Result<(), PolicyError> {
 /// The spec as text that depends on nothing but its values.
 fn canonical(spec: &PolicySpec) -> String {
     let mut out = format!(
-        "{} {} {:?} {} {}",
+        "{} {} {:?} {} {} {}",
         env!("CARGO_PKG_VERSION"),
         spec.packs.join(","),
         spec.on_error,
         spec.threshold,
-        spec.max_steps_per_byte
+        spec.max_steps_per_byte,
+        spec.views
     );
     for (kind, action) in &spec.actions {
         let _ = write!(out, " {kind}={action}");
@@ -490,7 +534,11 @@ fn canonical(spec: &PolicySpec) -> String {
         } = change;
         let _ = write!(out, " {id}={action:?},{enabled:?},{phase:?},{threshold:?}");
     }
-    let _ = write!(out, " {:?} {}", spec.leak, spec.monitor);
+    let _ = write!(
+        out,
+        " {:?} {:?} {:?} {:?} {}",
+        spec.leak, spec.topics, spec.limits, spec.format, spec.monitor
+    );
     out
 }
 
@@ -508,7 +556,7 @@ fn checks(spec: &PolicySpec, packs: &[&Pack], phase: Phase) -> Option<Checks> {
         active.push(ActiveCheck {
             rule: rule.configured(spec),
             pack,
-            action: action.or(own.copied()).unwrap_or(Action::Flag),
+            action: rule.action(action.or(own.copied()).unwrap_or(Action::Flag)),
             threshold: change.threshold.or(rule.threshold).unwrap_or(spec.threshold),
         });
     }

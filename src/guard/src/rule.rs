@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::allow::Allow;
 use crate::cost::{self, Cost};
 use crate::pack::Pack;
 use crate::pattern::Pattern;
 use crate::policy::{Policy, PolicyError, PolicySpec, RuleOverride};
+use crate::secret;
 use crate::template;
 use crate::types::{Action, Kind, Phase, Phases};
 use crate::validate::{Validator, entropy};
+use crate::views::ViewSet;
 
 /// An example of a pack that did not behave as the pack says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +43,22 @@ pub struct Rule {
     pub(crate) not_before: String,
     /// ... or right after it.
     pub(crate) not_after: String,
+    /// Of these words, the name before the value must hold one; empty for no such demand.
+    pub(crate) named: Vec<String>,
+    /// Words that, in the name before the value, say that the value is no secret.
+    pub(crate) not_named: Vec<String>,
+    /// The first eight bytes of the BLAKE3 hash of values that are published as samples.
+    pub(crate) public: Vec<[u8; 8]>,
+    /// What the expression still accepts beyond the longest match is covered by further matches.
+    pub(crate) continues: bool,
+    /// Lists of what is no finding after all.
+    pub(crate) allow: Vec<Arc<Allow>>,
+    /// Of these, a match must hold one, any case; empty for no such demand.
+    pub(crate) keywords: Vec<String>,
     pub(crate) score: Option<f32>,
     pub(crate) context: Option<Context>,
+    /// Where the rule looks beside the first view.
+    pub(crate) views: ViewSet,
     pub(crate) positive: Vec<String>,
     pub(crate) negative: Vec<String>,
 }
@@ -82,6 +99,9 @@ fn default_before() -> usize {
 fn default_unless() -> usize {
     8
 }
+
+/// How much of a name before a match is looked at, bytes.
+pub(crate) const MAX_NAME: usize = 32;
 
 /// The widest context window, bytes.
 pub(crate) const MAX_WINDOW: usize = 512;
@@ -154,6 +174,12 @@ impl Rule {
                 return None;
             }
         }
+        if !self.public.is_empty() {
+            let hash = blake3::hash(text.as_bytes());
+            if self.public.iter().any(|known| hash.as_bytes().starts_with(known)) {
+                return None;
+            }
+        }
         Some(end)
     }
 
@@ -174,6 +200,27 @@ impl Rule {
             ..PolicySpec::default()
         };
         Policy::compile(&spec, &[alone]).map(|policy| (policy, spec))
+    }
+
+    /// Whether the name of a value lets it count: `within` is the part of the match before the value.
+    pub(crate) fn is_named_well(&self, before: &[u8], within: &[u8]) -> bool {
+        if self.named.is_empty() && self.not_named.is_empty() {
+            return true;
+        }
+        let before = secret::name_before(&before[before.len().saturating_sub(MAX_NAME)..]);
+        let name = [before, within].concat();
+        (self.named.is_empty() || secret::is_named(&name, &self.named)) && !secret::is_named(&name, &self.not_named)
+    }
+
+    /// Whether the lists that came with the rule let a match count.
+    pub(crate) fn allows(&self, value: &str, matched: &[u8]) -> bool {
+        let holds = |word: &String| {
+            matched
+                .windows(word.len())
+                .any(|w| w.eq_ignore_ascii_case(word.as_bytes()))
+        };
+        (self.keywords.is_empty() || self.keywords.iter().any(holds))
+            && !self.allow.iter().any(|list| list.covers(value, matched))
     }
 
     /// Runs the rule alone on its examples. A rule with a context is given the same policy as always:

@@ -38,6 +38,8 @@ pub struct Scanner {
     done: usize,
     blocked: bool,
     finished: bool,
+    /// The call, where the text is judged when it has ended: its views are those of the whole.
+    whole: Option<(Phase, CallContext)>,
 }
 
 /// The checks of a stream, and the verdicts that wait for their place among the others.
@@ -50,6 +52,7 @@ struct Watch {
 
 impl Scanner {
     pub(crate) fn new(policy: Arc<Policy>, phase: Phase, context: &CallContext) -> Scanner {
+        let whole = policy.views(phase).then(|| (phase, context.clone()));
         let engine = policy.engine(phase).cloned();
         let checks = policy.checks(phase).cloned();
         let checks = checks.and_then(|checks| {
@@ -75,10 +78,12 @@ impl Scanner {
             done: 0,
             blocked: false,
             finished: false,
+            whole,
         }
     }
 
-    /// Takes the next piece of text and releases what no rule can still match.
+    /// Takes the next piece of text and releases what no rule can still match. Where the phase's texts
+    /// are looked at in all their views, that is nothing before the end.
     ///
     /// After a block, pieces are still looked at (so that all that must not be stored is known) but
     /// never released. After [`Scanner::finish`], pieces are dropped.
@@ -94,6 +99,10 @@ impl Scanner {
                 text: chunk.to_owned(),
                 ..Release::default()
             };
+        }
+        if self.whole.is_some() {
+            self.text.push_str(chunk);
+            return Release::default();
         }
         let mut release = Release::default();
         let mut rest = chunk;
@@ -113,7 +122,12 @@ impl Scanner {
             blocked: self.blocked,
             ..Release::default()
         };
-        if !self.finished && (self.engine.is_some() || self.checks.is_some()) {
+        if let (false, Some((phase, context))) = (self.finished, &self.whole) {
+            let text = std::mem::take(&mut self.text);
+            let outcome = self.policy.scan_with(*phase, &text, context);
+            release = outcome.release_with(&text, self.vault.as_ref());
+            self.blocked = release.blocked;
+        } else if !self.finished && (self.engine.is_some() || self.checks.is_some()) {
             if let (Some(engine), Some(state)) = (&self.engine, &mut self.state) {
                 let view = View {
                     bytes: &self.view,
@@ -223,7 +237,12 @@ impl Scanner {
             });
         }
         if let Some(Watch { checks, running, merge }) = &mut self.checks {
-            running.found().for_each(|found| policy.found(checks, found, merge));
+            for found in running.found() {
+                let source = found.rule + 1;
+                if let Some(verdict) = policy.found(checks, found) {
+                    merge.add(verdict, source);
+                }
+            }
             until = if ended { until } else { until.min(running.frontier()) };
             let before = if ended { usize::MAX } else { until };
             while let Some(verdict) = merge.next(before) {
@@ -260,24 +279,39 @@ impl Scanner {
     }
 }
 
+/// The first view of `text`, in `folded` if it is not the text itself.
+fn view<'t>(text: &'t str, folded: &'t mut Vec<u8>, map: &mut OffsetMap) -> &'t [u8] {
+    if crate::normalize::is_plain(text) {
+        return text.as_bytes();
+    }
+    append_view(text, folded, 0, map);
+    folded
+}
+
+/// Automaton steps that `engine` takes over `text`.
+pub(crate) fn steps(engine: &Engine, text: &str) -> u64 {
+    engine.steps(view(text, &mut Vec::new(), &mut OffsetMap::default()))
+}
+
 /// The verdicts of `text`, in order, and the number of errors.
 pub(crate) fn scan(policy: &Policy, engine: &Engine, text: &str) -> (Vec<Verdict>, u32) {
     let (mut map, mut folded) = (OffsetMap::default(), Vec::new());
-    let bytes = if crate::normalize::is_plain(text) {
-        text.as_bytes()
-    } else {
-        append_view(text, &mut folded, 0, &mut map);
-        &folded
-    };
+    let bytes = view(text, &mut folded, &mut map);
     let mut verdicts = Vec::new();
-    let verdict = |settled: Settled| {
+    let errors = matches(engine, bytes, |settled| {
         let start = map.start(settled.start);
-        policy.verdict(engine, &settled, start, map.end(settled.end).max(start))
-    };
-    if engine.scan_whole(bytes, |settled| verdicts.push(verdict(settled))) {
-        return (verdicts, 0);
+        verdicts.push(policy.verdict(engine, &settled, start, map.end(settled.end).max(start)));
+    });
+    (verdicts, errors)
+}
+
+/// Hands out the matches in a whole view, in order, and tells the number of errors.
+pub(crate) fn matches(engine: &Engine, bytes: &[u8], mut emit: impl FnMut(Settled)) -> u32 {
+    let mut found = Vec::new();
+    if engine.scan_whole(bytes, |settled| found.push(settled)) {
+        found.into_iter().for_each(emit);
+        return 0;
     }
-    verdicts.clear();
     let mut state = engine.state();
     let mut end = 0;
     loop {
@@ -296,9 +330,9 @@ pub(crate) fn scan(policy: &Policy, engine: &Engine, text: &str) -> (Vec<Verdict
         } else {
             engine.frontier(&mut state, view)
         };
-        engine.settle(&mut state, frontier, |settled| verdicts.push(verdict(settled)));
+        engine.settle(&mut state, frontier, &mut emit);
         if end == bytes.len() {
-            return (verdicts, state.errors);
+            return state.errors;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The start table: for rules that begin with a class of bytes instead of a literal (digits of a
 //! card, the name in an e-mail address), which of them may match at a position, judged by the first
-//! eight bytes. One bit a rule: a position costs one look-up, and a handful of ANDs if it is promising.
+//! twelve bytes. One bit a rule: a position costs one look-up, and a handful of ANDs if it is promising.
 
 use std::collections::HashMap;
 

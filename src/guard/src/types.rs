@@ -6,6 +6,8 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::views::View;
+
 /// Whose text is being looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -71,8 +73,8 @@ pub enum Action {
     /// The matched span is replaced by a token such as `[EMAIL_1]`, which the session's vault turns back
     /// into the value where it comes back; where there is no session, by a placeholder.
     Vault,
-    /// Somebody else decides: what holds the guardrails asks, and acts as it is told
-    /// ([`Outcome::decide`](crate::Outcome::decide)). Where nobody is asked the text stops.
+    /// Somebody else decides, a webhook in Weir. Where nobody can be asked, as in a stream under way, the
+    /// text stops.
     Ask,
     /// The text stops before the match.
     Block,
@@ -173,6 +175,9 @@ pub struct Verdict {
     pub end: usize,
     /// How sure the rule is, 0 to 1; `None` if the rule does not grade its matches.
     pub score: Option<f32>,
+    /// What was undone to see it, such as base64; `None` if it is plain to see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub view: Option<View>,
 }
 
 /// Rule id of the verdict that says: the engine reached a limit and the rest was not looked at.

@@ -25,6 +25,8 @@ use serde::{Deserialize, Serialize};
 use digits::{digits, luhn};
 pub(crate) use token::entropy;
 
+use crate::secret;
+
 /// A named check on a matched text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +52,18 @@ pub enum Validator {
     Ipv6,
     /// A JSON web token: the header decodes to a JSON object that names an algorithm.
     Jwt,
+    /// A key that is not masked (`xxxxxx`, `******`).
+    Key,
+    /// Drawn at random, not put together from words and numbers, and no stand-in for a secret; or a UUID.
+    Random,
+    /// Random, and no UUID: where the name says little.
+    RandomNotUuid,
+    /// Any credential that is neither a stand-in nor one of the words that documentation writes.
+    Credential,
+    /// The same, and none of the passwords of test databases either.
+    DatabasePassword,
+    /// A password that somebody may have chosen, not a word, a number, code or a stand-in.
+    Password,
     /// At least one letter and one digit: words and plain numbers are no keys.
     Mixed,
     /// A US taxpayer number (ITIN): begins with 9, a middle that is given out.
@@ -366,6 +380,12 @@ impl Validator {
             Validator::ZaId => whole(oceania_africa::za_id(&digits(text))),
             Validator::EgId => whole(oceania_africa::eg_id(&digits(text))),
             Validator::Jwt => whole(token::is_jwt(text)),
+            Validator::Key => whole(!secret::is_masked(text)),
+            Validator::Random => whole(secret::is_uuid(text) || secret::is_random(text)),
+            Validator::RandomNotUuid => whole(!secret::is_uuid(text) && secret::is_random(text)),
+            Validator::Credential => whole(secret::is_credential(text, false)),
+            Validator::DatabasePassword => whole(secret::is_credential(text, true)),
+            Validator::Password => whole(secret::is_password(text)),
             Validator::Mixed => {
                 let (letter, digit) = (|b: u8| b.is_ascii_alphabetic(), |b: u8| b.is_ascii_digit());
                 whole(text.bytes().any(letter) && text.bytes().any(digit))

@@ -44,8 +44,32 @@ fn policy(action: Option<Action>) -> Arc<Policy> {
     Arc::new(Policy::compile(&spec, &packs).unwrap())
 }
 
-static POLICIES: LazyLock<Vec<Arc<Policy>>> =
-    LazyLock::new(|| vec![policy(None), policy(Some(Action::Redact)), policy(Some(Action::Block))]);
+static POLICIES: LazyLock<Vec<Arc<Policy>>> = LazyLock::new(|| {
+    vec![
+        policy(None),
+        policy(Some(Action::Redact)),
+        policy(Some(Action::Block)),
+        compile(OWN).unwrap(),
+    ]
+});
+
+/// Everything that a policy says itself.
+const OWN: &str = r#"
+packs = ["exfil", "topics"]
+[topics.birds]
+words = ["heron", "canary*"]
+action = "redact"
+[topics.bank]
+words = ["acme bank", "assistant"]
+allow = true
+[limits.output]
+characters = 200
+tokens = 20
+scripts = ["latin"]
+languages = ["en"]
+[format]
+schema = '{"type": "string"}'
+"#;
 
 fn add(all: &mut Release, release: Release) {
     assert!(!all.blocked || release.text.is_empty(), "released after a block");
@@ -212,4 +236,125 @@ fn canaries_are_found_in_disguise() {
     let own = guard::canary(&[7; 32], "session");
     assert_eq!((own.len(), &own), (27, &guard::canary(&[7; 32], "session")));
     assert_ne!(own, guard::canary(&[7; 32], "another"));
+}
+
+/// A policy from its TOML.
+fn compile(toml: &str) -> Result<Arc<Policy>, guard::PolicyError> {
+    let spec: PolicySpec = toml::from_str(toml).unwrap();
+    Policy::compile(&spec, &Pack::builtin()).map(Arc::new)
+}
+
+fn rules(policy: &Policy, phase: Phase, text: &str) -> Vec<String> {
+    let outcome = policy.scan(phase, text);
+    outcome.verdicts.iter().map(|v| v.rule.to_string()).collect()
+}
+
+#[test]
+fn topics_are_denied_and_allowed_by_their_words() {
+    let policy = compile(
+        "packs = []\n[topics.rivals]\nwords = [\"globex\", \"initech corp\"]\naction = \"redact\"\n[topics.gambling]\naction = \"block\"\n\
+         [topics.bank]\nwords = [\"account*\", \"card\", \"银行\"]\nallow = true\naction = \"block\"\nphase = \"input\"",
+    )
+    .unwrap();
+    let outcome = policy.scan(Phase::Output, "Globex and Initech Corp sell it.");
+    assert_eq!(
+        outcome.redacted("Globex and Initech Corp sell it."),
+        "[TOPIC_RIVALS] and [TOPIC_RIVALS] sell it."
+    );
+    assert_eq!(
+        rules(&policy, Phase::Output, "the casino has a roulette"),
+        ["topics.gambling"]
+    );
+    assert_eq!(rules(&policy, Phase::Output, "the casino"), Vec::<String>::new());
+    assert_eq!(
+        rules(&policy, Phase::Input, "please tell me a long story about dragons"),
+        ["topics.off-topic"]
+    );
+    for fine in [
+        "hello there!",
+        "please block my bank card, it is stolen",
+        "我在银行的账户有一个问题想要问你",
+    ] {
+        assert_eq!(rules(&policy, Phase::Input, fine), Vec::<String>::new(), "{fine}");
+    }
+    for (wrong, said) in [
+        ("[topics.nothing]\naction = \"flag\"", "topics.nothing"),
+        ("[topics.a]\nwords = [\"x\"]\nleast = 2", "topics.a.least"),
+        ("[topics.a]\nwords = [\"?\"]", "topics.a.words"),
+        ("[limits.input]\nlanguages = [\"xx\"]", "limits.input.languages"),
+        ("[limits.input]\nscripts = [\"runic\"]", "limits.input.scripts"),
+        ("[format]\nschema = \"[]\"", "format.schema"),
+        ("[leak]\nwords = 2", "leak.words"),
+        ("[leak]\ncanaries = [\"abc\"]", "leak.canaries"),
+    ] {
+        let error = compile(wrong).unwrap_err().to_string();
+        assert!(error.contains(said), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn limits_stop_a_text_where_it_exceeds_them() {
+    let policy = compile(
+        "packs = []\n[limits.output]\ncharacters = 10\naction = \"block\"\n[limits.input]\nlanguages = [\"en\", \"de\"]\n\
+         [limits.tool]\ntokens = 4\nscripts = [\"latin\"]",
+    )
+    .unwrap();
+    let released = policy.scan(Phase::Output, "0123456789äöü").release("0123456789äöü");
+    assert_eq!((released.text.as_str(), released.blocked), ("0123456789", true));
+    assert_eq!(rules(&policy, Phase::Output, "0123456789"), Vec::<String>::new());
+    for (text, allowed) in [
+        (
+            "What is the capital of the country that you are from, and how is it there?",
+            true,
+        ),
+        (
+            "Ich weiß nicht, was das ist und wie es mit der Sache weitergehen soll.",
+            true,
+        ),
+        (
+            "Je ne sais pas ce que c'est, mais les enfants sont dans la maison avec nous.",
+            false,
+        ),
+        ("你好，请告诉我今天的天气怎么样，谢谢你的帮助。", false),
+        ("これは日本語の文章です。とても長い文章です。", false),
+        ("Это не то, что я хотел сказать, но так и было на самом деле.", false),
+        (
+            "fn main() { let x = 5; println!(\"{x}\"); } struct Foo; impl Foo { fn bar() {} }",
+            true,
+        ),
+        ("ok", true),
+    ] {
+        let expected = if allowed {
+            vec![]
+        } else {
+            vec!["limits.languages".to_owned()]
+        };
+        assert_eq!(rules(&policy, Phase::Input, text), expected, "{text}");
+    }
+    assert_eq!(
+        rules(&policy, Phase::Tool, "one two three four five"),
+        ["limits.tokens"]
+    );
+    assert!(rules(&policy, Phase::Tool, "привет дорогой друг").contains(&"limits.scripts".to_owned()));
+    assert!(!rules(&policy, Phase::Tool, "π r²").contains(&"limits.scripts".to_owned()));
+}
+
+#[test]
+fn the_form_of_an_answer_is_checked_as_it_streams() {
+    let policy =
+        compile("packs = []\n[format]\naction = \"block\"\nschema = '{\"type\": \"object\", \"required\": [\"a\"]}'")
+            .unwrap();
+    let mut scanner = policy.scanner(Phase::Output);
+    assert_eq!(scanner.push(" {\"a\": ").text, " {\"a\": ");
+    let release = scanner.push("x}");
+    assert_eq!((release.text.as_str(), release.blocked), ("", true));
+    let schema = Arc::new(guard::Schema::parse("{\"type\": \"array\"}").unwrap());
+    let context = CallContext::default().with_response_schema(schema);
+    assert!(policy.scan_with(Phase::Output, "[1, 2]", &context).verdicts.is_empty());
+    assert_eq!(
+        policy.scan_with(Phase::Output, "{\"a\": 1}", &context).verdicts[0].start,
+        0
+    );
+    assert_eq!(policy.scan(Phase::Output, "[1, 2]").verdicts[0].start, 0);
+    assert!(policy.scan(Phase::Input, "no JSON").verdicts.is_empty());
 }

@@ -104,7 +104,11 @@ impl Snapshot {
         Ok(Snapshot {
             routes: Routes::new(targets.collect::<Result<_, _>>()?),
             policies: parts.policies.clone(),
-            webhook: parts.webhook.as_ref().map(|spec| Webhook::new(spec, &env)).transpose()?,
+            webhook: parts
+                .webhook
+                .as_ref()
+                .map(|spec| Webhook::new(spec, &env))
+                .transpose()?,
             prices: Arc::clone(&parts.prices),
             recording: parts.recording.clone(),
             max_request_bytes: parts.server.max_request_bytes,

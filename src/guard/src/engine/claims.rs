@@ -2,42 +2,74 @@
 
 use std::cmp::Reverse;
 
-use super::Engine;
 use super::state::{Candidate, Claim, Ready, Settled, State, View};
+use super::{ActiveRule, Engine};
 use crate::nearby::{Reach, Says};
+use crate::rule::MAX_NAME;
 use crate::types::Action;
 
 impl Engine {
-    /// A candidate cannot grow any more: is what it found a match?
-    pub(super) fn resolve(&self, state: &mut State, view: View<'_>, candidate: Candidate) {
-        let Candidate { rule, start, end, .. } = candidate;
-        if end == 0 {
-            return;
+    /// A candidate cannot grow any more: is what it found a match? What goes on behind the longest match
+    /// of a rule that `continues` is returned.
+    pub(super) fn resolve(&self, state: &mut State, view: View<'_>, candidate: Candidate) -> Option<Candidate> {
+        if candidate.end > 0 && self.judge(state, view, candidate) {
+            self.resume(candidate)
+        } else {
+            None
         }
+    }
+
+    /// The candidate behind a match that was cut at its rule's greatest length while it could still grow.
+    pub(super) fn resume(&self, candidate: Candidate) -> Option<Candidate> {
+        let rule = &self.rules[candidate.rule as usize].rule;
+        (rule.continues && !rule.pattern.is_dead(candidate.state)).then(|| Candidate {
+            // One byte of overlap makes one redaction of the two.
+            start: candidate.end - 1,
+            end: 0,
+            resumed: true,
+            ..candidate
+        })
+    }
+
+    /// Whether the match of a candidate counts; if so it is noted.
+    pub(super) fn judge(&self, state: &mut State, view: View<'_>, candidate: Candidate) -> bool {
+        let Candidate { rule, start, end, .. } = candidate;
         let active = &self.rules[rule as usize];
         state.fuel -= (end - start) as i64;
+        let score = active.rule.score;
+        if candidate.resumed {
+            // What it goes on from was judged.
+            let claim = Claim {
+                rule,
+                start,
+                end,
+                claim_start: start + 1,
+                claim_end: end,
+                score,
+            };
+            self.ready(state, claim, None);
+            return true;
+        }
         let (from, to) = active
             .rule
             .pattern
             .value(view.bytes, start - view.base, end - view.base);
         let whole = to - from == end - start;
         let Ok(text) = std::str::from_utf8(&view.bytes[from..to]) else {
-            return;
+            return false;
         };
         let Some(accepted) = active.rule.accept(text) else {
-            return;
+            return false;
         };
         let (value_start, value_end) = (from + view.base, from + view.base + accepted);
         let claim_end = if whole { value_end } else { end };
-        if value_start == value_end {
-            return;
+        if value_start == value_end || !self.circumstances(view, active, (start, claim_end), value_start) {
+            return false;
         }
-        // The byte after the match was seen: it is what ended the candidate.
-        let beside = |set: &str, byte: Option<u8>| byte.is_some_and(|b| set.as_bytes().contains(&b));
-        if beside(&active.rule.not_before, view.before(start)) || beside(&active.rule.not_after, view.get(claim_end)) {
-            return;
+        let matched = &view.bytes[start - view.base..end - view.base];
+        if !active.rule.allows(&text[..accepted], matched) {
+            return false;
         }
-        let score = active.rule.score;
         let claim = Claim {
             rule,
             start: value_start,
@@ -50,6 +82,19 @@ impl Engine {
             None => self.ready(state, claim, None),
             Some(_) => state.waiting.push(claim),
         }
+        true
+    }
+
+    /// Whether what stands around a match, and the name before its value, let it count.
+    fn circumstances(&self, view: View<'_>, active: &ActiveRule, claim: (usize, usize), value_start: usize) -> bool {
+        let rule = &active.rule;
+        // The byte after the match was seen: it is what ended the candidate.
+        let beside = |set: &str, byte: Option<u8>| byte.is_some_and(|b| set.as_bytes().contains(&b));
+        if beside(&rule.not_before, view.before(claim.0)) || beside(&rule.not_after, view.get(claim.1)) {
+            return false;
+        }
+        let earliest = claim.0.saturating_sub(MAX_NAME).max(view.base);
+        rule.is_named_well(view.slice(earliest, claim.0), view.slice(claim.0, value_start))
     }
 
     fn ready(&self, state: &mut State, claim: Claim, at_most: Option<Action>) {

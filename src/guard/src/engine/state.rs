@@ -3,6 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
+use super::Fuel;
 use crate::dfa;
 use crate::types::{Action, Kind};
 
@@ -14,6 +15,8 @@ pub(super) struct Candidate {
     pub(super) start: usize,
     /// End of the best match so far; 0 for none.
     pub(super) end: usize,
+    /// It goes on where a match of the greatest length ended, with the last byte of that one.
+    pub(super) resumed: bool,
 }
 
 /// A match: the text it claims, and the span its verdict covers (the group `value`, if there is one).
@@ -82,6 +85,8 @@ pub(crate) struct State {
     pub(super) last_ends: Vec<(u32, usize)>,
     /// Settled verdicts that later ones may lie within.
     pub(super) kept: Vec<(usize, Action, Kind)>,
+    /// What the text may cost, and what is left of it.
+    pub(super) grant: Fuel,
     pub(super) fuel: i64,
     /// Where the engine gave up.
     pub(super) failed: Option<usize>,
@@ -100,6 +105,11 @@ pub(crate) struct View<'v> {
 impl<'v> View<'v> {
     pub(super) fn get(&self, at: usize) -> Option<u8> {
         self.bytes.get(at.checked_sub(self.base)?).copied()
+    }
+
+    pub(super) fn slice(&self, start: usize, end: usize) -> &'v [u8] {
+        let (start, end) = (start.saturating_sub(self.base), end.saturating_sub(self.base));
+        self.bytes.get(start..end.min(self.bytes.len())).unwrap_or_default()
     }
 
     pub(super) fn before(&self, at: usize) -> Option<u8> {

@@ -10,7 +10,7 @@ impl Engine {
     pub(crate) fn advance(&self, state: &mut State, view: View<'_>) {
         let end = view.base + view.bytes.len();
         while state.at < end && state.failed.is_none() {
-            if state.live.is_empty() && state.fuel == self.fuel.cap {
+            if state.live.is_empty() && state.fuel == state.grant.cap {
                 self.skip(state, view);
                 if state.at == end {
                     break;
@@ -27,7 +27,7 @@ impl Engine {
             if state.fuel < 0 {
                 self.out_of_fuel(state, view);
             }
-            state.fuel = (state.fuel + self.fuel.per_byte).min(self.fuel.cap);
+            state.fuel = (state.fuel + state.grant.per_byte).min(state.grant.cap);
         }
     }
 
@@ -83,14 +83,18 @@ impl Engine {
             state: pattern.start(before_class(view.before(start))),
             start,
             end: 0,
+            resumed: false,
         };
         state.fuel -= 1;
         for at in start..state.at {
             let Some(byte) = view.get(at) else { break };
             state.fuel -= 1;
             if step(pattern, &mut candidate, at, byte) {
-                self.resolve(state, view, candidate);
-                return;
+                match self.resolve(state, view, candidate) {
+                    // It was fed the bytes up to here, and goes on.
+                    Some(next) => candidate = next,
+                    None => return,
+                }
             }
         }
         state.live.push(candidate);
@@ -103,7 +107,13 @@ impl Engine {
             let pattern = &self.rules[candidate.rule as usize].rule.pattern;
             if step(pattern, candidate, state.at, byte) {
                 let candidate = state.live.swap_remove(index);
-                self.resolve(state, view, candidate);
+                if let Some(next) = self.resolve(state, view, candidate) {
+                    state.live.push(next);
+                    // The last candidate took this one's place, and has not been stepped; `next` has.
+                    let last = state.live.len() - 1;
+                    state.live.swap(index, last);
+                    index += 1;
+                }
             } else {
                 index += 1;
             }
@@ -146,6 +156,7 @@ impl Engine {
             state: pattern.start(before_class(view.before(start))),
             start,
             end: 0,
+            resumed: false,
         };
         let mut rest = view.bytes[start - view.base..].iter().zip(start..);
         let dead = rest.any(|(byte, at)| step(pattern, &mut candidate, at, *byte));
@@ -154,8 +165,8 @@ impl Engine {
 
     fn out_of_fuel(&self, state: &mut State, view: View<'_>) {
         state.errors += 1;
-        state.fuel = self.fuel.cap;
-        if self.fuel.block {
+        state.fuel = state.grant.cap;
+        if state.grant.block {
             let mut frontier = self.frontier(state, view);
             // The budget may end within a character; nothing of that one was released.
             while view.get(frontier).is_some_and(|byte| byte & 0xC0 == 0x80) {

@@ -164,19 +164,30 @@ impl Pass<'_, '_> {
     fn run(&mut self, state: &mut State, rule: u32, start: usize) -> bool {
         let (engine, view) = (self.engine, self.view);
         let pattern = &engine.rules[rule as usize].rule.pattern;
-        let (end, steps) = pattern.run(view.bytes, start, before_class(view.before(start)));
-        let matched = end.saturating_sub(start);
-        let affordable = self.charge(start, steps, matched);
-        if end > 0 && affordable {
-            let candidate = Candidate {
-                rule,
-                state: pattern.start(0),
-                start,
-                end,
-            };
-            engine.resolve(state, view, candidate);
+        let mut candidate = Candidate {
+            rule,
+            state: pattern.start(before_class(view.before(start))),
+            start,
+            end: 0,
+            resumed: false,
+        };
+        let mut at = start;
+        loop {
+            let run = pattern.run(view.bytes, candidate.start, at, candidate.state);
+            candidate.end = run.end;
+            let matched = candidate.end.saturating_sub(candidate.start);
+            if !self.charge(candidate.start, run.at - candidate.start, matched) {
+                return false;
+            }
+            if candidate.end == 0 || !engine.judge(state, view, candidate) {
+                return true;
+            }
+            candidate.state = run.state;
+            match engine.resume(candidate) {
+                Some(next) if run.capped => (candidate, at) = (next, run.at),
+                _ => return true,
+            }
         }
-        affordable
     }
 
     /// Books the launch, `steps`, and a match of `matched` bytes to the stretches they may fall into.

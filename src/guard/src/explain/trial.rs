@@ -101,7 +101,8 @@ pub(super) fn run(
             continue;
         };
         let before = before_class(start.checked_sub(1).map(|i| look.bytes[i]));
-        let (end, steps) = pattern.run(look.bytes, start, before);
+        let run = pattern.run(look.bytes, start, start, pattern.start(before));
+        let (end, steps) = (run.end, run.at - start);
         let shown = if end > 0 {
             end
         } else {
@@ -210,6 +211,12 @@ fn judge(
         }
     } else {
         trial.score = rule.score.map(|base| Score { base, total: base });
+    }
+    if !rule.is_named_well(&look.bytes[..start], &look.bytes[start..from]) {
+        refusal.get_or_insert("the name before the value (`named`, `not_named`)".to_owned());
+    }
+    if !rule.allows(value, &look.bytes[start..end]) {
+        refusal.get_or_insert("an allow list, or no keyword in the match".to_owned());
     }
     let beside = |set: &str, byte: Option<&u8>| byte.filter(|b| set.as_bytes().contains(b)).copied();
     let before = start.checked_sub(1).and_then(|i| look.bytes.get(i));

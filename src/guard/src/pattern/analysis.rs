@@ -124,9 +124,47 @@ pub(super) fn prefixes(hir: &Hir) -> Option<Vec<Vec<u8>>> {
 }
 
 /// Lower-cases ASCII letters, so that a case-insensitive literal is one literal and not 2^n.
-fn fold_case(hir: &Hir) -> Hir {
+pub(super) fn fold_case(hir: &Hir) -> Hir {
     map(hir, &|literal| literal.to_ascii_lowercase(), &|class| {
         let chars = members(class)?.map(|c| c.to_ascii_lowercase());
         Some(ClassUnicode::new(chars.map(|c| ClassUnicodeRange::new(c, c))))
     })
+}
+
+/// Whether each match of `hir` holds one of `words`.
+pub(super) fn holds_one(hir: &Hir, words: &[String]) -> bool {
+    match hir.kind() {
+        HirKind::Literal(literal) => {
+            let found = |word: &String| literal.0.windows(word.len().max(1)).any(|w| w == word.as_bytes());
+            words.iter().any(found)
+        }
+        HirKind::Repetition(repetition) => repetition.min > 0 && holds_one(&repetition.sub, words),
+        HirKind::Capture(capture) => holds_one(&capture.sub, words),
+        HirKind::Concat(all) => {
+            let rest = |from: usize| Hir::concat(all[from..].to_vec());
+            all.iter().any(|sub| holds_one(sub, words))
+                || (0..all.len()).any(|from| begins_with_one(&rest(from), words))
+        }
+        HirKind::Alternation(all) => all.iter().all(|sub| holds_one(sub, words)),
+        HirKind::Empty | HirKind::Look(_) | HirKind::Class(_) => false,
+    }
+}
+
+/// Whether all texts with which the matches of `hir` begin hold one of `words`: `(?:sk|rk)_live`.
+fn begins_with_one(hir: &Hir, words: &[String]) -> bool {
+    let mut extractor = Extractor::new();
+    extractor
+        .kind(ExtractKind::Prefix)
+        .limit_class(8)
+        .limit_literal_len(32)
+        .limit_total(128);
+    let sequence = extractor.extract(hir);
+    let holds = |text: &[u8]| {
+        words
+            .iter()
+            .any(|w| text.windows(w.len().max(1)).any(|at| at == w.as_bytes()))
+    };
+    sequence
+        .literals()
+        .is_some_and(|all| !all.is_empty() && all.iter().all(|l| holds(l.as_bytes())))
 }

@@ -7,7 +7,7 @@ use regex_syntax::hir::{Capture, Class, ClassUnicode, ClassUnicodeRange, Hir, Hi
 use super::PatternError;
 
 /// Parses with Perl classes and word boundaries read as ASCII: that is what keeps rules on DFAs.
-pub(super) fn parse(regex: &str, ignore_case: bool) -> Result<Hir, PatternError> {
+pub(crate) fn parse(regex: &str, ignore_case: bool) -> Result<Hir, PatternError> {
     let syntax = |e: &dyn std::fmt::Display| PatternError::Syntax(e.to_string());
     let tree = ast::parse::Parser::new().parse(regex).map_err(|e| syntax(&e))?;
     let mut edits = Vec::new();
@@ -133,11 +133,12 @@ pub(super) fn map(
     }
 }
 
-pub(super) fn has_value(hir: &Hir) -> bool {
+pub(super) fn value_group(hir: &Hir) -> Vec<usize> {
     match hir.kind() {
-        HirKind::Capture(capture) => capture.name.as_deref() == Some("value") || has_value(&capture.sub),
-        HirKind::Repetition(repetition) => has_value(&repetition.sub),
-        HirKind::Concat(all) | HirKind::Alternation(all) => all.iter().any(has_value),
-        _ => false,
+        HirKind::Capture(capture) if capture.name.as_deref() == Some("value") => vec![capture.index as usize],
+        HirKind::Capture(capture) => value_group(&capture.sub),
+        HirKind::Repetition(repetition) => value_group(&repetition.sub),
+        HirKind::Concat(all) | HirKind::Alternation(all) => all.iter().flat_map(value_group).collect(),
+        _ => Vec::new(),
     }
 }

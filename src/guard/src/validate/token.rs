@@ -5,7 +5,7 @@ pub(crate) fn is_jwt(text: &str) -> bool {
         return false;
     };
     let decoded = base64url(header);
-    decoded.starts_with(b"{") && decoded.windows(5).any(|w| w == b"\"alg\"")
+    decoded.starts_with(b"{") && decoded.trim_ascii_end().ends_with(b"}") && decoded.windows(5).any(|w| w == b"\"alg\"")
 }
 
 fn base64url(text: &str) -> Vec<u8> {

@@ -48,6 +48,9 @@ pub struct View<'a> {
     pub metadata: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// `response_format.type`
     pub response_format: Option<Cow<'a, str>>,
+    /// Where the schema of the answer stands: `response_format.json_schema`, or `text` of the Responses
+    /// API, as they came.
+    schema_place: Option<&'a str>,
     /// `service_tier`
     pub service_tier: Option<Cow<'a, str>>,
     /// `reasoning_effort`
@@ -90,6 +93,12 @@ impl View<'_> {
         self.images > 0
     }
 
+    /// The JSON Schema that the answer is to have, as it came.
+    #[must_use]
+    pub fn response_schema(&self) -> Option<&str> {
+        schema_in(self.schema_place?).ok()?
+    }
+
     fn new(endpoint: Endpoint) -> Self {
         View {
             endpoint,
@@ -107,6 +116,7 @@ impl View<'_> {
             user: None,
             metadata: Vec::new(),
             response_format: None,
+            schema_place: None,
             service_tier: None,
             reasoning_effort: None,
             texts: Vec::new(),
@@ -116,6 +126,26 @@ impl View<'_> {
             places: Places::default(),
         }
     }
+}
+
+/// The value of `schema`, or of `format.schema`.
+fn schema_in(raw: &str) -> Result<Option<&str>, JsonError> {
+    let mut cursor = Cursor::new(raw);
+    let mut found = None;
+    if cursor.peek()? == Kind::Object {
+        let mut items = cursor.enter()?;
+        while let Some(key) = cursor.key(&mut items)? {
+            let start = cursor.value_start();
+            cursor.skip()?;
+            let value = raw.get(start..cursor.offset());
+            match &*key.text(raw) {
+                "schema" => found = value,
+                "format" => found = value.map(schema_in).transpose()?.flatten(),
+                _ => {}
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Reads a request body in one pass.
@@ -180,6 +210,7 @@ impl<'a> View<'a> {
             "reasoning_effort" => self.reasoning_effort = self.text(cursor, key)?,
             "metadata" => self.metadata(cursor)?,
             "response_format" => self.response_format(cursor)?,
+            "text" => self.schema_place(cursor, "text")?,
             "tools" | "functions" => self.tools(cursor)?,
             "input" | "prompt" | "suffix" => collect(cursor, key, Role::User, &mut self.texts)?,
             "instructions" => collect(cursor, key, Role::System, &mut self.texts)?,
@@ -291,9 +322,17 @@ impl<'a> View<'a> {
         while let Some(key) = cursor.key(&mut items)? {
             match &*key.text(cursor.raw()) {
                 "type" => self.response_format = self.text(cursor, "type")?,
+                "json_schema" => self.schema_place(cursor, "json_schema")?,
                 key => self.other(cursor, key)?,
             }
         }
+        Ok(())
+    }
+
+    fn schema_place(&mut self, cursor: &mut Cursor<'a>, key: &str) -> Result<(), JsonError> {
+        let start = cursor.value_start();
+        self.other(cursor, key)?;
+        self.schema_place = cursor.raw().get(start..cursor.offset());
         Ok(())
     }
 

@@ -106,9 +106,7 @@ impl Question {
 
     /// Whether this is the question about `verdict` on `text`.
     pub fn is_about(&self, verdict: &guard::Verdict, phase: Phase, text: &str) -> bool {
-        self.rule == verdict.rule
-            && self.phase == phase
-            && text.get(verdict.start..verdict.end) == Some(&*self.matched)
+        self.rule == verdict.rule && self.phase == phase && text.get(verdict.start..verdict.end) == Some(&*self.matched)
     }
 }
 
@@ -245,7 +243,9 @@ impl Webhook {
         };
         let mut request = Request::new(RequestBody::Left(Full::new(body.clone())));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri.parse().map_err(|e: http::uri::InvalidUri| AskError::Unreadable(e.to_string()))?;
+        *request.uri_mut() = uri
+            .parse()
+            .map_err(|e: http::uri::InvalidUri| AskError::Unreadable(e.to_string()))?;
         let headers = request.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if !conn.is_http2() {
@@ -257,7 +257,9 @@ impl Webhook {
         match conn.send(request).await {
             Ok(response) => Ok((conn, response)),
             Err(failed) => Err(AskError::Broken(
-                failed.error.map_or("closed".to_owned(), |error| super::attempt::describe(&error)),
+                failed
+                    .error
+                    .map_or("closed".to_owned(), |error| super::attempt::describe(&error)),
             )),
         }
     }

@@ -46,6 +46,8 @@ pub struct Findings {
 pub struct Subject<'t, 'a> {
     /// The phase.
     pub phase: Phase,
+    /// Whether it is an answer, which may have to have a form.
+    pub answer: bool,
     /// The text and where it lies in the body.
     pub span: &'t TextSpan<'a>,
 }
@@ -61,7 +63,7 @@ impl Findings {
     ) -> Findings {
         let mut findings = Findings::default();
         let began = Instant::now();
-        for Subject { phase, span } in subjects {
+        for Subject { phase, answer, span } in subjects {
             if !guarding.is_active(phase) {
                 continue;
             }
@@ -73,7 +75,10 @@ impl Findings {
                 Cow::Borrowed(&span.text)
             };
             let escaping = if json { Escaping::Json } else { Escaping::Plain };
-            let looked = guarding.look(phase, &seen, keep_flagged, escaping);
+            let looked = match answer {
+                true => guarding.look_at_answer(&seen, keep_flagged, escaping),
+                false => guarding.look(phase, &seen, keep_flagged, escaping),
+            };
             findings.errors += u64::from(looked.errors);
             let literal = |text: &str| match json {
                 true => json::quote(&escape_again(text)).into_bytes(),
@@ -138,7 +143,11 @@ impl Findings {
         let found = &mut self.phases[at];
         for verdict in verdicts {
             // Where nobody can be asked the text stops.
-            let action = if verdict.action.stops() { Action::Block } else { verdict.action };
+            let action = if verdict.action.stops() {
+                Action::Block
+            } else {
+                verdict.action
+            };
             found.action = found.action.max(Some(action));
             if verdict.action.stops() && self.blocked.is_none() {
                 self.blocked = Some(CallError::Blocked {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use guard::{Action, CallContext, Escaping, Outcome, Phase, Policy, Scanner, SessionVault, Verdict};
+use guard::{Action, CallContext, Escaping, Outcome, Phase, Policy, Scanner, Schema, SessionVault, Verdict};
 
 use super::ask::{Decided, MAX_QUESTIONS, Question};
 
@@ -60,6 +60,19 @@ impl Guarding {
         self.policy.is_active(Phase::Output) && self.policy.packs().any(|(name, _)| name == "leak")
     }
 
+    /// Whether a check wants to know the form that was asked for.
+    pub fn wants_schema(&self) -> bool {
+        self.policy.packs().any(|(name, _)| name == "format")
+    }
+
+    /// The form that was asked for. One that cannot be followed is told and not checked.
+    pub fn learn_schema(&mut self, schema: &str) {
+        match Schema::parse(schema) {
+            Ok(schema) => self.context = std::mem::take(&mut self.context).with_response_schema(Arc::new(schema)),
+            Err(error) => tracing::debug!(%error, "the form of an answer is not checked"),
+        }
+    }
+
     /// Values of rules with the action `vault` go to `session` and come back from it.
     pub fn use_vault(&mut self, session: SessionVault) {
         self.context = std::mem::take(&mut self.context).with_vault(session.clone());
@@ -84,15 +97,36 @@ impl Guarding {
         self.vault.as_ref()
     }
 
-    /// A scanner for a stream of this call.
-    pub fn scanner(&self, phase: Phase) -> Scanner {
-        self.policy.scanner_with(phase, &self.context)
+    /// A scanner for a stream of this call. `answer`: whether it is the answer itself, which may have
+    /// to have a form.
+    pub fn scanner(&self, phase: Phase, answer: bool) -> Scanner {
+        match answer {
+            true => self.policy.scanner_with(phase, &self.context),
+            false => self.policy.scanner_with(phase, &self.context.aside()),
+        }
+    }
+
+    /// Looks at a whole text that is not the answer itself: [`Guarding::look_at`].
+    pub fn look<'t>(&self, phase: Phase, text: &'t str, keep_flagged: bool, escaping: Escaping) -> Seen<'t> {
+        self.look_at(phase, text, keep_flagged, escaping, &self.context.aside())
+    }
+
+    /// Looks at the answer itself: [`Guarding::look_at`].
+    pub fn look_at_answer<'t>(&self, text: &'t str, keep_flagged: bool, escaping: Escaping) -> Seen<'t> {
+        self.look_at(Phase::Output, text, keep_flagged, escaping, &self.context)
     }
 
     /// Looks at a whole text. `keep_flagged`: whether what is only flagged may be kept. `escaping`:
     /// how values that are put back are written.
-    pub fn look<'t>(&self, phase: Phase, text: &'t str, keep_flagged: bool, escaping: Escaping) -> Seen<'t> {
-        let mut outcome = self.policy.scan_with(phase, text, &self.context);
+    fn look_at<'t>(
+        &self,
+        phase: Phase,
+        text: &'t str,
+        keep_flagged: bool,
+        escaping: Escaping,
+        context: &CallContext,
+    ) -> Seen<'t> {
+        let mut outcome = self.policy.scan_with(phase, text, context);
         let mut questions = Vec::new();
         outcome.decide(|verdict| {
             let decided = self.decided.iter().find(|d| d.question.is_about(verdict, phase, text));

@@ -231,7 +231,8 @@ impl Lanes {
         for span in &view.others {
             let looked = self.guarding.look(Phase::Output, &span.text, true, Escaping::Plain);
             self.findings.spend(looked.errors, std::time::Duration::ZERO);
-            self.findings.add(&self.guarding, Phase::Output, &span.path(data), &looked.verdicts);
+            self.findings
+                .add(&self.guarding, Phase::Output, &span.path(data), &looked.verdicts);
             for (edits, said) in [(&mut done.edits, looked.passed), (&mut kept_edits, looked.kept)] {
                 if said != span.text {
                     edits.push((span.range.clone(), quote(&said).into_bytes()));
@@ -361,7 +362,7 @@ impl Lanes {
             self.lanes[at].template = frame.clone();
             return at;
         }
-        let scanner = self.guarding.scanner(Phase::Output);
+        let scanner = self.guarding.scanner(Phase::Output, *channel == Channel::Content);
         let json = channel.is_arguments().then(Default::default);
         let (channel, template, pushed) = (channel.clone(), frame.clone(), 0);
         self.lanes.push(Lane {
@@ -451,7 +452,8 @@ impl Lanes {
         if !release.verdicts.is_empty() {
             let Lane { choice, channel, .. } = &self.lanes[lane];
             let location = format!("choices[{choice}].{}", channel.name());
-            self.findings.add(&self.guarding, Phase::Output, &location, &release.verdicts);
+            self.findings
+                .add(&self.guarding, Phase::Output, &location, &release.verdicts);
             let (choice, channel) = (*choice, channel.clone());
             if let Some(tokens) = self.choice(choice).tokens(&channel) {
                 let acted = release.verdicts.iter().filter(|verdict| verdict.action != Action::Flag);
@@ -464,7 +466,11 @@ impl Lanes {
             let app = lane.written(&release.text).into_owned();
             return Said { app, kept: None };
         };
-        let escaping = if lane.json.is_some() { Escaping::Json } else { Escaping::Plain };
+        let escaping = if lane.json.is_some() {
+            Escaping::Json
+        } else {
+            Escaping::Plain
+        };
         let restorer = lane.restorer.get_or_insert_with(|| vault.restorer(escaping));
         let restored = restorer.push(&release.text).into_owned();
         // Escapes are a matter of what came before, which is another text for the app than at rest.

@@ -200,7 +200,7 @@ fn inspect(
         let view = wire::parse(record.endpoint, &text).map_err(malformed)?;
         fill(started, &view);
         choose_policy(snapshot, record, started);
-        prepare_guard(record, started, &view.texts);
+        prepare_guard(record, started, &view);
         findings = guard(&record.guard, &text, &view.texts, keep_flagged);
         if let Some(edit) = wire::inject_include_usage(&text, &view) {
             edits.push(edit);
@@ -256,6 +256,7 @@ fn guard(guarding: &Guarding, text: &str, spans: &[TextSpan<'_>], keep_flagged: 
         } else {
             Phase::Input
         },
+        answer: false,
         span,
     });
     Findings::of_texts(guarding, text, subjects, keep_flagged)
@@ -305,11 +306,20 @@ pub fn choose_policy(snapshot: &Snapshot, record: &mut CallRecord, started: &Cal
 }
 
 /// Tells the guardrails what they have to know of the call.
-fn prepare_guard(record: &mut CallRecord, started: &CallStarted, texts: &[TextSpan<'_>]) {
+fn prepare_guard(record: &mut CallRecord, started: &CallStarted, view: &wire::View<'_>) {
     if record.guard.wants_prompt() {
-        let system = texts.iter().filter(|span| span.role == Role::System).map(|span| &*span.text);
+        let system = view
+            .texts
+            .iter()
+            .filter(|span| span.role == Role::System)
+            .map(|span| &*span.text);
         let prompt = system.collect::<Vec<_>>().join("\n");
         record.guard.learn_prompt(&prompt);
+    }
+    if record.guard.wants_schema()
+        && let Some(schema) = view.response_schema()
+    {
+        record.guard.learn_schema(schema);
     }
     if record.guard.policy.uses(Action::Vault) {
         let vault = &record.shared().vault;

@@ -66,7 +66,13 @@ pub struct CallRecord {
 impl CallRecord {
     /// A call that has just arrived.
     pub fn new(shared: Arc<Shared>, policy: Arc<Policy>, endpoint: Endpoint, arrived: Instant) -> CallRecord {
-        let mut record = CallRecord::shell(shared, Guarding::new(policy, None), CallId::new(), endpoint, Stopwatch::new(arrived));
+        let mut record = CallRecord::shell(
+            shared,
+            Guarding::new(policy, None),
+            CallId::new(),
+            endpoint,
+            Stopwatch::new(arrived),
+        );
         record.pending.reserve(4);
         record
     }
@@ -80,13 +86,7 @@ impl CallRecord {
     }
 
     /// A record of which nothing is written yet.
-    fn shell(
-        shared: Arc<Shared>,
-        guard: Guarding,
-        call_id: CallId,
-        endpoint: Endpoint,
-        time: Stopwatch,
-    ) -> CallRecord {
+    fn shell(shared: Arc<Shared>, guard: Guarding, call_id: CallId, endpoint: Endpoint, time: Stopwatch) -> CallRecord {
         CallRecord {
             shared,
             call_id,

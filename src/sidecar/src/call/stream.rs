@@ -577,6 +577,7 @@ impl StreamedAnswer {
         let view = provider::openai::response::parse(self.record.endpoint, &body).ok()?;
         let texts = view.texts.iter().map(|piece| &piece.span).chain(&view.others);
         let subjects = texts.map(|span| Subject {
+            answer: false,
             phase: Phase::Output,
             span,
         });

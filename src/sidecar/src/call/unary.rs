@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use provider::TextSpan;
 use provider::json::{self, Edit};
-use provider::openai::{Endpoint, response as wire};
+use provider::openai::{Channel, Endpoint, response as wire};
 use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::attempt::{Answer, attempt_failed, describe};
@@ -36,7 +36,8 @@ pub fn is_readable(content_type: &str) -> bool {
 
 /// The texts of an answer.
 struct Texts<'t> {
-    spans: Vec<TextSpan<'t>>,
+    /// Each with whether it is an answer itself.
+    spans: Vec<(TextSpan<'t>, bool)>,
     /// Where `logprobs` stand, which spell the texts out once more.
     logprobs: Vec<Range<usize>>,
     /// Those of the Responses API.
@@ -234,8 +235,9 @@ fn look(
             });
         }
     };
-    let subjects = texts.spans.iter().map(|span| Subject {
+    let subjects = texts.spans.iter().map(|(span, answer)| Subject {
         phase: Phase::Output,
+        answer: *answer,
         span,
     });
     let mut findings = Findings::of_texts(&record.guard, text, subjects, keep_flagged);
@@ -280,7 +282,7 @@ fn parse<'t>(snapshot: &Snapshot, record: &mut CallRecord, text: &'t str) -> Res
     if record.endpoint == Endpoint::Other {
         let spans = json::strings(text).map_err(|e| e.to_string())?;
         return Ok(Texts {
-            spans,
+            spans: spans.into_iter().map(|span| (span, false)).collect(),
             logprobs: Vec::new(),
             event_logprobs: Vec::new(),
         });
@@ -305,8 +307,8 @@ fn parse<'t>(snapshot: &Snapshot, record: &mut CallRecord, text: &'t str) -> Res
     let spans = view
         .texts
         .into_iter()
-        .map(|piece| piece.span)
-        .chain(view.others)
+        .map(|piece| (piece.span, piece.channel == Channel::Content))
+        .chain(view.others.into_iter().map(|span| (span, false)))
         .collect();
     Ok(Texts {
         spans,

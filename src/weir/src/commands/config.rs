@@ -42,7 +42,10 @@ fn check(file: Option<&Path>) -> Result<(), Failure> {
         let key = target.credential_id.as_deref().unwrap_or("the app's own key");
         say(&format!("  upstream  {} at {} ({key})", target.name, target.host))?;
     }
-    say(&format!("  guardrail policy {}", snapshot.policies.fallback().version()))?;
+    say(&format!(
+        "  guardrail policy {}",
+        snapshot.policies.fallback().version()
+    ))?;
     Ok(())
 }
 

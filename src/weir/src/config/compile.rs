@@ -83,7 +83,10 @@ fn policies(config: &Config, base: &Path) -> Result<Policies, ConfigError> {
         }
         let policy = named.get(apply.policy.as_str()).ok_or_else(|| {
             let known = named.keys().copied().collect::<Vec<_>>().join(", ");
-            let message = format!("no policy is called `{}` under guard.policies; there are: {known}", apply.policy);
+            let message = format!(
+                "no policy is called `{}` under guard.policies; there are: {known}",
+                apply.policy
+            );
             value(key("policy"), message)
         })?;
         Ok((apply.clone(), Arc::clone(policy)))

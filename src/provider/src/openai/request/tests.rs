@@ -302,3 +302,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_schema_of_the_answer() {
+    let schema = r#"{"type": "object"}"#;
+    let chat = format!(
+        r#"{{"response_format": {{"type": "json_schema", "json_schema": {{"name": "a", "schema": {schema}}}}}, "messages": []}}"#
+    );
+    assert_eq!(
+        parse(Endpoint::ChatCompletions, &chat).unwrap().response_schema(),
+        Some(schema)
+    );
+    let responses = format!(r#"{{"text": {{"format": {{"type": "json_schema", "schema": {schema}}}}}, "input": "x"}}"#);
+    assert_eq!(
+        parse(Endpoint::Responses, &responses).unwrap().response_schema(),
+        Some(schema)
+    );
+    let none = r#"{"response_format": {"type": "json_object"}, "messages": []}"#;
+    assert_eq!(parse(Endpoint::ChatCompletions, none).unwrap().response_schema(), None);
+}

@@ -1,0 +1,176 @@
+//! Whole texts in all their views: what rules and checks find in what was undone.
+
+use super::{View, ViewSet, ViewText};
+use crate::check::{Checks, Found, Merge};
+use crate::engine::Engine;
+use crate::model::{Judgement, Model};
+use crate::outcome::Outcome;
+use crate::policy::Policy;
+use crate::scanner;
+use crate::types::Verdict;
+
+/// How far around a rewritten part a match may begin or end, bytes of the view.
+const REACH: usize = 256;
+/// How near to a rewritten part a match must be to be owed to it.
+const NEAR: usize = 64;
+/// How much around a rewritten part a classifier reads, bytes of the view: about a window.
+const CONTEXT: usize = 512;
+/// The shortest hidden text that a classifier reads alone, bytes.
+const HIDDEN: usize = 16;
+
+/// Adds to `outcome` what `engine` and `checks` find in the views of `text`, and not in the text as it is.
+pub(crate) fn scan(
+    policy: &Policy,
+    engine: Option<&Engine>,
+    checks: Option<&Checks>,
+    text: &str,
+    outcome: &mut Outcome,
+) {
+    let views = super::texts(text);
+    if views.is_empty() {
+        return;
+    }
+    let mut found = Vec::new();
+    for view in &views {
+        for (from, to) in view.stretches(REACH) {
+            if let Some(engine) = engine {
+                outcome.errors += matches(policy, engine, view, (from, to), &mut found);
+            }
+            if let Some(checks) = checks {
+                listed(policy, checks, view, (from, to), &mut found);
+            }
+        }
+    }
+    if let Some((checks, model)) = checks.and_then(|checks| Some((checks, checks.model()?)))
+        && let Some((judgement, how)) = judge(model, &views)
+    {
+        let verdict = |rule| judged(policy, checks, rule, &judgement, how);
+        found.extend(checks.models().filter_map(verdict));
+    }
+    // What is plain to see was found already. A classifier has one opinion of a text.
+    let plain = |v: &Verdict| {
+        let mut same = outcome.verdicts.iter().filter(|o| o.rule == v.rule);
+        let whole = checks.is_some_and(|checks| checks.is_of_model(&v.rule));
+        same.any(|o| whole || (o.start <= v.start && v.end <= o.end))
+    };
+    found.retain(|v| !plain(v));
+    if found.is_empty() {
+        return;
+    }
+    let mut merge = Merge::default();
+    for verdict in std::mem::take(&mut outcome.verdicts) {
+        merge.add(verdict, 0);
+    }
+    for verdict in found {
+        merge.add(verdict, 1);
+    }
+    outcome.verdicts = std::iter::from_fn(|| merge.next(usize::MAX)).collect();
+}
+
+impl ViewText {
+    /// The rewritten parts and `reach` bytes around them, whole characters.
+    fn stretches(&self, reach: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let rewritten = self.map.rewritten(reach).into_iter();
+        rewritten.map(|(from, to)| (self.text.floor_char_boundary(from), self.text.ceil_char_boundary(to)))
+    }
+
+    /// Where `start..end` of the stretch `within` comes from, if it is owed to rewriting that a rule for
+    /// the classes `of` looks at.
+    fn owed(
+        &self,
+        (start, end): (usize, usize),
+        within: (usize, usize),
+        of: ViewSet,
+    ) -> Option<((usize, usize), View)> {
+        let origin = self.map.origin(start, end);
+        let (from, to) = (start.saturating_sub(NEAR).max(within.0), (end + NEAR).min(within.1));
+        let around = self.map.origin(from, to);
+        let how = origin.how.or(around.how)?;
+        of.holds(around.needs).then_some(((origin.start, origin.end), how))
+    }
+}
+
+/// What the rules match in a stretch of a view. The number of errors.
+fn matches(
+    policy: &Policy,
+    engine: &Engine,
+    view: &ViewText,
+    (from, to): (usize, usize),
+    found: &mut Vec<Verdict>,
+) -> u32 {
+    scanner::matches(engine, &view.text.as_bytes()[from..to], |settled| {
+        let (start, end) = (from + settled.start, from + settled.end);
+        let Some(rule) = settled.rule.and_then(|rule| engine.rules.get(rule as usize)) else {
+            // Nobody looked at the rest, wherever in the text that stands.
+            let rest = view.map.origin(start, to);
+            found.push(policy.verdict(engine, &settled, rest.start, rest.start));
+            return;
+        };
+        if let Some(((start, end), how)) = view.owed((start, end), (from, to), rule.rule.views) {
+            let mut verdict = policy.verdict(engine, &settled, start, end);
+            verdict.view = Some(how);
+            found.push(verdict);
+        }
+    })
+}
+
+/// What the word lists find in a stretch of a view.
+fn listed(policy: &Policy, checks: &Checks, view: &ViewText, (from, to): (usize, usize), found: &mut Vec<Verdict>) {
+    let Some(mut running) = checks.start_words() else {
+        return;
+    };
+    running.push(&view.text[from..to]);
+    running.finish();
+    for hit in running.found() {
+        let (start, end) = (from + hit.start, from + hit.end);
+        if let Some(((start, end), how)) = view.owed((start, end), (from, to), ViewSet::ALL)
+            && let Some(mut verdict) = policy.found(checks, Found { start, end, ..hit })
+        {
+            verdict.view = Some(how);
+            found.push(verdict);
+        }
+    }
+}
+
+/// What `model` thinks of the views: the highest score, its place in the original, and what was undone
+/// there.
+pub(crate) fn judge(model: &Model, views: &[ViewText]) -> Option<(Judgement, View)> {
+    let mut best: Option<(Judgement, View)> = None;
+    for view in views {
+        // What was hidden in a harmless text is a text by itself, too.
+        let hidden = view.stretches(0).filter(|(from, to)| to - from >= HIDDEN);
+        for (from, to) in view.stretches(CONTEXT).chain(hidden) {
+            let judgement = model.judge(&view.text[from..to]);
+            if best.is_some_and(|(best, _)| best.margin >= judgement.margin) {
+                continue;
+            }
+            let origin = view.map.origin(from + judgement.start, from + judgement.end);
+            // A window beside what was undone reads the same in the text itself.
+            if let Some(how) = origin.how {
+                let (start, end) = (origin.start, origin.end);
+                best = Some((
+                    Judgement {
+                        start,
+                        end,
+                        ..judgement
+                    },
+                    how,
+                ));
+            }
+        }
+    }
+    best
+}
+
+/// The verdict of one of the rules that use a classifier.
+fn judged(policy: &Policy, checks: &Checks, rule: u32, judgement: &Judgement, how: View) -> Option<Verdict> {
+    let found = Found {
+        rule,
+        start: judgement.start,
+        end: judgement.end,
+        score: Some(judgement.score),
+    };
+    let mut verdict = policy.found(checks, found)?;
+    verdict.view = Some(how);
+    Some(verdict)
+}

@@ -1,0 +1,123 @@
+//! Keys longer than the longest match of their rule: covered to their end all the same.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use guard::{Action, Kind, Pack, Phase, Policy, PolicySpec};
+
+fn policy(action: Action) -> Arc<Policy> {
+    let spec = PolicySpec {
+        packs: vec!["secrets".to_owned()],
+        actions: [(Kind::Secret, action)].into(),
+        ..PolicySpec::default()
+    };
+    Arc::new(Policy::compile(&spec, &Pack::builtin()).unwrap())
+}
+
+/// Base64 letters that look random, in lines.
+fn base64(lines: usize, line: usize) -> String {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut state = 7u64;
+    let mut out = String::new();
+    for _ in 0..lines {
+        for _ in 0..line {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            out.push(char::from(alphabet[(state >> 33) as usize % alphabet.len()]));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn texts() -> Vec<(&'static str, String)> {
+    let (begin, end) = (
+        ["-----BEGIN RSA PRIVATE ", "KEY-----\n"].concat(),
+        ["-----END RSA PRIVATE ", "KEY-----"].concat(),
+    );
+    let header = ["eyJhbGciOi", "JIUzI1NiJ9"].concat();
+    let encoded = ["LS0tLS1CRUdJTiBQUklW", "QVRFIEtFWS0tLS0t"].concat();
+    vec![
+        ("PRIVATE_KEY", format!("{begin}{}{end}", base64(500, 64))),
+        (
+            "PRIVATE_KEY",
+            format!("{begin}{}{end}", base64(120, 64).replace('\n', "\\n")),
+        ),
+        ("PRIVATE_KEY", format!("{begin}{}", base64(1, 20_000).trim_end())),
+        ("PRIVATE_KEY", format!("{encoded}{}", base64(1, 13_000).trim_end())),
+        (
+            "JWT",
+            format!(
+                "{header}.eyJ{}.{}",
+                base64(1, 9_000).trim_end(),
+                base64(1, 43).trim_end()
+            ),
+        ),
+        (
+            "JWT",
+            format!(
+                "{header}.eyJ{}.{}",
+                base64(1, 300).trim_end(),
+                base64(1, 9_000).trim_end()
+            ),
+        ),
+    ]
+}
+
+#[test]
+fn long_keys_are_redacted_to_their_end() {
+    let policy = policy(Action::Redact);
+    for (entity, key) in texts() {
+        let text = format!("before {key} after");
+        let outcome = policy.scan(Phase::Output, &text);
+        assert_eq!(
+            outcome.redacted(&text),
+            format!("before [{entity}] after"),
+            "{}",
+            key.len()
+        );
+        assert_eq!(outcome.at_rest(&text, false), format!("before [{entity}] after"));
+        for size in [1, 5, 777, 5000] {
+            let mut scanner = policy.scanner(Phase::Output);
+            let (mut released, mut verdicts, mut held) = (String::new(), Vec::new(), 0);
+            for piece in text.as_bytes().chunks(size) {
+                let release = scanner.push(std::str::from_utf8(piece).unwrap());
+                released.push_str(&release.text);
+                verdicts.extend(release.verdicts);
+                held = held.max(scanner.held());
+            }
+            let last = scanner.finish();
+            verdicts.extend(last.verdicts);
+            assert_eq!(released + &last.text, format!("before [{entity}] after"), "{size}");
+            assert_eq!(verdicts, outcome.verdicts, "{size}");
+            assert!(held <= 4096 + 512, "held {held}");
+        }
+    }
+}
+
+#[test]
+fn long_keys_block_and_are_flagged_whole() {
+    for (_, key) in texts() {
+        let text = format!("before {key} after");
+        let mut scanner = policy(Action::Block).scanner(Phase::Input);
+        let mut released = String::new();
+        for piece in text.as_bytes().chunks(9) {
+            released.push_str(&scanner.push(std::str::from_utf8(piece).unwrap()).text);
+        }
+        assert_eq!(released + &scanner.finish().text, "before ");
+        let verdicts = policy(Action::Flag).scan(Phase::Input, &text).verdicts;
+        assert_eq!((verdicts[0].start, verdicts.last().unwrap().end), (7, 7 + key.len()));
+        assert!(verdicts.windows(2).all(|pair| pair[1].start < pair[0].end), "no gap");
+    }
+}
+
+#[test]
+fn what_follows_a_key_is_left_alone() {
+    let policy = policy(Action::Redact);
+    let (_, key) = &texts()[0];
+    let prose = "\n\nThis is what the key above is for: nothing at all. ".repeat(200);
+    let text = format!("{key}{prose}");
+    assert_eq!(
+        policy.scan(Phase::Input, &text).redacted(&text),
+        format!("[PRIVATE_KEY]{prose}")
+    );
+}
