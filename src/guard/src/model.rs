@@ -4,7 +4,7 @@
 //!  text ─▶ features ─▶ buckets ─▶ Σ weights over the whole text and over each window ─▶ best ─▶ score
 //! ```
 //!
-//! A window of [`WINDOW`] tokens moves by half its length, so that an attack weighs the same in a
+//! Windows of [`STEP`] and of [`WINDOW`] tokens move by a step, so that an attack weighs the same in a
 //! long document as alone. Sums are integers: the score of a text is the same on every machine.
 
 use std::sync::OnceLock;
@@ -100,6 +100,12 @@ impl Model {
         &self.table.version
     }
 
+    /// The least margin of `score`, if the table holds that very score.
+    pub fn margin_of(&self, score: f32) -> Option<f32> {
+        let mut points = self.table.calibration.iter();
+        points.find(|p| p.score == score).map(|p| p.margin)
+    }
+
     /// Memory of the weights, bytes.
     pub fn memory(&self) -> usize {
         self.weights.len()
@@ -189,6 +195,7 @@ impl Sink for Sums<'_> {
     fn token(&mut self, end: usize) {
         self.tokens += 1;
         if self.tokens.is_multiple_of(STEP) {
+            self.consider(self.step, STEP, self.starts[1], end);
             if self.tokens >= WINDOW {
                 self.consider(self.last + self.step, WINDOW, self.starts[0], end);
             }

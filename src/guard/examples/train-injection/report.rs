@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use guard::model::Model;
+
 use crate::Row;
 
 /// Recall at one and at a tenth of a percent of false positives, and by source.
@@ -23,6 +25,15 @@ pub fn print(name: &str, rows: &[Row], margins: &[f32]) {
         "  recall {:.3} at 0.1% false positives (margin {block:.2})",
         recall(block)
     );
+    let shipped = [("flag", 0.5), ("block", 0.9)]
+        .map(|(tier, score)| (tier, Model::injection().and_then(|m| m.margin_of(score))));
+    for (tier, margin) in shipped.into_iter().filter_map(|(t, m)| Some((t, m?))) {
+        let false_positives = benign.iter().filter(|m| **m >= margin).count() as f64 / benign.len() as f64;
+        println!(
+            "  recall {:.3} at the committed threshold to {tier}, {false_positives:.4} false positives",
+            recall(margin)
+        );
+    }
     let mut sources: BTreeMap<(bool, &str), [f64; 3]> = BTreeMap::new();
     for (row, margin) in &counted {
         let counts = sources.entry((row.label, &row.source)).or_default();

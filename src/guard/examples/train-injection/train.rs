@@ -55,6 +55,7 @@ impl Example {
         };
         for (index, end) in self.steps.iter().enumerate() {
             let step = sum(from[1], *end);
+            consider(from[1]..*end, step, STEP);
             if index > 0 {
                 consider(from[0]..*end, last + step, WINDOW);
             }
@@ -84,7 +85,7 @@ pub struct Plan {
 }
 
 pub const PLAN: Plan = Plan {
-    epochs: 12,
+    epochs: 15,
     rate: 0.15,
     decay: 0.02,
     least: 2,

@@ -125,7 +125,6 @@ fn wide(c: char) -> Wide {
 /// The words before the one at hand, as hashes, and the one at hand.
 struct Words {
     before: [u32; 2],
-    stem_before: u32,
     word: u32,
     letters: u32,
     stem: u32,
@@ -155,11 +154,6 @@ impl Words {
     #[inline(always)]
     fn end(&mut self, at: usize, sink: &mut impl Sink) {
         let word = (self.word ^ (self.word >> 15)).wrapping_mul(0x2C1B_3C6D);
-        let stem = if self.letters > STEM {
-            self.stem.wrapping_mul(0x85EB_CA77)
-        } else {
-            word
-        };
         let [far, near] = self.before;
         let pair = near.rotate_left(11).wrapping_add(word);
         sink.feature(bucket(word));
@@ -167,7 +161,7 @@ impl Words {
         sink.feature(bucket(far.rotate_left(21).wrapping_add(pair ^ 0x5bd1_e995)));
         sink.feature(bucket(far.rotate_left(13) ^ word.rotate_left(3)));
         if self.letters > STEM {
-            sink.feature(bucket(stem));
+            sink.feature(bucket(self.stem.wrapping_mul(0x85EB_CA77)));
         }
         if self.marks > 0 {
             sink.feature(bucket(self.gap ^ 0x1656_67B1));
@@ -175,7 +169,6 @@ impl Words {
         }
         sink.token(at);
         self.before = [near, word];
-        self.stem_before = stem;
         (self.word, self.letters, self.gap, self.marks) = (0, 0, 0, 0);
     }
 }
@@ -185,7 +178,6 @@ pub fn visit(text: &str, sink: &mut impl Sink) {
     let bytes = text.as_bytes();
     let mut words = Words {
         before: [0x0101_0101, 0x0202_0202],
-        stem_before: 0x0303_0303,
         word: 0,
         letters: 0,
         stem: 0,
