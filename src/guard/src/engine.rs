@@ -121,6 +121,7 @@ impl Engine {
             ready: BinaryHeap::new(),
             last_ends: Vec::new(),
             kept: Vec::new(),
+            going_on: Vec::new(),
             grant,
             fuel: grant.cap,
             failed: None,

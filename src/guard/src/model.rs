@@ -1,31 +1,22 @@
 //! A linear classifier of texts: a byte for each of 2^18 hashed features, summed over windows.
 //!
 //! ```text
-//!  text ─▶ features ─▶ buckets ─▶ Σ weights over the whole text and over each window ─▶ best ─▶ score
+//!  text ─▶ features ─▶ buckets ─▶ Σ weights over each window ─▶ best ─▶ less, if there were many ─▶ score
 //! ```
 //!
-//! A window of [`WINDOW`] tokens moves by half its length, so that an attack weighs the same in a
-//! long document as alone. Sums are integers: the score of a text is the same on every machine.
+//! Windows move by a step, so that an attack weighs the same in a long document as alone. What a text
+//! repeats counts once. Of many windows one will look bad by chance: the margin that a long text needs
+//! grows with its length. Sums are of whole numbers: the score of a text is the same on every machine.
 
 use std::sync::OnceLock;
 
 use serde::Deserialize;
 
 pub mod features;
+pub mod windows;
 
 use features::{BUCKETS, Sink};
-
-/// Tokens by which a window moves.
-pub const STEP: usize = 24;
-/// Tokens of a window.
-pub const WINDOW: usize = 2 * STEP;
-/// Added to the length of a window where its sum is scaled, so that a few words prove little.
-pub const PRIOR: f32 = 6.0;
-
-/// What a sum over `tokens` tokens is multiplied by.
-pub fn norm(tokens: usize) -> f32 {
-    1.0 / (tokens as f32 + PRIOR).sqrt()
-}
+use windows::{LARGEST, STEP, Windows};
 
 /// Everything about a model but its weights, as the training writes it.
 #[derive(Clone, Debug, Deserialize)]
@@ -37,8 +28,20 @@ pub struct Table {
     pub scale: f32,
     /// What a text without a feature has.
     pub bias: f32,
+    /// What the margin of a long text loses, by its length, both rising. Between them it is interpolated.
+    pub lengths: Vec<Loss>,
     /// Scores at margins, both rising. Between them a score is interpolated.
     pub calibration: Vec<Point>,
+}
+
+/// What the margin of a text of some length loses: of many windows, one looks bad by chance.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    /// The length.
+    pub tokens: usize,
+    /// What is taken from the margin.
+    pub loss: f32,
 }
 
 /// One row of the calibration table.
@@ -78,7 +81,9 @@ pub struct Judgement {
 impl Model {
     /// A model of these parts; `None` if they do not fit together.
     pub fn new(weights: &[u8], table: Table) -> Option<Model> {
-        (weights.len() == BUCKETS && !table.calibration.is_empty()).then(|| Model {
+        let rises = table.lengths.windows(2).all(|p| p[0].tokens < p[1].tokens);
+        let rises = rises && table.lengths.first().is_none_or(|l| l.tokens > LARGEST);
+        (weights.len() == BUCKETS && !table.calibration.is_empty() && rises).then(|| Model {
             weights: weights.iter().map(|b| b.cast_signed()).collect(),
             table,
         })
@@ -100,6 +105,12 @@ impl Model {
         &self.table.version
     }
 
+    /// The least margin of `score`, if the table holds that very score.
+    pub fn margin_of(&self, score: f32) -> Option<f32> {
+        let mut points = self.table.calibration.iter();
+        points.find(|p| p.score == score).map(|p| p.margin)
+    }
+
     /// Memory of the weights, bytes.
     pub fn memory(&self) -> usize {
         self.weights.len()
@@ -109,23 +120,18 @@ impl Model {
     pub fn judge(&self, text: &str) -> Judgement {
         let mut sums = Sums {
             weights: &self.weights,
-            scale: self.table.scale,
-            all: 0,
             step: 0,
-            last: 0,
             tokens: 0,
-            starts: [0, 0],
-            best: f32::MIN,
-            span: (0, text.len()),
+            windows: Windows::default(),
         };
         features::visit(text, &mut sums);
-        sums.close(text.len());
-        let margin = sums.best + self.table.bias;
+        let best = sums.windows.close(sums.step as f32, sums.tokens % STEP, text.len());
+        let margin = best.value * self.table.scale + self.table.bias - loss(&self.table.lengths, sums.tokens);
         Judgement {
             score: self.score(margin),
             margin,
-            start: sums.span.0,
-            end: sums.span.1,
+            start: best.start,
+            end: best.end,
         }
     }
 
@@ -143,39 +149,28 @@ impl Model {
     }
 }
 
+/// What the margin of a text of so many tokens loses. A text of one window loses nothing.
+pub fn loss(lengths: &[Loss], tokens: usize) -> f32 {
+    let mut below = Loss {
+        tokens: LARGEST,
+        loss: 0.0,
+    };
+    for &above in lengths {
+        if tokens < above.tokens {
+            let part = tokens.saturating_sub(below.tokens) as f32 / (above.tokens - below.tokens) as f32;
+            return below.loss + (above.loss - below.loss) * part;
+        }
+        below = above;
+    }
+    below.loss
+}
+
 /// The sums of one text under way.
 struct Sums<'m> {
     weights: &'m [i8],
-    scale: f32,
-    /// Of the whole text, of the step at hand, of the step before.
-    all: i32,
     step: i32,
-    last: i32,
     tokens: usize,
-    /// Where the step before and the step at hand start.
-    starts: [usize; 2],
-    best: f32,
-    span: (usize, usize),
-}
-
-impl Sums<'_> {
-    fn consider(&mut self, sum: i32, tokens: usize, start: usize, end: usize) {
-        let value = sum as f32 * self.scale * norm(tokens);
-        if value > self.best {
-            self.best = value;
-            self.span = (start, end);
-        }
-    }
-
-    /// The text has ended: its last window, and all of it.
-    fn close(&mut self, end: usize) {
-        let open = self.tokens % STEP;
-        self.all += self.step;
-        if self.tokens > WINDOW && open > 0 {
-            self.consider(self.last + self.step, STEP + open, self.starts[0], end);
-        }
-        self.consider(self.all, self.tokens, 0, end);
-    }
+    windows: Windows,
 }
 
 impl Sink for Sums<'_> {
@@ -189,12 +184,7 @@ impl Sink for Sums<'_> {
     fn token(&mut self, end: usize) {
         self.tokens += 1;
         if self.tokens.is_multiple_of(STEP) {
-            if self.tokens >= WINDOW {
-                self.consider(self.last + self.step, WINDOW, self.starts[0], end);
-            }
-            self.all += self.step;
-            self.last = std::mem::take(&mut self.step);
-            self.starts = [self.starts[1], end];
+            self.windows.step(std::mem::take(&mut self.step) as f32, end);
         }
     }
 }

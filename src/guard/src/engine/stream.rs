@@ -60,7 +60,7 @@ impl Engine {
             {
                 candidate.end = state.at;
             }
-            self.resolve(state, view, candidate);
+            self.resolve(state, view, candidate, state.at);
         }
         self.judge_waiting(state, view, true);
     }
@@ -90,7 +90,7 @@ impl Engine {
             let Some(byte) = view.get(at) else { break };
             state.fuel -= 1;
             if step(pattern, &mut candidate, at, byte) {
-                match self.resolve(state, view, candidate) {
+                match self.resolve(state, view, candidate, at) {
                     // It was fed the bytes up to here, and goes on.
                     Some(next) => candidate = next,
                     None => return,
@@ -107,7 +107,7 @@ impl Engine {
             let pattern = &self.rules[candidate.rule as usize].rule.pattern;
             if step(pattern, candidate, state.at, byte) {
                 let candidate = state.live.swap_remove(index);
-                if let Some(next) = self.resolve(state, view, candidate) {
+                if let Some(next) = self.resolve(state, view, candidate, state.at) {
                     state.live.push(next);
                     // The last candidate took this one's place, and has not been stepped; `next` has.
                     let last = state.live.len() - 1;
@@ -177,6 +177,7 @@ impl Engine {
             state.ready.retain(|r| r.0.claim.start < frontier);
         }
         state.live.clear();
+        state.going_on.clear();
     }
 }
 

@@ -14,6 +14,7 @@ fn naive(engine: &Engine, text: &str) -> Vec<(u32, usize, usize)> {
     state.live.clear();
     state.waiting.clear();
     state.ready.clear();
+    state.going_on.clear();
     for rule in 0..engine.rules.len() as u32 {
         for start in 0..text.len() {
             engine.launch(&mut state, view, rule, start);
@@ -28,7 +29,8 @@ fn naive(engine: &Engine, text: &str) -> Vec<(u32, usize, usize)> {
         {
             candidate.end = state.at;
         }
-        engine.resolve(&mut state, view, candidate);
+        let at = state.at;
+        engine.resolve(&mut state, view, candidate, at);
     }
     engine.judge_waiting(&mut state, view, true);
     settled(engine, &mut state)
@@ -140,6 +142,8 @@ fn long_texts_give_what_lock_step_gives_on_any_budget() {
         "a.".repeat(9000),
         "1.2-".repeat(5000),
         format!("{}@b.io {}", "a.".repeat(4095), "tel 2125550147 ".repeat(900)),
+        // Matches that go on within one that goes on, and again behind it.
+        format!("{0}. {0}", "ZXlKaGJHY2lPaUq1Q2w3E4r5T6y7".repeat(600)),
         // An address over the end of a piece, and another match within it before that end.
         format!("{}a%212-555-0147@b.io", " ".repeat((8 << 10) - 14)),
     ];

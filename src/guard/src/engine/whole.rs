@@ -179,14 +179,19 @@ impl Pass<'_, '_> {
             if !self.charge(candidate.start, run.at - candidate.start, matched) {
                 return false;
             }
-            if candidate.end == 0 || !engine.judge(state, view, candidate) {
-                return true;
-            }
             candidate.state = run.state;
-            match engine.resume(candidate) {
-                Some(next) if run.capped => (candidate, at) = (next, run.at),
-                _ => return true,
-            }
+            let counts = candidate.end > 0 && engine.judge(state, view, candidate);
+            let next = if counts && run.capped {
+                engine.resume(state, candidate, run.at - 1)
+            } else {
+                None
+            };
+            let Some(next) = next else {
+                let ended = run.capped || pattern.is_dead(run.state);
+                candidate.stop(state, if ended { run.at - 1 } else { view.bytes.len() });
+                return true;
+            };
+            (candidate, at) = (next, run.at);
         }
     }
 

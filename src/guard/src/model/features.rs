@@ -2,7 +2,8 @@
 //! between words. One pass, no allocation; what becomes of a feature is the caller's.
 //!
 //! Letters are folded (case, accents of Latin letters), digits are all the same digit. Scripts that
-//! are written without spaces give one token a character, so that their n-grams are words.
+//! are written without spaces give one token a character, so that their n-grams are words. A token that
+//! stands where it stood a moment ago, after the same two words, is no news and yields nothing.
 
 /// The number of buckets: as many weights of a byte fit into a quarter of a mebibyte.
 pub const BUCKETS: usize = 1 << BITS;
@@ -125,12 +126,45 @@ fn wide(c: char) -> Wide {
 /// The words before the one at hand, as hashes, and the one at hand.
 struct Words {
     before: [u32; 2],
-    stem_before: u32,
     word: u32,
     letters: u32,
     stem: u32,
     gap: u32,
     marks: u32,
+    recent: Recent,
+}
+
+/// Which sequences of three words were there a moment ago: a Bloom filter of two bits in one word, in
+/// two generations. None of the last [`RECENT`] is forgotten; in a thousand new ones, about two are
+/// taken for old ones.
+struct Recent {
+    bits: [[u64; RECENT]; 2],
+    /// Entries of the younger generation, and which one that is.
+    count: usize,
+    young: usize,
+}
+
+/// Entries of a generation.
+const RECENT: usize = 256;
+
+impl Recent {
+    /// Whether it was there; it is from now on.
+    #[inline(always)]
+    fn seen(&mut self, hash: u32) -> bool {
+        let at = (hash >> 24) as usize % RECENT;
+        let mask = 1_u64 << ((hash >> 12) & 63) | 1_u64 << ((hash >> 18) & 63);
+        if self.bits[0][at] & mask == mask || self.bits[1][at] & mask == mask {
+            return true;
+        }
+        if self.count == RECENT {
+            self.count = 0;
+            self.young ^= 1;
+            self.bits[self.young] = [0; RECENT];
+        }
+        self.count += 1;
+        self.bits[self.young][at] |= mask;
+        false
+    }
 }
 
 impl Words {
@@ -155,27 +189,26 @@ impl Words {
     #[inline(always)]
     fn end(&mut self, at: usize, sink: &mut impl Sink) {
         let word = (self.word ^ (self.word >> 15)).wrapping_mul(0x2C1B_3C6D);
-        let stem = if self.letters > STEM {
-            self.stem.wrapping_mul(0x85EB_CA77)
-        } else {
-            word
-        };
         let [far, near] = self.before;
         let pair = near.rotate_left(11).wrapping_add(word);
+        let triple = far.rotate_left(21).wrapping_add(pair ^ 0x5bd1_e995);
+        self.before = [near, word];
+        if self.recent.seen(triple.wrapping_mul(0x9E37_79B1)) {
+            (self.word, self.letters, self.gap, self.marks) = (0, 0, 0, 0);
+            return;
+        }
         sink.feature(bucket(word));
         sink.feature(bucket(pair));
-        sink.feature(bucket(far.rotate_left(21).wrapping_add(pair ^ 0x5bd1_e995)));
+        sink.feature(bucket(triple));
         sink.feature(bucket(far.rotate_left(13) ^ word.rotate_left(3)));
         if self.letters > STEM {
-            sink.feature(bucket(stem));
+            sink.feature(bucket(self.stem.wrapping_mul(0x85EB_CA77)));
         }
         if self.marks > 0 {
             sink.feature(bucket(self.gap ^ 0x1656_67B1));
             sink.feature(bucket(self.gap.rotate_left(17).wrapping_add(word)));
         }
         sink.token(at);
-        self.before = [near, word];
-        self.stem_before = stem;
         (self.word, self.letters, self.gap, self.marks) = (0, 0, 0, 0);
     }
 }
@@ -185,12 +218,16 @@ pub fn visit(text: &str, sink: &mut impl Sink) {
     let bytes = text.as_bytes();
     let mut words = Words {
         before: [0x0101_0101, 0x0202_0202],
-        stem_before: 0x0303_0303,
         word: 0,
         letters: 0,
         stem: 0,
         gap: 0,
         marks: 0,
+        recent: Recent {
+            bits: [[0; RECENT]; 2],
+            count: 0,
+            young: 0,
+        },
     };
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
