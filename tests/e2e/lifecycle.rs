@@ -116,6 +116,41 @@ fn reload_keeps_the_last_good_configuration() {
     place.verify();
 }
 
+/// A pack of one's own takes effect when its file changes, and a broken one leaves the old rules in force.
+#[test]
+fn packs_are_reloaded() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let pack = place.config().with_file_name("own.toml");
+    let rule = |regex: &str| {
+        format!(
+            "name = \"own\"\nversion = \"1\"\n\n[[rule]]\nid = \"word\"\nentity = \"WORD\"\nkind = \"topic\"\n\
+             action = \"block\"\nphase = \"both\"\nregex = '{regex}'\n"
+        )
+    };
+    std::fs::write(&pack, rule("nothing such")).unwrap();
+    let more = "[guard]\npack_files = [\"own.toml\"]\n[guard.policy]\npacks = [\"own\"]\n";
+    let weir = Weir::start_config(&place, &config(&upstream, more));
+    let blocked = |text: &str| {
+        let body = json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}]});
+        post(&weir.addr, "/v1/chat/completions", &[], body.to_string().as_bytes()).status == 400
+    };
+    assert!(!blocked("a zebra"));
+    std::fs::write(&pack, rule("zebra")).unwrap();
+    eventually("the changed pack counts", PATIENCE, || blocked("a zebra").then_some(()));
+    std::fs::write(&pack, rule("zeb(ra")).unwrap();
+    eventually("the log names the fault", PATIENCE, || {
+        let log = weir.log();
+        (log.contains("own.toml:") && log.contains("stays in force")).then_some(())
+    });
+    assert!(blocked("a zebra"), "the old rules stay");
+    std::fs::write(&pack, rule("giraffe")).unwrap();
+    eventually("the mended pack counts", PATIENCE, || {
+        blocked("a giraffe").then_some(())
+    });
+    assert!(!blocked("a zebra"));
+    weir.stop();
+}
+
 #[test]
 fn a_configuration_is_checked_before_it_counts() {
     let (place, upstream) = (Place::new(), Upstream::start());

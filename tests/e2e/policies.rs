@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use base64::Engine;
@@ -269,7 +269,7 @@ fn a_system_prompt_does_not_leak() {
 fn webhook(answer: Value, delay: Duration) -> (String, Receiver<(String, Value)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/decide?x=1", listener.local_addr().unwrap());
-    let (tell, told) = channel();
+    let (tell, told) = sync_channel(100);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = BufReader::new(stream.unwrap());

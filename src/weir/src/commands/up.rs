@@ -64,7 +64,10 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = tokio::signal::ctrl_c() => break,
-            _ = hang_up.recv() => reload(&weir),
+            _ = hang_up.recv() => {
+                changes.follow();
+                reload(&weir);
+            }
             () = changes.next() => reload(&weir),
         }
     }
