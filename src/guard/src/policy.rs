@@ -1,6 +1,6 @@
 //! Policies: what an operator writes, and the compiled form that scans text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -151,6 +151,8 @@ pub struct Policy {
     version: String,
     monitor: bool,
     views: bool,
+    /// What rules and checks do.
+    actions: BTreeSet<Action>,
     error: ErrorNames,
 }
 
@@ -179,9 +181,15 @@ impl Policy {
         for byte in &hasher.finalize().as_bytes()[..6] {
             let _ = write!(version, "{byte:02x}");
         }
+        let engines = Phase::ALL.map(|phase| engine(spec, &used, phase).map(Arc::new));
+        let checks = Phase::ALL.map(|phase| checks(spec, &used, phase).map(Arc::new));
+        let of_rules = engines.iter().flatten().flat_map(|e| &e.rules).map(|r| r.action);
+        let of_checks = checks.iter().flatten().flat_map(|c| &c.active).map(|c| c.action);
+        let actions = of_rules.chain(of_checks).collect();
         Ok(Policy {
-            engines: Phase::ALL.map(|phase| engine(spec, &used, phase).map(Arc::new)),
-            checks: Phase::ALL.map(|phase| checks(spec, &used, phase).map(Arc::new)),
+            engines,
+            checks,
+            actions,
             packs: used.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
             version,
             monitor: spec.monitor,
@@ -199,6 +207,7 @@ impl Policy {
             version: "off".to_owned(),
             monitor: false,
             views: false,
+            actions: BTreeSet::new(),
             error: ErrorNames::new(),
         }
     }
@@ -210,9 +219,7 @@ impl Policy {
 
     /// Whether any rule or check, in any phase, has this action.
     pub fn uses(&self, action: Action) -> bool {
-        let rules = self.engines.iter().flatten().flat_map(|e| &e.rules).map(|r| r.action);
-        let checks = self.checks.iter().flatten().flat_map(|c| &c.active).map(|c| c.action);
-        rules.chain(checks).any(|other| other == action)
+        self.actions.contains(&action)
     }
 
     /// Twelve hexadecimal digits that change with the spec or with a pack; `off` for no policy.
