@@ -78,6 +78,26 @@ fn values_come_back_from_the_vault() {
     place.assert_absent("bob@example.org");
 }
 
+/// What only begins like a token leaves as it is, at the latest when the answer ends.
+#[test]
+fn half_a_token_is_not_lost() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start_config(&place, &config(&upstream, VAULT));
+    for said in ["see [EMAIL_", "see [EMAIL_1", "[", "[[EMAIL_1", "a[EMAIL_1]["] {
+        for chunk in 0..=4 {
+            let demo = format!("delay_ms=0,chunk={chunk},say={}", encode(said));
+            let answer = post(&weir.addr, CHAT, &[("x-demo", &demo)], &ask(&format!("I am {EMAIL}"), chunk > 0));
+            let text = match chunk {
+                0 => content(&answer.json()).to_owned(),
+                _ => streamed_text(&answer.body),
+            };
+            assert_eq!(text, said.replace("[EMAIL_1]", EMAIL), "chunks of {chunk}");
+            assert_eq!(place.call(&answer.call_id())["response_text"], said);
+        }
+    }
+    weir.stop();
+}
+
 /// A session's tokens stay the same from call to call, and mean nothing to another session or app.
 #[test]
 fn tokens_belong_to_their_session() {
