@@ -86,7 +86,12 @@ fn half_a_token_is_not_lost() {
     for said in ["see [EMAIL_", "see [EMAIL_1", "[", "[[EMAIL_1", "a[EMAIL_1]["] {
         for chunk in 0..=4 {
             let demo = format!("delay_ms=0,chunk={chunk},say={}", encode(said));
-            let answer = post(&weir.addr, CHAT, &[("x-demo", &demo)], &ask(&format!("I am {EMAIL}"), chunk > 0));
+            let answer = post(
+                &weir.addr,
+                CHAT,
+                &[("x-demo", &demo)],
+                &ask(&format!("I am {EMAIL}"), chunk > 0),
+            );
             let text = match chunk {
                 0 => content(&answer.json()).to_owned(),
                 _ => streamed_text(&answer.body),

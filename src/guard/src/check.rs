@@ -27,6 +27,7 @@ use crate::types::{Action, Kind, Phase, Phases, Verdict};
 mod canary;
 pub(crate) mod classify;
 mod format;
+mod gate;
 pub(crate) mod invisible;
 pub(crate) mod limits;
 pub(crate) mod parse;

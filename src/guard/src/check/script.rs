@@ -23,7 +23,11 @@ pub(crate) fn is_word(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphanumeric();
     }
-    c.is_alphanumeric()
+    // Letters, all of them, without a look into Unicode's tables.
+    let letter = matches!(c as u32, 0x400..=0x481 | 0x48A..=0x52F | 0x3041..=0x3096 | 0x30A1..=0x30FA
+        | 0x4E00..=0x9FFF | 0xAC00..=0xD7A3);
+    letter
+        || c.is_alphanumeric()
         || matches!(c as u32, 0x300..=0x36F | 0x591..=0x5C7 | 0x610..=0x61A | 0x64B..=0x65F | 0x900..=0xDFF)
             && !matches!(c, '\u{964}' | '\u{965}')
 }
@@ -34,6 +38,25 @@ pub(crate) fn fold(c: char) -> char {
     match c {
         '\0'..='\x7F' => c.to_ascii_lowercase(),
         '\u{FF01}'..='\u{FF5E}' => char::from_u32(c as u32 - 0xFEE0).map_or(c, |c| c.to_ascii_lowercase()),
+        // Scripts without case.
+        '\u{2E80}'..='\u{A63F}' | '\u{AC00}'..='\u{D7A3}' => c,
         _ => c.to_lowercase().next().unwrap_or(c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_cuts_say_what_unicode_says() {
+        for c in '\0'..=char::MAX {
+            let marks = matches!(c as u32, 0x300..=0x36F | 0x591..=0x5C7 | 0x610..=0x61A | 0x64B..=0x65F | 0x900..=0xDFF)
+                && !matches!(c, '\u{964}' | '\u{965}');
+            assert_eq!(is_word(c), c.is_alphanumeric() || marks, "{c:?}");
+            if matches!(c as u32, 0x2E80..=0xA63F | 0xAC00..=0xD7A3) {
+                assert_eq!(fold(c), c.to_lowercase().next().unwrap_or(c), "{c:?}");
+            }
+        }
     }
 }

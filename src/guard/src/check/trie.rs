@@ -103,6 +103,14 @@ impl Tree {
         &self.accepts[from as usize..to as usize]
     }
 
+    /// The children of a node under `a` to `z`.
+    pub(crate) fn letters(&self, node: u32) -> impl Iterator<Item = (char, u32)> {
+        let node = &self.nodes[node as usize];
+        let set = ('a'..='z').filter(|c| node.letters & (1 << (*c as u32 - 'a' as u32)) != 0);
+        set.zip(&self.letters[node.first_letter as usize..])
+            .map(|(c, child)| (c, *child))
+    }
+
     pub(crate) fn memory(&self) -> usize {
         self.nodes.len() * size_of::<Node>()
             + self.letters.len() * 4

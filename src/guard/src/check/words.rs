@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::gate::Gate;
 use super::script::{fold, is_ignorable, is_unspaced, is_word};
 use super::trie::{Accept, Tree};
 use super::{Check, Found};
@@ -31,6 +32,7 @@ pub(crate) struct WordList {
 #[derive(Debug)]
 pub(crate) struct Words {
     tree: Tree,
+    gate: Gate,
     /// By rule: `least` and `window`.
     needs: Vec<Option<(usize, usize)>>,
 }
@@ -60,14 +62,16 @@ impl Words {
                 entries.push((chars, accept));
             }
         }
+        let tree = Tree::new(entries.into_iter());
         Words {
-            tree: Tree::new(entries.into_iter()),
+            gate: Gate::new(&tree),
+            tree,
             needs,
         }
     }
 
     pub(crate) fn memory(&self) -> usize {
-        self.tree.memory()
+        self.tree.memory() + size_of::<Gate>()
     }
 
     /// One character for one cursor; `false` if nothing can come from it any more.
@@ -316,6 +320,12 @@ impl Check for WordCheck {
                 let word = byte.is_ascii_alphanumeric();
                 if (word && self.in_word) || (!word && byte != b'@' && byte != b'$') {
                     self.in_word = word || byte == b'_';
+                    (self.at, index) = (self.at + 1, index + 1);
+                    continue;
+                }
+                // Of the words that a text has, hardly one begins as one of a list does.
+                if word && !self.words.gate.may_begin(&bytes[index..]) {
+                    self.in_word = true;
                     (self.at, index) = (self.at + 1, index + 1);
                     continue;
                 }
