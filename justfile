@@ -24,6 +24,11 @@ golden:
 bench *PARTS:
     benches/run.sh {{PARTS}}
 
+# Fuzzes a target of the guard, rule_file, normaliser or stream, for so many seconds (needs cargo-fuzz and nightly).
+fuzz TARGET SECONDS="60":
+    cargo test -p weir-guard --test fuzz write_the_corpus -- --ignored
+    cd src/guard && cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}} -max_len=2000 -timeout=20
+
 # The API documentation of the crates.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

@@ -34,6 +34,8 @@ mod dfa;
 mod engine;
 pub mod eval;
 pub mod explain;
+#[doc(hidden)]
+pub mod fuzz;
 mod gitleaks;
 mod literals;
 #[doc(hidden)]

@@ -95,7 +95,6 @@ impl OffsetMap {
     }
 
     /// Whether any part is written from behind.
-    #[cfg(test)]
     pub(crate) fn is_turned(&self) -> bool {
         self.pieces.windows(2).any(|pair| pair[1].from < pair[0].from)
     }
