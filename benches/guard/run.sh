@@ -44,7 +44,7 @@ fi
 peers=$run/guard-peers
 [[ -d $peers ]] || python3 -m venv "$peers"
 if "$peers/bin/pip" -q install 'presidio-analyzer==2.2.366' 'detect-secrets==1.5.0'; then
-  for peer in presidio detect-secrets; do
+  for peer in presidio presidio-all detect-secrets; do
     "$peers/bin/python" benches/guard/peers.py "$peer" "${files[@]}" > "$out/$peer.verdicts"
     count "$peer"
   done
