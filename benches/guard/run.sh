@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Weir's guardrails beside the crate cerberust, Presidio (patterns only) and detect-secrets, on the same rows, counted by
-# the same code, in one run. Where a tool cannot be installed, it is left out, and that is said.
+# the same code, in one run. Where a tool cannot be installed, it is left out, and that is said. Writes
+# docs/guard-quality.md anew.
 #
 # WEIR_GUARD_DATA  folder with pii, secrets and injection `.jsonl.gz` [default: src/guard/data]
 # WEIR             the binary [default: built from here, release, without analytics]
@@ -54,4 +55,11 @@ fi
 
 python3 benches/guard/report.py "${reports[@]}" | tee "$out/report.md"
 echo
-"$WEIR" guard eval "$data/injection.jsonl.gz" | sed -n '/attacks,/,/^µs/p'
+
+# The page of figures, on every row.
+"$WEIR" guard eval "$data"/*.jsonl.gz --json > "$out/quality.json"
+cargo run -q --release -p weir-guard --example stream-figures -- "$data"/*.jsonl.gz > "$out/stream.json"
+cargo run -q --release -p weir-guard --example train-injection -- "$data" --measure > "$out/unseen.txt"
+python3 benches/guard/quality.py "$out/quality.json" "$out/stream.json" "$out/unseen.txt" "$out/report.md" "$(date -u +%F)" \
+  > docs/guard-quality.md
+sed -n '/^## In short/,/^## Beside/p' docs/guard-quality.md
