@@ -22,14 +22,18 @@ const PIECE: usize = 5;
 const ROUNDS: usize = 3;
 
 fn main() {
-    let start = Instant::now();
+    let start = (Instant::now(), on_cpu());
     let packs = Pack::builtin();
     let spec = PolicySpec {
         packs: packs.iter().map(|pack| pack.name().to_owned()).collect(),
         ..PolicySpec::default()
     };
     let policy = Arc::new(Policy::compile(&spec, &packs).unwrap());
-    let compile = start.elapsed().as_secs_f64() * 1e3;
+    // Where the system tells, other programs do not count.
+    let compile = match (start.1, on_cpu()) {
+        (Some(from), Some(to)) => (to - from) / 1e6,
+        _ => start.0.elapsed().as_secs_f64() * 1e3,
+    };
     let (mut seen, mut pieces, mut micros) = (HashSet::new(), 0usize, 0.0);
     let (mut held, mut each): (Vec<usize>, Vec<f64>) = (Vec::new(), Vec::new());
     for path in std::env::args().skip(1) {
@@ -73,6 +77,12 @@ fn main() {
         },
     });
     println!("{figures:#}");
+}
+
+/// Nanoseconds that this thread was on a processor.
+fn on_cpu() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_whitespace().next()?.parse().ok()
 }
 
 /// Pieces of five bytes, or of one longer character.
