@@ -95,8 +95,8 @@ def main():
     print(f"Streaming: each of {stream['texts']:,} different harmless texts of these rows taken for an answer, in pieces of five "
           "bytes. Times are of one core of the machine at hand, other work on it included.\n")
     print("## Beside others\n")
-    print("The same rows, counted by the same code; only every tenth harmless prompt. Presidio without a model; "
-          "`presidio-all` has the recognisers of every country.\n")
+    print("The same rows, counted by the same code; only every tenth harmless prompt. Presidio has its patterns for English "
+          "and no model" + ("; `presidio-all` has those of every country" if "| presidio-all |" in peers else "") + ".\n")
     print(peers)
 
     print("## Personal data\n")
