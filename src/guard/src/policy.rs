@@ -324,7 +324,7 @@ impl Policy {
         let plain = classify::judge(model, text).score;
         let seen = self
             .views(phase)
-            .then(|| views::judge(model, &views::texts(text)))
+            .then(|| views::judge(model, text, &views::texts(text)))
             .flatten();
         Some(seen.map_or(plain, |(judgement, _)| plain.max(judgement.score)))
     }

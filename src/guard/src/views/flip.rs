@@ -1,7 +1,7 @@
 //! Texts under a cipher that maps each letter, or the whole order: rot13 and reversed.
 
 use super::View;
-use super::map::OffsetMap;
+use super::map::{OffsetMap, Rewrite};
 use super::words;
 
 fn rot(b: u8) -> u8 {
@@ -34,29 +34,86 @@ pub(super) fn may_be_rot13(bytes: &[u8]) -> bool {
     })
 }
 
-/// The text with letters turned by 13, if that makes words of what had none.
+/// How many letters of words that only turning makes speak for turning a stretch.
+const EVIDENCE: usize = 9;
+
+/// The text with letters turned by 13 where that makes words of what had none, up to words that are some
+/// without it.
 pub(super) fn rot13(text: &str) -> Option<(String, OffsetMap)> {
-    let turned: String = text
-        .chars()
-        .map(|c| u8::try_from(c).map_or(c, |b| char::from(rot(b))))
-        .collect();
-    // Two known words of three letters or more, close to each other.
-    let mut known = None;
-    let sense = tokens(&turned, text).any(|(at, word, source)| {
-        let hit = word.len() >= 3
-            && words::is_word(&word.to_ascii_lowercase())
-            && !words::is_word(&source.to_ascii_lowercase());
-        hit && known.replace(at).is_some_and(|last| at - last < 64)
-    });
-    sense.then(|| (turned, OffsetMap::identity(text.len()).relabel(View::Rot13)))
+    let bytes = text.as_bytes();
+    let mut out = Rewrite::new(text);
+    let mut stretch = Stretch::default();
+    let mut turned = Vec::new();
+    // Where the last word ends that is one as it stands.
+    let mut plain = 0;
+    for (at, word) in letters(bytes).filter(|(_, word)| word.len() > 1) {
+        turned.clear();
+        turned.extend(word.iter().map(|b| rot(*b)));
+        match (words::is_word_in_any_case(word), words::is_word_in_any_case(&turned)) {
+            (false, true) => {
+                if stretch.evidence == 0 {
+                    stretch.close(text, at, &mut out);
+                    stretch = Stretch {
+                        start: plain.max(out.done()),
+                        ..Stretch::default()
+                    };
+                }
+                stretch.evidence += word.len();
+                stretch.hits += 1;
+                if stretch.evidence >= stretch.best {
+                    (stretch.best, stretch.end) = (stretch.evidence, None);
+                }
+            }
+            (true, false) => {
+                plain = at + word.len();
+                stretch.end.get_or_insert(at);
+                stretch.evidence = stretch.evidence.saturating_sub(2 * word.len());
+            }
+            // Names and numbers prove little.
+            (false, false) => stretch.evidence = stretch.evidence.saturating_sub(1),
+            (true, true) => {}
+        }
+    }
+    stretch.close(text, text.len(), &mut out);
+    out.finish()
 }
 
-/// The words of a text, and what stands at their places in another of the same length.
-fn tokens<'t>(text: &'t str, other: &'t str) -> impl Iterator<Item = (usize, &'t str, &'t str)> {
-    let words = text.split(|c: char| !c.is_ascii_alphabetic()).filter(|w| !w.is_empty());
-    words.map(move |word| {
-        let at = word.as_ptr().addr() - text.as_ptr().addr();
-        (at, word, &other[at..at + word.len()])
+/// A part of a text that may be turned.
+#[derive(Default)]
+struct Stretch {
+    start: usize,
+    /// The first word after its best that is one as it stands.
+    end: Option<usize>,
+    evidence: usize,
+    best: usize,
+    hits: usize,
+}
+
+impl Stretch {
+    /// Turns the stretch, which ends at `at` at the latest, if enough speaks for it.
+    fn close(&self, text: &str, at: usize, out: &mut Rewrite<'_>) {
+        if self.best < EVIDENCE || self.hits < 2 {
+            return;
+        }
+        let end = self.end.unwrap_or(at);
+        let turn = |c: char| match u8::try_from(c) {
+            Ok(b) if b.is_ascii() => char::from(rot(b)),
+            _ => c,
+        };
+        let turned: String = text[self.start..end].chars().map(turn).collect();
+        out.keep(self.start);
+        out.swap(end, &turned, View::Rot13);
+    }
+}
+
+/// Runs of ASCII letters.
+fn letters(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + bytes[at..].iter().position(u8::is_ascii_alphabetic)?;
+        let len = bytes[start..].iter().take_while(|b| b.is_ascii_alphabetic()).count();
+        at = start + len;
+        Some((start, &bytes[start..at]))
     })
 }
 
@@ -91,10 +148,9 @@ pub(super) fn reversed(text: &str) -> Option<(String, OffsetMap)> {
         map.push_piece(c.len_utf8(), (from, at), View::Reversed);
         at = from;
     }
-    let known = seen
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .filter(|w| w.len() >= 3 && words::is_word(&w.to_ascii_lowercase()));
-    (known.take(2).count() == 2).then_some((seen, map))
+    let known = letters(seen.as_bytes()).filter(|(_, w)| w.len() >= 3 && words::is_word_in_any_case(w));
+    let sense = known.take(2).count() == 2;
+    sense.then_some((seen, map))
 }
 
 #[cfg(test)]

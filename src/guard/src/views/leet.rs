@@ -138,25 +138,33 @@ fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// Leet words as words, if there are enough of them that it is no accident.
 pub(super) fn leet(text: &str) -> Option<(String, OffsetMap)> {
-    let mut sure = 0;
+    // Known words in leet, and what only looks like it: names of things, digests.
+    let (mut known, mut odd, mut all) = (0, 0, 0);
     for (_, token) in tokens(text) {
+        all += 1;
         if let Token::Leet(word) = classify(token) {
-            sure += if words::is_word(&word) { 2 } else { 1 };
+            match words::is_word(&word) {
+                true => known += 1,
+                false => odd += 1,
+            }
         }
-        if sure >= 6 {
+        if known >= 3 && known * 2 >= odd {
             break;
         }
     }
-    if sure < 2 {
+    // In other languages no word is known.
+    let often = odd >= 4 && odd * 2 >= all;
+    if !often && (known == 0 || known * 4 < odd) {
         return None;
     }
+    let common = known >= 3;
     let mut out = Rewrite::new(text);
     for (at, token) in tokens(text) {
         let word = match classify(token) {
             Token::Leet(word) => word,
             // What could be anything is a word where leet is all around.
-            Token::Mixed(word) if sure >= 6 || words::is_word(&word) => word,
-            Token::Number if sure >= 6 => Some(spell(token)).filter(|w| words::is_form(w)).unwrap_or_default(),
+            Token::Mixed(word) if common || words::is_word(&word) => word,
+            Token::Number if common => Some(spell(token)).filter(|w| words::is_form(w)).unwrap_or_default(),
             _ => continue,
         };
         if word.is_empty() {

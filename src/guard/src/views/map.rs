@@ -38,21 +38,6 @@ pub(crate) struct Origin {
 }
 
 impl OffsetMap {
-    /// The map of a text of `len` bytes that is its own view.
-    pub(crate) fn identity(len: usize) -> OffsetMap {
-        let mut map = OffsetMap::default();
-        map.push(len, (0, len), true, None);
-        map
-    }
-
-    /// Another kind of view over the same text, byte for byte.
-    pub(crate) fn relabel(&self, how: View) -> OffsetMap {
-        let pieces = self.pieces.iter().map(|p| Piece { how: Some(how), ..*p });
-        OffsetMap {
-            pieces: pieces.collect(),
-        }
-    }
-
     /// Whether any part is more than what every rule sees anyway.
     pub(crate) fn is_rewritten(&self) -> bool {
         self.pieces.iter().any(|p| p.how.is_some())
@@ -206,6 +191,13 @@ impl<'t> Rewrite<'t> {
         let exact = text.len() == 1 && to == self.done + 1;
         self.map.push(text.len(), (self.done, to), exact, how);
         self.done = self.done.max(to);
+    }
+
+    /// Puts `text` byte for byte in the place of the source up to `to`.
+    pub(crate) fn swap(&mut self, to: usize, text: &str, how: View) {
+        self.text.push_str(text);
+        self.map.push(text.len(), (self.done, to), true, Some(how));
+        self.done = to;
     }
 
     /// Puts `text` in, which stands for `range` and takes nothing away.

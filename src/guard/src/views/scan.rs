@@ -15,6 +15,8 @@ const REACH: usize = 256;
 const NEAR: usize = 64;
 /// How much around a rewritten part a classifier reads, bytes of the view: about a window.
 const CONTEXT: usize = 512;
+/// By how much undoing must raise a margin.
+const GAIN: f32 = 0.5;
 /// The shortest hidden text that a classifier reads alone, bytes.
 const HIDDEN: usize = 16;
 
@@ -42,7 +44,7 @@ pub(crate) fn scan(
         }
     }
     if let Some((checks, model)) = checks.and_then(|checks| Some((checks, checks.model()?)))
-        && let Some((judgement, how)) = judge(model, &views)
+        && let Some((judgement, how)) = judge(model, text, &views)
     {
         let verdict = |rule| judged(policy, checks, rule, &judgement, how);
         found.extend(checks.models().filter_map(verdict));
@@ -134,7 +136,7 @@ fn listed(policy: &Policy, checks: &Checks, view: &ViewText, (from, to): (usize,
 
 /// What `model` thinks of the views: the highest score, its place in the original, and what was undone
 /// there.
-pub(crate) fn judge(model: &Model, views: &[ViewText]) -> Option<(Judgement, View)> {
+pub(crate) fn judge(model: &Model, text: &str, views: &[ViewText]) -> Option<(Judgement, View)> {
     let mut best: Option<(Judgement, View)> = None;
     for view in views {
         // What was hidden in a harmless text is a text by itself, too.
@@ -145,8 +147,10 @@ pub(crate) fn judge(model: &Model, views: &[ViewText]) -> Option<(Judgement, Vie
                 continue;
             }
             let origin = view.map.origin(from + judgement.start, from + judgement.end);
-            // A window beside what was undone reads the same in the text itself.
-            if let Some(how) = origin.how {
+            let Some(how) = origin.how else { continue };
+            // What reads like an attack without anything undone is for the text itself to say.
+            let all = view.map.origin(from, to);
+            if model.judge(&text[all.start..all.end]).margin + GAIN <= judgement.margin {
                 let (start, end) = (origin.start, origin.end);
                 best = Some((
                     Judgement {

@@ -86,6 +86,39 @@ pub(super) fn is_word(word: &str) -> bool {
     WORDS.binary_search(&word).is_ok()
 }
 
+/// Whether `word` is one of them in any case. Most that are none are told from their first letters and
+/// their length.
+pub(super) fn is_word_in_any_case(word: &[u8]) -> bool {
+    static KNOWN: std::sync::LazyLock<Box<[u64; 1024]>> = std::sync::LazyLock::new(|| {
+        let mut bits = Box::new([0; 1024]);
+        for word in WORDS {
+            let at = hash(word.as_bytes());
+            bits[at >> 6] |= 1 << (at & 63);
+        }
+        bits
+    });
+    if word.len() > LONGEST {
+        return false;
+    }
+    let at = hash(word);
+    if KNOWN[at >> 6] >> (at & 63) & 1 == 0 {
+        return false;
+    }
+    let mut small = [0; LONGEST];
+    for (to, from) in small.iter_mut().zip(word) {
+        *to = from.to_ascii_lowercase();
+    }
+    std::str::from_utf8(&small[..word.len()]).is_ok_and(is_word)
+}
+
+/// Sixteen bits of a word, the same in any case.
+fn hash(word: &[u8]) -> usize {
+    let hash = word
+        .iter()
+        .fold(0u32, |hash, b| (hash ^ u32::from(b | 0x20)).wrapping_mul(0x0100_0193));
+    (hash >> 16) as usize
+}
+
 /// The same, plurals included.
 pub(super) fn is_form(word: &str) -> bool {
     is_word(word)
@@ -135,6 +168,18 @@ mod tests {
     fn the_list_is_sorted_and_small() {
         assert!(WORDS.is_sorted());
         assert!(WORDS.iter().all(|w| w.len() <= LONGEST));
+    }
+
+    #[test]
+    fn words_are_known_in_any_case() {
+        assert!(
+            WORDS
+                .iter()
+                .all(|w| is_word_in_any_case(w.to_ascii_uppercase().as_bytes()))
+        );
+        for word in ["", "Ignor", "ignoreall", "ignoreallpreviousinstructions", "im\u{e9}"] {
+            assert!(!is_word_in_any_case(word.as_bytes()), "{word}");
+        }
     }
 
     #[test]
