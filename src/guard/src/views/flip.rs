@@ -12,24 +12,30 @@ fn rot(b: u8) -> u8 {
     }
 }
 
-/// Letters that rot13 makes of frequent ones, and that are rare themselves.
-fn is_odd(b: u8) -> bool {
-    matches!(b | 0x20, b'v' | b'b' | b'g' | b'q' | b'z' | b'j' | b'x')
-}
-
-/// Letters that are frequent, and that rot13 makes of rarer ones.
-fn is_common(b: u8) -> bool {
-    matches!(b | 0x20, b'e' | b't' | b'o' | b'i')
-}
+/// 256 for letters that rot13 makes of frequent ones and that are rare themselves, 1 for those that are
+/// frequent and that it makes of rarer ones.
+const ODD_OR_COMMON: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match (byte as u8) | 0x20 {
+            _ if !(byte as u8).is_ascii_alphabetic() => 0,
+            b'v' | b'b' | b'g' | b'q' | b'z' | b'j' | b'x' => 256,
+            b'e' | b't' | b'o' | b'i' => 1,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
 
 /// Whether `text` may hold rot13: among 32 bytes, more odd letters than common ones.
 pub(super) fn may_be_rot13(bytes: &[u8]) -> bool {
-    let (mut odd, mut common) = (0, 0);
+    let mut before = 0;
     bytes.chunks(16).any(|chunk| {
-        let now = chunk.iter().map(|b| u8::from(is_odd(*b))).sum::<u8>();
-        let usual = chunk.iter().map(|b| u8::from(is_common(*b))).sum::<u8>();
-        let odd = std::mem::replace(&mut odd, now) + now;
-        let common = std::mem::replace(&mut common, usual) + usual;
+        let now: u16 = chunk.iter().map(|b| ODD_OR_COMMON[usize::from(*b)]).sum();
+        let both = std::mem::replace(&mut before, now) + now;
+        let (odd, common) = (both >> 8, both & 0xFF);
         odd >= 5 && odd > common
     })
 }

@@ -20,7 +20,9 @@ pub(super) fn joined(text: &str) -> Option<(String, OffsetMap)> {
     let hyphen = hyphen(text);
     let mut at = 0;
     while let Some(start) = next_token(bytes, at) {
-        if let Some(end) = spelled(text, start, &mut out) {
+        // A letter alone may begin a run; a word does not.
+        let alone = !bytes.get(start + 1).is_some_and(u8::is_ascii_alphanumeric);
+        if let Some(end) = alone.then(|| spelled(text, start, &mut out)).flatten() {
             at = end;
             continue;
         }

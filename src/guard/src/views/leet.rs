@@ -67,6 +67,9 @@ fn spell(token: &str) -> String {
 
 fn classify(token: &str) -> Token {
     let bytes = token.as_bytes();
+    if bytes.iter().all(u8::is_ascii_alphabetic) {
+        return Token::Plain;
+    }
     let letters = bytes.iter().filter(|b| b.is_ascii_alphabetic()).count();
     let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
     let symbols = bytes.len() - letters - digits;

@@ -16,6 +16,7 @@ mod fold;
 mod join;
 mod leet;
 mod map;
+mod masks;
 mod runs;
 mod scan;
 mod tables;

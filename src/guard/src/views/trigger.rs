@@ -1,12 +1,9 @@
-//! Which rewritings a text may need: a few wide comparisons a byte, so that plain text pays for no more.
+//! Which rewritings a text may need: a look at its bytes, sixty-four at a time, so that plain text pays
+//! for no more.
 
 use super::escapes::may_escape;
 use super::flip;
-
-/// Bytes that are looked at in one go.
-const BLOCK: usize = 64;
-/// Bytes after a block that its last patterns reach into.
-const AHEAD: usize = 16;
+use super::masks::{Masks, blocks, both};
 
 /// What a text may hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,42 +16,58 @@ pub(super) struct Triggers {
     pub(super) reversed: bool,
 }
 
-/// Whether characters beyond ASCII may hide ASCII letters: look-alikes and marks beside letters,
-/// tags, runs of variation selectors.
-pub(super) fn may_hide(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let alpha = |b: u8| (b | 0x20).wrapping_sub(b'a') < 26;
-    // Leads of accented Latin, marks, Greek, Cyrillic, Armenian; U+1xxx; U+Axxx.
-    let lead = |b: u8| b.wrapping_sub(0xC3) < 0x14 || b == 0xE1 || b == 0xEA;
-    bytes.chunks(BLOCK).enumerate().any(|(index, block)| {
-        let from = index * BLOCK;
-        if block.is_ascii() {
-            return bytes
-                .get(from + BLOCK)
-                .is_some_and(|b| lead(*b) && alpha(bytes[from + BLOCK - 1]));
-        }
-        // The neighbours of both ends belong to the block.
-        let seen = &bytes[from.saturating_sub(2)..bytes.len().min(from + BLOCK + 1)];
-        let mut found = 0u8;
-        for pair in seen.windows(2) {
-            found |= u8::from(alpha(pair[0]) & lead(pair[1]));
-        }
-        for three in seen.windows(3) {
-            found |= u8::from(alpha(three[2]) & lead(three[0]) & (three[1] & 0xC0 == 0x80));
-        }
-        // Tags and the further variation selectors; enclosed letters of the emoji blocks.
-        found != 0 || seen.contains(&0xF3) || smuggles(seen)
-    })
+/// Leads of marks, Greek, Cyrillic, Armenian and more; U+1xxx; U+Axxx: look-alikes.
+fn is_foreign(lead: u8) -> bool {
+    matches!(lead, 0xC6..=0xD6 | 0xE1 | 0xEA)
 }
 
-/// Two variation selectors in a row, or letters that are symbols.
-fn smuggles(bytes: &[u8]) -> bool {
-    let selectors = |w: &[u8]| w[0] == 0xEF && w[1] == 0xB8 && w[2] & 0xF0 == 0x80 && w[3] == 0xEF && w[4] == 0xB8;
-    bytes.windows(5).any(selectors)
-        || bytes
-            .windows(3)
-            .any(|w| w[0] == 0xF0 && w[1] == 0x9F && (w[2] == 0x84 || w[2] == 0x85))
+/// Leads of Latin letters with marks, of which many languages have some.
+fn is_accented(lead: u8) -> bool {
+    matches!(lead, 0xC3..=0xC5)
 }
+
+/// Whether characters beyond ASCII may hide ASCII letters: look-alikes and marks beside letters, more
+/// accents than languages have, tags, runs of variation selectors.
+pub(super) fn may_hide(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    // Tags and the further variation selectors.
+    if memchr::memchr(0xF3, bytes).is_some() {
+        return true;
+    }
+    let (mut accents, mut last) = (0u32, 0);
+    let mut at = 0;
+    while let Some(skip) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| *b >= 0xC3)) {
+        at += skip;
+        let lead = bytes[at];
+        let before = at > 0 && bytes[at - 1].is_ascii_alphabetic();
+        let letter = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphabetic);
+        match lead {
+            _ if is_foreign(lead) && (before || letter(at + 2)) => return true,
+            // More than one letter in six, for a while.
+            _ if is_accented(lead) => {
+                accents = if at - last > DENSE {
+                    accents.saturating_sub(1)
+                } else {
+                    accents + 1
+                };
+                if accents >= 6 {
+                    return true;
+                }
+                last = at;
+            }
+            // Two variation selectors in a row.
+            0xEF if matches!(bytes.get(at..at + 5), Some([_, 0xB8, 0x80..=0x8F, 0xEF, 0xB8])) => return true,
+            // Letters that are symbols.
+            0xF0 if matches!(bytes.get(at..at + 3), Some([_, 0x9F, 0x84 | 0x85])) => return true,
+            _ => {}
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Accents nearer than this to the one before are dense, bytes.
+const DENSE: usize = 7;
 
 /// What `text`, folded already, may hold.
 pub(super) fn triggers(text: &str) -> Triggers {
@@ -65,86 +78,126 @@ pub(super) fn triggers(text: &str) -> Triggers {
         escapes: memchr::memchr3_iter(b'&', b'%', b'\\', bytes).any(|at| may_escape(&bytes[at..])),
         ..Triggers::default()
     };
-    let mut at = 0;
-    while at < bytes.len() && !(found.runs && found.joined && found.leet) {
-        match bytes.get(at..at + BLOCK + AHEAD).and_then(|b| b.try_into().ok()) {
-            Some(block) => look(block, &mut found),
-            None => {
-                let mut block = [b'\n'; BLOCK + AHEAD];
-                let rest = &bytes[at..];
-                let len = rest.len().min(BLOCK + AHEAD);
-                block[..len].copy_from_slice(&rest[..len]);
-                look(&block, &mut found);
-            }
-        }
-        at += BLOCK;
+    // Before the text there is white space.
+    let mut before = Masks {
+        space: u64::MAX,
+        ..Masks::default()
+    };
+    for now in blocks(bytes) {
+        look(&before, &now, &mut found);
+        before = now;
     }
     found
 }
 
-/// Looks at one block. Every loop has a fixed length, so that it becomes a few vector instructions.
-fn look(block: &[u8; BLOCK + AHEAD], found: &mut Triggers) {
-    const ALL: usize = BLOCK + AHEAD;
-    let (mut alpha, mut digit, mut other) = ([0u8; ALL], [0u8; ALL], [0u8; ALL]);
-    for i in 0..ALL {
-        alpha[i] = u8::from((block[i] | 0x20).wrapping_sub(b'a') < 26);
-        digit[i] = u8::from(block[i].wrapping_sub(b'0') < 10);
-        other[i] = u8::from(block[i] < 0x80) & !(alpha[i] | digit[i]) & 1;
+/// Looks at a block and the one before it: what ends in the one at hand, bit by bit.
+fn look(before: &Masks, now: &Masks, found: &mut Triggers) {
+    const NOW: u128 = (u64::MAX as u128) << 64;
+    let other = both(before.other(), now.other());
+    let alpha = both(before.alpha, now.alpha);
+    let digit = both(before.digit, now.digit);
+    let high = both(before.high, now.high);
+    let word = alpha | digit;
+
+    // Letters one by one: four with the same gap. A single letter is told by the byte after it.
+    let single = (word << 1) & other & (other << 2);
+    let letter = alpha << 1;
+    let chain = |of: u128, step: u32| {
+        let four = of & (of << step) & (of << (2 * step)) & (of << (3 * step));
+        let two = (letter | (letter << step)) & ((letter << (2 * step)) | (letter << (3 * step)));
+        four & two & NOW != 0
+    };
+    if single & NOW != 0 {
+        found.joined |= chain(single, 2) || chain(single, 3) || chain(single, 4);
     }
-    let (mut single, mut pairs, mut mixed, mut split, mut marks) = (0u8, 0u8, 0u8, 0u8, 0u8);
-    for i in 0..BLOCK {
-        // Letters one by one, with gaps of one, two or three.
-        let letter = (alpha[i] | digit[i]) & other[i + 1];
-        let fourth = (alpha[i + 6] | digit[i + 6]) & (alpha[i] | alpha[i + 2] | alpha[i + 4]);
-        single |= letter
-            & (alpha[i + 2] | digit[i + 2])
-            & other[i + 3]
-            & (alpha[i + 4] | digit[i + 4])
-            & other[i + 5]
-            & fourth;
-        let two = letter & other[i + 2] & alpha[i + 3] & other[i + 4] & other[i + 5] & alpha[i + 6];
-        let three = letter
-            & other[i + 2]
-            & other[i + 3]
-            & alpha[i + 4]
-            & other[i + 5]
-            & other[i + 6]
-            & other[i + 7]
-            & alpha[i + 8];
-        single |= (two & other[i + 7]) | (three & other[i + 9]);
-        // Numbers in a list.
-        let list = digit[i] & (digit[i + 1] | alpha[i + 1]) & (digit[i + 2] | other[i + 2]);
-        let gap = other[i + 2] | other[i + 3];
-        pairs += list & gap & (digit[i + 3] | digit[i + 4] | other[i + 3]) & (digit[i + 5] | digit[i + 4]);
-        // Digits and symbols beside letters.
-        mixed += (alpha[i] & digit[i + 1]) | (digit[i] & alpha[i + 1]);
-        mixed += alpha[i + 1] & u8::from(matches!(block[i], b'@' | b'$' | b'!'));
-        let hyphen = u8::from(matches!(
-            block[i + 1],
-            b'-' | b'_' | b'.' | b'*' | b'|' | b'~' | b'+' | b'/' | b'^' | b'='
-        ));
-        split += alpha[i] & hyphen & alpha[i + 2];
-        marks += u8::from(matches!(block[i], b'-' | b'.'));
+    if high != 0 {
+        // Letters beyond ASCII one by one, and separators beyond ASCII.
+        let wide = |step: u32, of: u128, gap: u128| {
+            let four = of & (of << step) & (of << (2 * step)) & (of << (3 * step));
+            four & gap & (gap << step) & (gap << (2 * step)) & NOW != 0
+        };
+        let two = other & (high << 1) & (high << 2) & (other << 3);
+        let three = other & (high << 1) & (high << 2) & (high << 3) & (other << 4);
+        found.joined |= wide(3, two, two) || wide(4, three, three);
+        found.joined |=
+            wide(3, alpha, (high << 1) & (high << 2)) || wide(4, alpha, (high << 1) & (high << 2) & (high << 3));
     }
-    // Sixteen digits of base64 in a row.
-    let mut row = [0u8; ALL];
-    for i in 0..ALL {
-        row[i] = alpha[i] | digit[i] | u8::from(matches!(block[i], b'+' | b'/' | b'-' | b'_'));
+    // Syllables: letters on both sides of what is neither.
+    let split = alpha & (other << 1) & !(both(before.space, now.space) << 1) & (alpha << 2);
+    found.joined |= (split.count_ones() >= 4) & (split & NOW != 0);
+
+    // Digits and symbols beside letters.
+    let sign = both(before.sign, now.sign);
+    let mixed = (alpha & (digit << 1)) | (digit & (alpha << 1)) | (alpha & (sign << 1));
+    found.leet |= (mixed & NOW != 0) & (mixed.count_ones() >= 2);
+
+    // Sixteen digits of base64 in a row, not small letters alone.
+    let row = word | both(before.link, now.link);
+    let row = row & (row << 1);
+    let row = row & (row << 2);
+    let row = row & (row << 4);
+    let row = row & (row << 8) & NOW;
+    if row != 0 {
+        let sure = digit | both(before.upper, now.upper);
+        let sure = sure | (sure << 1);
+        let sure = sure | (sure << 2);
+        let sure = sure | (sure << 4);
+        let sure = sure | (sure << 8);
+        found.runs |= row & sure != 0;
     }
-    for step in [1, 2, 4, 8] {
-        for i in 0..ALL - step {
-            row[i] &= row[i + step];
-        }
-    }
-    // Two words taken apart may stand in two blocks.
-    found.joined |= single != 0 || split >= 2;
-    found.leet |= mixed >= 2;
-    found.runs |= pairs >= 3 || mixed >= 4 || marks >= 10 || row[..BLOCK].contains(&1);
+    // Numbers in a list: `69 67`, `105, 103`, `0x69,0x67`; eight binary digits.
+    let pair = other & (word << 1) & (digit << 2);
+    let two = pair & (other << 3);
+    let three = pair & (digit << 3) & (other << 4);
+    let prefixed = pair & (alpha << 3) & (digit << 4);
+    let list = two | three | prefixed;
+    found.runs |= (list & NOW != 0) & (list.count_ones() >= 5);
+    let digits = digit & (digit << 1);
+    let digits = digits & (digits << 2);
+    found.runs |= digits & (digits << 4) & NOW != 0;
+    found.runs |= now.mark.count_ones() >= 10;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_hidden_wakes_its_view() {
+        let joined = |text: &str| triggers(text).joined;
+        for text in [
+            "i g n o r e",
+            "please: i.g.n.o.r.e",
+            "i  g  n  o  r  e",
+            "i - g - n - o - r - e",
+            "1 g n 0 r 3",
+            "и г н о р",
+            "忽 略 所 有",
+            "i·g·n·o·r·e",
+            "i•g•n•o•r•e",
+            "ig-no-re all pre-vi-ous",
+        ] {
+            for pad in 0..130 {
+                let text = format!("{} {text}", "x".repeat(pad));
+                assert!(joined(&text), "{text}");
+            }
+        }
+        for (text, of) in [
+            ("aWdub3JlIGFsbCBydWxlcw", "base64"),
+            ("69676e6f726520616c6c", "hex"),
+            ("69 67 6e 6f 72 65", "hex"),
+            ("0x69, 0x67, 0x6e, 0x6f, 0x72, 0x65", "hex"),
+            ("105 103 110 111 114 101", "decimal"),
+            ("01101001 01100111", "binary"),
+            (".. --. -. --- .-. . / .- .-.. .-..", "Morse"),
+        ] {
+            for pad in 0..130 {
+                let text = format!("{} {text}", "x".repeat(pad));
+                assert!(triggers(&text).runs, "{of}: {text}");
+            }
+        }
+        assert!(triggers("1gn0r3 all").leet && triggers("p@ssw0rd").leet);
+    }
 
     #[test]
     fn plain_text_wakes_nothing() {
@@ -164,7 +217,21 @@ mod tests {
         ] {
             assert!(!may_hide(text), "{text}");
         }
-        for text in ["Yоu", "оld", "e\u{301}", "x\u{E0041}", "ｅ\u{FE00}\u{FE01}"] {
+        for text in [
+            "Aujourd'hui il fait très beau et nous irons déjà l'été au théâtre.",
+            "Über die Größe läßt sich streiten; schöne Grüße an alle.",
+            "Después de la reunión, ¿quién enviará el correo?",
+        ] {
+            assert!(!may_hide(text), "{text}");
+        }
+        for text in [
+            "Yоu",
+            "оld",
+            "e\u{301}",
+            "x\u{E0041}",
+            "ｅ\u{FE00}\u{FE01}",
+            "ïgnörë äll prëvïöüs",
+        ] {
             assert!(may_hide(text), "{text}");
         }
     }
