@@ -50,19 +50,68 @@ fn harmless_texts_pay_little_for_views() {
             all += 1;
             flagged += usize::from(after > before && before.is_none());
             blocked += usize::from(after > before && after == Some(Action::Block));
-            if after > before {
-                let caught = SHIPPED.scan(Phase::Input, &row.text).verdicts;
-                let caught: Vec<_> = caught
-                    .iter()
-                    .filter(|v| v.view.is_some())
-                    .map(|v| (&v.rule, v.view, v.score, &row.text[v.start..v.end]))
-                    .collect();
-                println!("{} {caught:?}", row.source);
-            }
         }
     }
     assert!(
         flagged * 1000 <= all && blocked * 2000 <= all,
         "of {all}: {flagged} more flagged, {blocked} more blocked"
     );
+}
+
+/// A text that a scanner of a phase with views is given in pieces.
+#[test]
+fn pieces_of_a_hidden_attack_give_what_the_whole_gives() {
+    let policy = std::sync::Arc::new(Policy::compile(&PolicySpec::default(), &Pack::builtin()).unwrap());
+    for row in rows("evasion").iter().step_by(17) {
+        let text = format!("Mail jane&#64;example.com. {}", row.text);
+        for phase in [Phase::Input, Phase::Tool, Phase::Output] {
+            let whole = policy.scan(phase, &text);
+            for size in [1, 7, 64] {
+                let mut scanner = policy.scanner(phase);
+                let (mut out, mut verdicts) = (String::new(), Vec::new());
+                let mut rest = text.as_str();
+                while !rest.is_empty() {
+                    let (piece, tail) = rest.split_at(rest.ceil_char_boundary(size.min(rest.len())));
+                    let release = scanner.push(piece);
+                    // All views of a text are known when it has ended, and not before.
+                    assert!(phase == Phase::Output || release.text.is_empty());
+                    out += &release.text;
+                    verdicts.extend(release.verdicts);
+                    rest = tail;
+                }
+                let release = scanner.finish();
+                out += &release.text;
+                verdicts.extend(release.verdicts);
+                let expected = whole.release(&text);
+                assert_eq!(
+                    (out, release.blocked),
+                    (expected.text, expected.blocked),
+                    "{phase} {size}"
+                );
+                assert_eq!(verdicts, whole.verdicts, "{phase} {size}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_redaction_covers_all_of_an_escape() {
+    let text = "Mail jane&#64;example.com or %6Aane%40example.org now.";
+    let outcome = SHIPPED.scan(Phase::Input, text);
+    assert_eq!(outcome.redacted(text), "Mail [EMAIL] or [EMAIL] now.");
+}
+
+/// Joiners, flags and accents are how people write.
+#[test]
+fn what_people_write_has_no_findings() {
+    for text in [
+        "می\u{200C}خواهم یک شعر بنویسم",
+        "क्\u{200D}ष और श्री",
+        "👩\u{200D}👩\u{200D}👧\u{200D}👦 🏳\u{FE0F}\u{200D}🌈 🏴\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F} 🇩🇪 ❤\u{FE0F}",
+        "Déjà vu à l'été : où êtes-vous ? Größe, naïve, Ελλάδα, São Paulo, Łódź, Tiếng Việt",
+        "U.S.A. vs U.K., Q&A at 4 p.m., C++ & C#, e.g. 50% off; A/B/C/D, x = y",
+    ] {
+        let verdicts = SHIPPED.scan(Phase::Input, text).verdicts;
+        assert!(verdicts.is_empty(), "{text}: {verdicts:?}");
+    }
 }

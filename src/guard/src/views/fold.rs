@@ -39,27 +39,23 @@ fn selector(c: char) -> Option<u8> {
     }
 }
 
-/// What stands within words of many scripts, and everybody reads as nothing.
-fn is_joiner(c: char) -> bool {
-    matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{2060}'..='\u{2064}' | '\u{FE00}'..='\u{FE0F}')
-}
-
 /// The text as every rule sees it, but with what tag characters and variation selectors smuggle.
 pub(super) fn folded(text: &str) -> Option<(String, OffsetMap)> {
     let mut out = Rewrite::new(text);
     let mut at = 0;
-    let mut flag = false;
+    // Up to here tags are those of a flag.
+    let mut flag = 0;
     while let Some(c) = text[at..].chars().next() {
-        let mut next = at + c.len_utf8();
+        let next = at + c.len_utf8();
         if c.is_ascii() {
             at = next;
-            flag = false;
             continue;
         }
-        // A black flag and tags are the flag of a region, such as Wales.
-        flag = c == '\u{1F3F4}' || (flag && matches!(c, '\u{E0020}'..='\u{E007F}'));
+        if c == '\u{1F3F4}' {
+            flag = flag_end(text, next);
+        }
         match (c, normalize::fold(c)) {
-            ('\u{E0020}'..='\u{E007E}', _) if !flag => {
+            ('\u{E0020}'..='\u{E007E}', _) if at >= flag => {
                 let end = run(text, at, |c| matches!(c, '\u{E0000}'..='\u{E007F}'));
                 out.keep(at);
                 // Lines of their own, so that words outside do not run into those inside.
@@ -94,25 +90,27 @@ pub(super) fn folded(text: &str) -> Option<(String, OffsetMap)> {
             (_, Fold::Remove) => {
                 out.keep(at);
                 out.skip(next);
-                // Within a word, what classifiers read as its end.
-                let within = !is_joiner(c) && text[..at].ends_with(char::is_alphanumeric);
-                let kept = |c: &char| within && c.is_alphanumeric() && normalize::fold(*c) == Fold::Keep;
-                if let Some(follows) = text[next..].chars().next().filter(kept) {
-                    next += follows.len_utf8();
-                    out.keep_as(next, Some(View::Looks));
-                }
             }
             (_, Fold::Ascii(byte)) => {
                 out.keep(at);
-                // Classifiers read the text itself, where styled letters are none.
-                let styled = byte.is_ascii_alphanumeric() && !matches!(c, '\u{FF01}'..='\u{FF5E}');
-                let how = styled.then_some(View::Looks);
-                out.put(next, char::from(byte).encode_utf8(&mut [0; 4]), how);
+                out.put(next, char::from(byte).encode_utf8(&mut [0; 4]), None);
             }
         }
         at = next;
     }
     out.finish()
+}
+
+/// Where the tags end that make a black flag before `at` the flag of a region, such as Wales.
+fn flag_end(text: &str, at: usize) -> usize {
+    let end = run(text, at, |c| matches!(c, '\u{E0020}'..='\u{E007F}'));
+    let tags = &text[at..end];
+    // Six characters at most and their end, four bytes each.
+    if tags.len() <= 28 && tags.ends_with('\u{E007F}') {
+        end
+    } else {
+        at
+    }
 }
 
 fn run(text: &str, at: usize, of: impl Fn(char) -> bool) -> usize {

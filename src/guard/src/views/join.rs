@@ -8,6 +8,8 @@ use super::words;
 
 /// The fewest letters that make a run.
 const LETTERS: usize = 4;
+/// So many digits one after the other are a list of numbers.
+const DIGITS: usize = 6;
 /// The longest gap between two of them.
 const GAP: usize = 8;
 /// The longest run that is searched for words.
@@ -19,10 +21,11 @@ pub(super) fn joined(text: &str) -> Option<(String, OffsetMap)> {
     let mut out = Rewrite::new(text);
     let hyphen = hyphen(text);
     let mut at = 0;
+    let mut barred = Barred::default();
     while let Some(start) = next_token(bytes, at) {
         // A letter alone may begin a run; a word does not.
         let alone = !bytes.get(start + 1).is_some_and(u8::is_ascii_alphanumeric);
-        if let Some(end) = alone.then(|| spelled(text, start, &mut out)).flatten() {
+        if let Some(end) = alone.then(|| spelled(text, start, &mut barred, &mut out)).flatten() {
             at = end;
             continue;
         }
@@ -122,13 +125,24 @@ fn is_split_word(token: &[u8], mark: u8) -> bool {
     len >= 4 && words::is_word_in_any_case(&word[..len])
 }
 
+/// Up to where the text was read in vain: it is not read again, so that time stays linear.
+#[derive(Default)]
+struct Barred {
+    even: usize,
+    run: usize,
+}
+
 /// The end of a run in which every other character is the same separator, from `start` on: spaces and
 /// signs between the letters' separators stand for themselves.
-fn stride(text: &str, start: usize) -> Option<usize> {
+fn stride(text: &str, start: usize, barred: &mut Barred) -> Option<usize> {
+    if start < barred.even {
+        return None;
+    }
     let mut chars = text[start..].char_indices();
     let (mut end, mut letters, mut digits, mut units, mut spaces) = (start, 0, 0, 0, 0);
     let mut separator = None;
     while let Some((at, c)) = chars.next() {
+        barred.even = start + at;
         if Some(c) == separator && c != ' ' && c != '.' {
             break;
         }
@@ -163,11 +177,14 @@ struct Unit {
 }
 
 /// The run of single letters that begins at `start`, put into `out` as words. Where it ends.
-fn spelled(text: &str, start: usize, out: &mut Rewrite<'_>) -> Option<usize> {
+fn spelled(text: &str, start: usize, barred: &mut Barred, out: &mut Rewrite<'_>) -> Option<usize> {
+    if start < barred.run {
+        return None;
+    }
     let mut units: Vec<Unit> = Vec::new();
     let mut at = start;
     let is_part = |c: char| c.is_alphanumeric();
-    let even = stride(text, start);
+    let even = stride(text, start, barred);
     while let Some(c) = text[at..].chars().next().filter(|c| is_part(*c)) {
         let end = at + c.len_utf8();
         let gap: usize = text[end..]
@@ -189,12 +206,40 @@ fn spelled(text: &str, start: usize, out: &mut Rewrite<'_>) -> Option<usize> {
     if let Some(end) = even.filter(|end| units.last().is_none_or(|u| u.end <= *end)) {
         return every_other(text, start, end, out);
     }
-    // Lists of digits are no letters.
-    let letters = units.iter().filter(|u| !text.as_bytes()[u.at].is_ascii_digit()).count();
-    if units.len() < LETTERS || letters * 2 < units.len() {
-        return None;
+    barred.run = units.last().map_or(start, |u| u.end);
+    let is_digit = |u: &Unit| text.as_bytes()[u.at].is_ascii_digit();
+    // Lists of digits are no letters: what stands between them may be.
+    let mut end = None;
+    for part in parts(&units, is_digit) {
+        let letters = part.iter().filter(|u| !is_digit(u)).count();
+        if part.len() >= LETTERS && letters * 2 >= part.len() {
+            end = Some(put_letters(text, part, out));
+        }
     }
-    let (base, separator) = base_gap(text, &units);
+    end
+}
+
+/// `units` without stretches of many digits.
+fn parts(units: &[Unit], is_digit: impl Fn(&Unit) -> bool) -> Vec<&[Unit]> {
+    let (mut parts, mut from, mut digits) = (Vec::new(), 0, 0);
+    for (at, unit) in units.iter().enumerate() {
+        if is_digit(unit) {
+            digits += 1;
+            continue;
+        }
+        if digits >= DIGITS {
+            parts.push(&units[from..at - digits]);
+            from = at;
+        }
+        digits = 0;
+    }
+    parts.push(&units[from..units.len() - if digits >= DIGITS { digits } else { 0 }]);
+    parts
+}
+
+/// Puts letters into `out` as words. Where they end.
+fn put_letters(text: &str, units: &[Unit], out: &mut Rewrite<'_>) -> usize {
+    let (base, separator) = base_gap(text, units);
     let last = units.len() - 1;
     // Words by their gaps, or else by what they spell.
     let mut breaks: Vec<bool> = units.iter().map(|u| u.gap > base).collect();
@@ -217,7 +262,7 @@ fn spelled(text: &str, start: usize, out: &mut Rewrite<'_>) -> Option<usize> {
         }
         out.skip(unit.end + unit.gap);
     }
-    Some(units[last].end)
+    units[last].end
 }
 
 /// The length of the gap between letters of a word, and what it is made of.

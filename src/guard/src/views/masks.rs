@@ -41,7 +41,7 @@ impl Masks {
             let w = bytes.iter().rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
             let ascii = !w & HIGH;
             let low = w & !HIGH;
-            let small = low | 0x20 * ONES;
+            let small = low | (0x20 * ONES);
             let is = |byte: u8| within(low, byte, byte + 1);
             let shift = 8 * index;
             let hyphen = is(b'-');

@@ -1,5 +1,7 @@
 //! Whole texts in all their views: what rules and checks find in what was undone.
 
+use std::collections::HashMap;
+
 use super::{View, ViewSet, ViewText};
 use crate::check::{Checks, Found, Merge};
 use crate::engine::Engine;
@@ -49,13 +51,10 @@ pub(crate) fn scan(
         let verdict = |rule| judged(policy, checks, rule, &judgement, how);
         found.extend(checks.models().filter_map(verdict));
     }
-    // What is plain to see was found already. A classifier has one opinion of a text.
-    let plain = |v: &Verdict| {
-        let mut same = outcome.verdicts.iter().filter(|o| o.rule == v.rule);
-        let whole = checks.is_some_and(|checks| checks.is_of_model(&v.rule));
-        same.any(|o| whole || (o.start <= v.start && v.end <= o.end))
-    };
-    found.retain(|v| !plain(v));
+    let seen = Seen::new(&outcome.verdicts);
+    // A classifier has one opinion of a text.
+    let whole = |rule: &str| checks.is_some_and(|checks| checks.is_of_model(rule));
+    found.retain(|v| !seen.covers(v, whole(&v.rule)));
     if found.is_empty() {
         return;
     }
@@ -67,6 +66,33 @@ pub(crate) fn scan(
         merge.add(verdict, 1);
     }
     outcome.verdicts = std::iter::from_fn(|| merge.next(usize::MAX)).collect();
+}
+
+/// What is plain to see: by rule, starts and the greatest end of the spans up to there.
+struct Seen<'v> {
+    spans: HashMap<&'v str, Vec<(usize, usize)>>,
+}
+
+impl<'v> Seen<'v> {
+    /// `verdicts` come in order of their start.
+    fn new(verdicts: &'v [Verdict]) -> Seen<'v> {
+        let mut spans: HashMap<&str, Vec<(usize, usize)>> = HashMap::new();
+        for verdict in verdicts {
+            let of_rule = spans.entry(&*verdict.rule).or_default();
+            let end = of_rule.last().map_or(0, |(_, end)| *end).max(verdict.end);
+            of_rule.push((verdict.start, end));
+        }
+        Seen { spans }
+    }
+
+    /// Whether the rule of `verdict` was found around it; with `anywhere`, whether it was found at all.
+    fn covers(&self, verdict: &Verdict, anywhere: bool) -> bool {
+        let Some(spans) = self.spans.get(&*verdict.rule) else {
+            return false;
+        };
+        let before = spans.partition_point(|(start, _)| *start <= verdict.start);
+        anywhere || before.checked_sub(1).is_some_and(|last| spans[last].1 >= verdict.end)
+    }
 }
 
 impl ViewText {
