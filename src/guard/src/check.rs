@@ -297,7 +297,7 @@ impl Merge {
             let within = self
                 .kept
                 .iter()
-                .any(|(end, stronger, other)| *end >= verdict.end && *stronger >= action && other.is_like(kind));
+                .any(|(end, stronger, other)| *end >= verdict.end && *stronger >= action && other.stands_for(kind));
             if !within {
                 self.kept.push((verdict.end, action, kind));
                 return Some(verdict);

@@ -148,6 +148,11 @@ const PASSWORDS: &[&str] = &[
     "root",
     "postgres",
     "mysql",
+    "mariadb",
+    "mongo",
+    "mongodb",
+    "redis",
+    "rabbitmq",
     "guest",
 ];
 

@@ -127,9 +127,10 @@ impl Kind {
         matches!(self, Kind::Pii | Kind::Secret)
     }
 
-    /// Whether one match may stand for another within it.
-    pub(crate) fn is_like(self, other: Kind) -> bool {
-        self == other || (self.is_sensitive() && other.is_sensitive())
+    /// Whether a match of this kind stands for one of kind `inner` within it. Personal data does not stand
+    /// for a secret: what looks like an address may be `password@host` of a URL.
+    pub(crate) fn stands_for(self, inner: Kind) -> bool {
+        self == inner || (self == Kind::Secret && inner == Kind::Pii)
     }
 }
 

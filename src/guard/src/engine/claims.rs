@@ -182,11 +182,10 @@ impl Engine {
             }
             let kind = self.rules[claim.rule as usize].rule.kind;
             state.kept.retain(|(end, ..)| *end > claim.start);
-            let within = state.kept.iter().any(|(end, stronger, other)| {
-                *end >= claim.end
-                    && *stronger >= action
-                    && (*other == kind || (other.is_sensitive() && kind.is_sensitive()))
-            });
+            let within = state
+                .kept
+                .iter()
+                .any(|(end, stronger, other)| *end >= claim.end && *stronger >= action && other.stands_for(kind));
             if within {
                 continue;
             }
