@@ -120,6 +120,8 @@ pub(crate) struct Pattern {
     pub(crate) prefixes: Option<Vec<Vec<u8>>>,
     /// No match starts right after a word byte.
     pub(crate) boundary: bool,
+    /// The bytes with which a match may begin right after a word byte: none, where there is a boundary.
+    pub(crate) inside: Bytes,
     /// For rules without prefixes: which bytes may stand at each of the first positions of a match.
     pub(crate) first: Option<Box<FirstBytes>>,
     /// For such rules that many words may start: what their matches must hold a little later.
@@ -185,7 +187,8 @@ impl Pattern {
         };
         let prefixes = prefixes(&hir);
         let dfa = Dfa::new(&nfa(&hir, WhichCaptures::None)?);
-        let boundary = (0..=255).all(|byte| dfa.is_dead(dfa.next(dfa.start(1), byte)));
+        let inside = Bytes::of(|byte| !dfa.is_dead(dfa.next(dfa.start(1), byte)));
+        let boundary = inside == Bytes::default();
         let first = match prefixes {
             Some(_) => None,
             None => Some(Box::new(first_bytes(&dfa))),
@@ -208,6 +211,7 @@ impl Pattern {
             max_len,
             prefixes,
             boundary,
+            inside,
             first,
             gate,
             groups: value_group(&hir),

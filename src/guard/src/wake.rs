@@ -67,9 +67,11 @@ impl Wake {
                 literals.push((literal.as_slice(), index, pattern.boundary));
                 let Some(&first) = literal.first() else { continue };
                 for (before, row) in lead.iter_mut().enumerate() {
-                    if !(pattern.boundary && before == 1) {
-                        row[usize::from(first)] |= Literals::class(literal);
-                        row[usize::from(first.to_ascii_uppercase())] |= Literals::class(literal);
+                    for byte in [first, first.to_ascii_uppercase()] {
+                        // Many a name may begin inside a word only with a capital: `myAcmeKey`.
+                        if before != 1 || pattern.inside.has(byte) {
+                            row[usize::from(byte)] |= Literals::class(literal);
+                        }
                     }
                 }
             }
