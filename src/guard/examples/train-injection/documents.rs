@@ -13,21 +13,25 @@ const JOINTS: [&str; 6] = ["\n\n", "\n", " ", "\n\n---\n\n", "\n\n# ", "\n- "];
 /// Roughly how many tokens a text has.
 fn tokens(text: &str) -> usize {
     let wide = text.chars().filter(|c| *c >= '\u{2E80}').count();
-    (text.len() - 2 * wide.min(text.len() / 3)) / 5 + wide + 1
+    let words = text.split(|c: char| !c.is_alphanumeric() || c >= '\u{2E80}');
+    wide + words.filter(|w| !w.is_empty()).count()
 }
 
-/// A document of about `length` tokens of these rows; half of the documents hold one source only.
+/// A document of about `length` tokens of these rows; half of the documents hold one source only, as
+/// long as it has rows. None is there twice in a row.
 pub fn harmless(rows: &[&Row], length: usize, random: &mut Random) -> String {
     let joint = *random.pick(&JOINTS);
     let source = &random.pick(rows).source;
-    let own: Vec<&&Row> = rows.iter().filter(|r| r.source == *source).collect();
-    let alike = random.below(2) == 0 && own.len() >= 20;
+    let mut own: Vec<&Row> = match random.below(2) {
+        0 => rows.iter().copied().filter(|r| r.source == *source).collect(),
+        _ => Vec::new(),
+    };
+    random.shuffle(&mut own);
     let mut text = String::new();
     let mut size = 0;
     while size < length {
-        let row = if alike { **random.pick(&own) } else { *random.pick(rows) };
-        let room = length - size;
-        let part = cut(&row.text, (room * 6).max(120));
+        let row = own.pop().unwrap_or_else(|| *random.pick(rows));
+        let part = cut(&row.text, ((length - size) * 6).max(120));
         size += tokens(part);
         text.push_str(part);
         text.push_str(joint);

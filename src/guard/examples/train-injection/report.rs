@@ -65,6 +65,12 @@ pub fn print(name: &str, rows: &[Row], unseen: &Unseen) {
         share(|p| p.0, flag),
         share(|p| p.0, block)
     );
+    let mut worst: Vec<&(&Row, f32)> = counted.iter().filter(|(r, _)| !r.label).collect();
+    worst.sort_by(|a, b| b.1.total_cmp(&a.1));
+    for (row, margin) in worst.into_iter().take(12) {
+        let start: String = row.text.chars().take(90).collect();
+        println!("  {margin:.2} though harmless, {}: {start:?}", row.source);
+    }
     let mut sources: BTreeMap<(bool, &str), [f64; 3]> = BTreeMap::new();
     for (row, margin) in &counted {
         let counts = sources.entry((row.label, &row.source)).or_default();

@@ -1,6 +1,9 @@
 //! Text as hashed features: words and their n-grams, the starts of long words, and what stands
 //! between words. One pass, no allocation; what becomes of a feature is the caller's.
 //!
+//! A word takes two lines of the table of weights: one that it shares with the words of its stem, one
+//! with what follows the word before it. So a cold table costs two misses a word and not six.
+//!
 //! Letters are folded (case, accents of Latin letters), digits are all the same digit. Scripts that
 //! are written without spaces give one token a character, so that their n-grams are words. A token that
 //! stands where it stood a moment ago, after the same two words, is no news and yields nothing.
@@ -23,18 +26,15 @@ enum Class {
     Space,
     Word,
     Mark,
-    /// The first byte of a character of several.
-    Lead,
 }
 
-const CLASSES: [Class; 256] = {
-    let mut table = [Class::Mark; 256];
+const CLASSES: [Class; 128] = {
+    let mut table = [Class::Mark; 128];
     let mut byte = 0;
-    while byte < 256 {
+    while byte < 128 {
         table[byte] = match byte as u8 {
             b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => Class::Word,
             b' ' | b'\t' | b'\r' | 0 => Class::Space,
-            0x80.. => Class::Lead,
             _ => Class::Mark,
         };
         byte += 1;
@@ -42,16 +42,15 @@ const CLASSES: [Class; 256] = {
     table
 };
 
-/// What each ASCII byte adds to a rolling hash: the same for both cases, and for all digits.
-const MIX: [u32; 128] = {
+/// ASCII with both cases the same, and all digits.
+const FOLDED: [u8; 128] = {
     let mut table = [0; 128];
     let mut byte = 0;
     while byte < 128 {
-        let folded = match byte as u8 {
+        table[byte] = match byte as u8 {
             b'0'..=b'9' => b'0',
             other => other.to_ascii_lowercase(),
         };
-        table[byte] = mix(folded as u32);
         byte += 1;
     }
     table
@@ -65,19 +64,31 @@ const fn mix(value: u32) -> u32 {
     x ^ (x >> 15)
 }
 
-fn bucket(hash: u32) -> u32 {
-    hash.wrapping_mul(0x9E37_79B1) >> (32 - BITS)
+/// Weights of one line of a cache.
+const LINE: u32 = 6;
+
+/// The bucket within the line that `line` chooses, by the upper bits of both.
+#[inline(always)]
+fn bucket(line: u32, slot: u32) -> u32 {
+    ((line >> (32 - (BITS - LINE))) << LINE) | (slot >> (32 - LINE))
 }
 
+/// Adds eight letters to the hash of a word.
+#[inline(always)]
+fn letters(hash: u64, letters: u64) -> u64 {
+    let x = (hash ^ letters).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    x ^ (x >> 32)
+}
+
+/// The first letters of a word stand for its stem.
+const STEM: u64 = 0xFF_FFFF_FFFF;
 /// Marks of one gap that count; longer rules and ellipses are the same.
 const GAP: u32 = 6;
-/// Letters of a word that stand for its stem.
-const STEM: u32 = 5;
 
 /// What a character beyond ASCII is to the pass.
 enum Wide {
     /// Part of a word.
-    Letter(u32),
+    Letter(u8),
     /// A word by itself.
     Sign(u32),
     Mark(u32),
@@ -89,11 +100,16 @@ enum Wide {
 const PLAIN: &[u8; 192] = b"aaaaaaaceeeeiiiidnooooo*ouuuuytsaaaaaaaceeeeiiiidnooooo*ouuuuyty\
 aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllllnnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
 
+/// A letter of a script whose letters differ in their last bits.
+fn letter(c: u32) -> Wide {
+    Wide::Letter(c as u8 | 0x80)
+}
+
 fn wide(c: char) -> Wide {
     match c {
         '\u{C0}'..='\u{17F}' => match PLAIN[c as usize - 0xC0] {
             b'*' => Wide::Mark(mix(c as u32)),
-            letter => Wide::Letter(MIX[usize::from(letter & 0x7F)]),
+            letter => Wide::Letter(letter),
         },
         '\u{80}'..='\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{3000}' => Wide::Space,
         '\u{AD}'
@@ -104,33 +120,45 @@ fn wide(c: char) -> Wide {
         '\u{A1}'..='\u{BF}' | '\u{2010}'..='\u{2BFF}' | '\u{3001}'..='\u{3004}' | '\u{3008}'..='\u{3030}' => {
             Wide::Mark(mix(c as u32))
         }
-        '\u{410}'..='\u{42F}' => Wide::Letter(mix(c as u32 + 0x20)),
-        '\u{400}'..='\u{40F}' => Wide::Letter(mix(c as u32 + 0x50)),
-        '\u{391}'..='\u{3A9}' => Wide::Letter(mix(c as u32 + 0x20)),
-        '\u{E00}'..='\u{EFF}' | '\u{1000}'..='\u{109F}' | '\u{1780}'..='\u{17FF}' => Wide::Sign(mix(c as u32)),
-        '\u{2E80}'..='\u{2FFF}' | '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{9FFF}' => Wide::Sign(mix(c as u32)),
-        '\u{AC00}'..='\u{D7AF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}' => Wide::Sign(mix(c as u32)),
+        '\u{410}'..='\u{42F}' => letter(c as u32 + 0x20),
+        '\u{400}'..='\u{40F}' => letter(c as u32 + 0x50),
+        '\u{391}'..='\u{3A9}' => letter(c as u32 + 0x20),
+        '\u{E00}'..='\u{EFF}' | '\u{1000}'..='\u{109F}' | '\u{1780}'..='\u{17FF}' => Wide::Sign(c as u32),
+        '\u{2E80}'..='\u{2FFF}' | '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{9FFF}' => Wide::Sign(c as u32),
+        '\u{AC00}'..='\u{D7AF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}' => Wide::Sign(c as u32),
         '\u{FF01}'..='\u{FF5E}' => {
             let ascii = c as usize - 0xFF01 + 0x21;
             match CLASSES[ascii] {
-                Class::Word => Wide::Letter(MIX[ascii]),
-                _ => Wide::Mark(MIX[ascii]),
+                Class::Word => Wide::Letter(FOLDED[ascii]),
+                _ => Wide::Mark(mix(u32::from(FOLDED[ascii]))),
             }
         }
         '\u{FF61}'..='\u{FF65}' => Wide::Mark(mix(c as u32)),
         '\u{1F000}'..='\u{1FAFF}' => Wide::Mark(mix(0x1F600)),
-        _ => Wide::Letter(mix(c as u32)),
+        _ => letter(c as u32),
     }
 }
 
-/// The words before the one at hand, as hashes, and the one at hand.
+/// The marks between two words.
+#[derive(Clone, Copy, Default)]
+struct Gap {
+    hash: u32,
+    marks: u32,
+}
+
+impl Gap {
+    #[inline(always)]
+    fn mark(&mut self, mix: u32) {
+        if self.marks < GAP {
+            self.hash = self.hash.rotate_left(7) ^ mix;
+        }
+        self.marks += 1;
+    }
+}
+
+/// The words before the one at hand, as hashes.
 struct Words {
     before: [u32; 2],
-    word: u32,
-    letters: u32,
-    stem: u32,
-    gap: u32,
-    marks: u32,
     recent: Recent,
 }
 
@@ -168,118 +196,274 @@ impl Recent {
 }
 
 impl Words {
-    #[inline(always)]
-    fn letter(&mut self, mix: u32) {
-        self.word = self.word.rotate_left(5) ^ mix;
-        self.letters += 1;
-        if self.letters == STEM {
-            self.stem = self.word;
+    fn new() -> Words {
+        Words {
+            before: [0x0101_0101, 0x0202_0202],
+            recent: Recent {
+                bits: [[0; RECENT]; 2],
+                count: 0,
+                young: 0,
+            },
         }
     }
 
+    /// A word is complete: the hash of its letters, its first eight letters, what stood before it.
     #[inline(always)]
-    fn mark(&mut self, mix: u32) {
-        if self.marks < GAP {
-            self.gap = self.gap.rotate_left(7) ^ mix;
-        }
-        self.marks += 1;
-    }
-
-    /// The word at hand is complete.
-    #[inline(always)]
-    fn end(&mut self, at: usize, sink: &mut impl Sink) {
-        let word = (self.word ^ (self.word >> 15)).wrapping_mul(0x2C1B_3C6D);
+    fn end(&mut self, hash: u64, first: u64, gap: Gap, at: usize, sink: &mut impl Sink) {
+        let word = (hash.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32;
+        let stem = ((first & STEM).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32;
         let [far, near] = self.before;
-        let pair = near.rotate_left(11).wrapping_add(word);
-        let triple = far.rotate_left(21).wrapping_add(pair ^ 0x5bd1_e995);
         self.before = [near, word];
-        if self.recent.seen(triple.wrapping_mul(0x9E37_79B1)) {
-            (self.word, self.letters, self.gap, self.marks) = (0, 0, 0, 0);
+        let pair = near.rotate_left(11).wrapping_add(word).wrapping_mul(0x2C1B_3C6D);
+        let triple = (far.rotate_left(21) ^ pair).wrapping_mul(0x9E37_79B1);
+        if self.recent.seen(triple) {
             return;
         }
-        sink.feature(bucket(word));
-        sink.feature(bucket(pair));
-        sink.feature(bucket(triple));
-        sink.feature(bucket(far.rotate_left(13) ^ word.rotate_left(3)));
-        if self.letters > STEM {
-            sink.feature(bucket(self.stem.wrapping_mul(0x85EB_CA77)));
-        }
-        if self.marks > 0 {
-            sink.feature(bucket(self.gap ^ 0x1656_67B1));
-            sink.feature(bucket(self.gap.rotate_left(17).wrapping_add(word)));
+        sink.feature(bucket(stem, stem.wrapping_mul(0x85EB_CA77)));
+        sink.feature(bucket(stem, word));
+        sink.feature(bucket(pair, pair.wrapping_mul(0x85EB_CA77)));
+        sink.feature(bucket(pair, triple));
+        if gap.marks > 0 {
+            let marks = mix(gap.hash);
+            sink.feature(bucket(marks, marks.wrapping_mul(0x85EB_CA77)));
+            sink.feature(bucket(stem, (marks ^ word).wrapping_mul(0x297A_2D39)));
         }
         sink.token(at);
-        (self.word, self.letters, self.gap, self.marks) = (0, 0, 0, 0);
+    }
+
+    /// The end of the text is a word like any other.
+    fn close(&mut self, gap: Gap, at: usize, sink: &mut impl Sink) {
+        self.end(4, 4, gap, at, sink);
     }
 }
 
 /// Gives `sink` every feature of `text`, token by token.
 pub fn visit(text: &str, sink: &mut impl Sink) {
-    let bytes = text.as_bytes();
-    let mut words = Words {
-        before: [0x0101_0101, 0x0202_0202],
-        word: 0,
-        letters: 0,
-        stem: 0,
-        gap: 0,
-        marks: 0,
-        recent: Recent {
-            bits: [[0; RECENT]; 2],
-            count: 0,
-            young: 0,
-        },
-    };
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match CLASSES[usize::from(byte)] {
-            Class::Word => {
-                words.letter(MIX[usize::from(byte & 0x7F)]);
-                at += 1;
+    if text.is_ascii() {
+        visit_ascii(text.as_bytes(), sink);
+    } else {
+        visit_any(text, sink);
+    }
+}
+
+/// One bit for each byte of a block that is a letter or a digit.
+#[inline(always)]
+fn word_bits(block: &[u8; 64]) -> u64 {
+    let mut flags = [0_u8; 64];
+    for (flag, byte) in flags.iter_mut().zip(block) {
+        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        let digit = byte.wrapping_sub(b'0') < 10;
+        *flag = u8::from(letter | digit);
+    }
+    let (eights, _) = flags.as_chunks::<8>();
+    let mut bits = 0;
+    for (index, eight) in eights.iter().enumerate() {
+        // Gathers the lowest bits of eight bytes in the highest byte.
+        let gathered = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        bits |= gathered << (8 * index);
+    }
+    bits
+}
+
+/// Up to eight letters from `at` on, folded; what is not of the word is zero.
+#[inline(always)]
+fn load(bytes: &[u8], at: usize, count: usize) -> u64 {
+    let raw = match bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => {
+            let mut eight = [0; 8];
+            for (to, from) in eight.iter_mut().zip(bytes.get(at..).unwrap_or_default()) {
+                *to = *from;
             }
-            class => {
-                let mut next = at + 1;
-                let seen = match class {
-                    Class::Lead => {
-                        let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) else {
-                            break;
-                        };
-                        next = at + c.len_utf8();
-                        wide(c)
-                    }
-                    Class::Mark => Wide::Mark(MIX[usize::from(byte & 0x7F)]),
-                    _ => Wide::Space,
-                };
-                match seen {
-                    Wide::Letter(mix) => words.letter(mix),
-                    Wide::Nothing => {}
-                    Wide::Sign(mix) => {
-                        if words.letters > 0 {
-                            words.end(at, sink);
-                        }
-                        words.letter(mix);
-                        words.end(next, sink);
-                    }
-                    Wide::Mark(mix) => {
-                        if words.letters > 0 {
-                            words.end(at, sink);
-                        }
-                        words.mark(mix);
-                    }
-                    Wide::Space => {
-                        if words.letters > 0 {
-                            words.end(at, sink);
-                        }
-                    }
+            u64::from_le_bytes(eight)
+        }
+    };
+    let lower = raw | 0x2020_2020_2020_2020;
+    // A digit lacks the bit that all letters have: it loses its value.
+    let digits = (!lower >> 6) & 0x0101_0101_0101_0101;
+    let folded = lower & !(digits * 0x0F);
+    if count >= 8 {
+        folded
+    } else {
+        folded & ((1 << (8 * count)) - 1)
+    }
+}
+
+/// Words are found by the bits of 64 bytes at a time and hashed eight letters at a time.
+fn visit_ascii(bytes: &[u8], sink: &mut impl Sink) {
+    let mut words = Words::new();
+    // Where the gap or the word at hand starts, and the word before it ended.
+    let (mut from, mut ended) = (0, 0);
+    let mut inside = 0_u64;
+    let mut base = 0;
+    let mut word = |from: usize, to: usize, ended: usize, sink: &mut _| {
+        let first = load(bytes, from, to - from);
+        let mut hash = letters(0, first);
+        let mut at = from + 8;
+        while at < to {
+            hash = letters(hash, load(bytes, at, to - at));
+            at += 8;
+        }
+        words.end(hash, first, gap(bytes, ended, from), to, sink);
+    };
+    while base < bytes.len() {
+        let bits = match bytes.get(base..).and_then(|rest| rest.first_chunk::<64>()) {
+            Some(block) => word_bits(block),
+            None => {
+                let mut block = [b' '; 64];
+                for (to, from) in block.iter_mut().zip(bytes.get(base..).unwrap_or_default()) {
+                    *to = *from;
                 }
-                at = next;
+                word_bits(&block)
+            }
+        };
+        let mut edges = bits ^ (bits << 1 | inside);
+        inside = bits >> 63;
+        while edges != 0 {
+            let at = base + edges.trailing_zeros() as usize;
+            edges &= edges - 1;
+            // The bit at an edge tells which one it is.
+            if bits >> (at - base) & 1 == 0 {
+                word(from, at, ended, sink);
+                ended = at;
+            }
+            from = at;
+        }
+        base += 64;
+    }
+    if inside == 1 {
+        word(from, bytes.len(), ended, sink);
+        ended = bytes.len();
+    }
+    words.close(gap(bytes, ended, bytes.len()), bytes.len(), sink);
+}
+
+/// The marks between two words of an ASCII text.
+#[inline(always)]
+fn gap(bytes: &[u8], from: usize, to: usize) -> Gap {
+    let mut gap = Gap::default();
+    if to - from == 1 && bytes.get(from) == Some(&b' ') {
+        return gap;
+    }
+    for byte in bytes.get(from..to).unwrap_or_default() {
+        if CLASSES[usize::from(byte & 0x7F)] == Class::Mark {
+            gap.mark(mix(u32::from(*byte)));
+        }
+    }
+    gap
+}
+
+/// The word at hand, letter by letter.
+#[derive(Default)]
+struct Spelled {
+    hash: u64,
+    /// The letters that are not yet in the hash.
+    open: u64,
+    first: u64,
+    count: usize,
+}
+
+impl Spelled {
+    fn letter(&mut self, letter: u8) {
+        let place = self.count % 8;
+        if place == 0 && self.count > 0 {
+            self.flush();
+        }
+        self.open |= u64::from(letter) << (8 * place);
+        self.count += 1;
+    }
+
+    fn flush(&mut self) {
+        if self.count <= 8 {
+            self.first = self.open;
+        }
+        self.hash = letters(self.hash, std::mem::take(&mut self.open));
+    }
+
+    /// The word ends, if there is one.
+    fn end(&mut self, words: &mut Words, gap: &mut Gap, at: usize, sink: &mut impl Sink) {
+        if self.count > 0 {
+            self.flush();
+            words.end(self.hash, self.first, std::mem::take(gap), at, sink);
+            *self = Spelled::default();
+        }
+    }
+}
+
+/// The same for any text, character by character.
+fn visit_any(text: &str, sink: &mut impl Sink) {
+    let mut words = Words::new();
+    let mut word = Spelled::default();
+    let mut gap = Gap::default();
+    for (at, c) in text.char_indices() {
+        let seen = match CLASSES.get(c as usize) {
+            Some(Class::Word) => Wide::Letter(FOLDED[c as usize]),
+            Some(Class::Space) => Wide::Space,
+            Some(Class::Mark) => Wide::Mark(mix(c as u32)),
+            None => wide(c),
+        };
+        match seen {
+            Wide::Letter(letter) => word.letter(letter),
+            Wide::Nothing => {}
+            Wide::Space => word.end(&mut words, &mut gap, at, sink),
+            Wide::Mark(mix) => {
+                word.end(&mut words, &mut gap, at, sink);
+                gap.mark(mix);
+            }
+            Wide::Sign(sign) => {
+                word.end(&mut words, &mut gap, at, sink);
+                let sign = u64::from(sign) << 8 | 0xFF;
+                words.end(
+                    letters(0, sign),
+                    sign,
+                    std::mem::take(&mut gap),
+                    at + c.len_utf8(),
+                    sink,
+                );
             }
         }
     }
-    if words.letters > 0 {
-        words.end(at, sink);
+    word.end(&mut words, &mut gap, text.len(), sink);
+    words.close(gap, text.len(), sink);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Default, PartialEq, Debug)]
+    struct Seen(Vec<u32>, Vec<usize>);
+
+    impl Sink for Seen {
+        fn feature(&mut self, bucket: u32) {
+            assert!((bucket as usize) < BUCKETS);
+            self.0.push(bucket);
+        }
+
+        fn token(&mut self, end: usize) {
+            self.1.push(end);
+        }
     }
-    // The end of the text is a word like any other.
-    words.word = 0x0404_0404;
-    words.letters = 1;
-    words.end(at, sink);
+
+    fn seen(visit: impl FnOnce(&mut Seen)) -> Seen {
+        let mut seen = Seen::default();
+        visit(&mut seen);
+        seen
+    }
+
+    proptest! {
+        #[test]
+        fn by_blocks_and_by_characters_are_the_same(text in "([ -~\n\t]{0,200}|[a-z]{1,90} ?){0,4}") {
+            let blocks = seen(|s| visit_ascii(text.as_bytes(), s));
+            prop_assert_eq!(blocks, seen(|s| visit_any(&text, s)));
+        }
+    }
+
+    #[test]
+    fn what_is_said_again_is_no_news() {
+        let one = "You must always answer in the language of the customer. ";
+        let (three, many) = (seen(|s| visit(&one.repeat(3), s)), seen(|s| visit(&one.repeat(300), s)));
+        assert_eq!(three.0, many.0);
+    }
 }
