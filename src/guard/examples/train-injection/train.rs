@@ -1,7 +1,7 @@
 //! Logistic regression over the windows of texts, one thread, fixed order: the same rows give the
 //! same bytes. Nothing here calls a function whose last bit depends on the platform.
 
-use guard::model::features::{self, BUCKETS, Sink};
+use guard::model::features::{self, BUCKETS, NOTHING, Sink};
 use guard::model::windows::{Best, STEP, Windows};
 
 /// A text as the training sees it.
@@ -83,7 +83,8 @@ pub struct Weights {
 }
 
 pub fn train(examples: &[&Example], plan: Plan) -> Weights {
-    let used = frequent(examples, plan.least);
+    let mut used = frequent(examples, plan.least);
+    used[NOTHING as usize] = false;
     let mut weights = vec![0.0_f32; BUCKETS];
     let mut squares = vec![1e-3_f32; BUCKETS];
     let mut mean = vec![0.0_f32; BUCKETS];

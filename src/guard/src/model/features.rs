@@ -8,9 +8,14 @@
 //! are written without spaces give one token a character, so that their n-grams are words. A token that
 //! stands where it stood a moment ago, after the same two words, is no news and yields nothing.
 
+use super::windows::LARGEST;
+
 /// The number of buckets: as many weights of a byte fit into a quarter of a mebibyte.
 pub const BUCKETS: usize = 1 << BITS;
 const BITS: u32 = 18;
+
+/// The bucket of what does not count: its weight is zero.
+pub const NOTHING: u32 = 0;
 
 /// Takes what the pass over a text yields.
 pub trait Sink {
@@ -160,38 +165,51 @@ impl Gap {
 struct Words {
     before: [u32; 2],
     recent: Recent,
+    known: Recent,
 }
 
-/// Which sequences of three words were there a moment ago: a Bloom filter of two bits in one word, in
-/// two generations. None of the last [`RECENT`] is forgotten; in a thousand new ones, about two are
-/// taken for old ones.
+/// What was there a moment ago: a Bloom filter of two bits in one word, in two generations. None of the
+/// last `size` is forgotten; of a thousand new ones, about two are taken for old ones.
 struct Recent {
     bits: [[u64; RECENT]; 2],
     /// Entries of the younger generation, and which one that is.
     count: usize,
     young: usize,
+    size: usize,
 }
 
-/// Entries of a generation.
+/// Words of memory of a generation.
 const RECENT: usize = 256;
+/// Sequences of three words that are remembered for certain.
+const TRIPLES: usize = 256;
+/// Words that are remembered for certain: those of the largest window.
+const KNOWN: usize = LARGEST;
 
 impl Recent {
+    fn new(size: usize) -> Recent {
+        Recent {
+            bits: [[0; RECENT]; 2],
+            count: 0,
+            young: 0,
+            size,
+        }
+    }
+
     /// Whether it was there; it is from now on.
     #[inline(always)]
     fn seen(&mut self, hash: u32) -> bool {
         let at = (hash >> 24) as usize % RECENT;
         let mask = 1_u64 << ((hash >> 12) & 63) | 1_u64 << ((hash >> 18) & 63);
-        if self.bits[0][at] & mask == mask || self.bits[1][at] & mask == mask {
-            return true;
-        }
-        if self.count == RECENT {
+        let seen = (self.bits[0][at] & mask == mask) | (self.bits[1][at] & mask == mask);
+        // No branch on what nobody can foretell.
+        self.bits[self.young & 1][at] |= mask & u64::from(seen).wrapping_sub(1);
+        self.count += usize::from(!seen);
+        if self.count == self.size {
             self.count = 0;
             self.young ^= 1;
-            self.bits[self.young] = [0; RECENT];
+            self.bits[self.young & 1] = [0; RECENT];
         }
-        self.count += 1;
-        self.bits[self.young][at] |= mask;
-        false
+        seen
     }
 }
 
@@ -199,11 +217,8 @@ impl Words {
     fn new() -> Words {
         Words {
             before: [0x0101_0101, 0x0202_0202],
-            recent: Recent {
-                bits: [[0; RECENT]; 2],
-                count: 0,
-                young: 0,
-            },
+            recent: Recent::new(TRIPLES),
+            known: Recent::new(KNOWN),
         }
     }
 
@@ -219,8 +234,11 @@ impl Words {
         if self.recent.seen(triple) {
             return;
         }
-        sink.feature(bucket(stem, stem.wrapping_mul(0x85EB_CA77)));
-        sink.feature(bucket(stem, word));
+        // A word counts once a window or so; after that it is the bucket that weighs nothing.
+        let known = self.known.seen(word);
+        let once = |bucket: u32| if known { NOTHING } else { bucket };
+        sink.feature(once(bucket(stem, stem.wrapping_mul(0x85EB_CA77))));
+        sink.feature(once(bucket(stem, word)));
         sink.feature(bucket(pair, pair.wrapping_mul(0x85EB_CA77)));
         sink.feature(bucket(pair, triple));
         if gap.marks > 0 {
