@@ -26,8 +26,8 @@ const DEAD: State = 1;
 /// The most states that a rule may have.
 const MAX_STATES: usize = (1 << 14) - FIRST_SEGMENT;
 /// Rows in the first segment; each further one has twice as many.
-const FIRST_SEGMENT: usize = 8;
-const SEGMENTS: usize = 11;
+const FIRST_SEGMENT: usize = 32;
+const SEGMENTS: usize = 10;
 
 /// A state of the Thompson NFA, without what only captures need.
 #[derive(Clone, Copy, Debug)]
@@ -171,6 +171,23 @@ impl Dfa {
         let class = usize::from(self.classes[usize::from(byte)]);
         match self.cell(state, class).map(|cell| cell.load(Ordering::Acquire)) {
             None | Some(UNKNOWN) => self.discover(state, byte),
+            Some(next) => next,
+        }
+    }
+
+    /// The rows of the first states: few texts ever leave them.
+    #[inline(always)]
+    pub(crate) fn front(&self) -> &[AtomicU16] {
+        self.segments[0].get().map_or(&[], |rows| rows)
+    }
+
+    /// [`Dfa::next`] with the rows of the first states at hand.
+    #[inline(always)]
+    pub(crate) fn next_in(&self, front: &[AtomicU16], state: State, byte: u8) -> State {
+        let class = usize::from(self.classes[usize::from(byte)]);
+        // Rows of further states lie beyond its end.
+        match front.get(index(state) * self.stride + class).map(|cell| cell.load(Ordering::Acquire)) {
+            None | Some(UNKNOWN) => self.next(state, byte),
             Some(next) => next,
         }
     }

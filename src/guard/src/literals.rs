@@ -146,7 +146,8 @@ impl Literals {
             }
         }
         let mut slots = vec![0u32; (groups.len() * 2).next_power_of_two().max(2)];
-        let mut bitmap = vec![0u64; (groups.len() / 4).next_power_of_two().clamp(64, 4096)];
+        // Sixty-four bits a group: one look in sixty-four is for nothing.
+        let mut bitmap = vec![0u64; groups.len().next_power_of_two().clamp(64, 4096)];
         let (slot_shift, bit_shift) = (shift(slots.len()), shift(bitmap.len() * 64));
         for (group, number) in groups.iter().zip(1..) {
             let hash = hash(group.key, group.class);
@@ -193,12 +194,11 @@ impl Literals {
         };
         let shift = shift(self.bitmap.len() * 64);
         KEYS.iter().any(|(class, mask)| {
-            let bit = hash(low & mask, *class) >> shift;
-            classes & class != 0
-                && self
-                    .bitmap
-                    .get((bit / 64) as usize)
-                    .is_some_and(|word| word & (1 << (bit % 64)) != 0)
+            classes & class != 0 && {
+                let bit = hash(low & mask, *class) >> shift;
+                let word = self.bitmap.get((bit / 64) as usize);
+                word.is_some_and(|word| word & (1 << (bit % 64)) != 0)
+            }
         })
     }
 

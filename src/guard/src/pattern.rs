@@ -252,10 +252,11 @@ impl Pattern {
     /// Runs a candidate that began at `start`, and is in `state` before the byte at `at`, to its end.
     pub(crate) fn run(&self, text: &[u8], start: usize, at: usize, mut state: State) -> Run {
         let (dfa, mut end) = (self.dfa(), 0);
+        let front = dfa.front();
         // A match of the greatest length shows in the step after it.
         let last = text.len().min((start + self.max_len).max(at) + 1);
         for (offset, byte) in text[at..last].iter().enumerate() {
-            state = dfa.next(state, *byte);
+            state = dfa.next_in(front, state, *byte);
             if dfa.is_special(state) {
                 if dfa.is_dead(state) {
                     return Run {

@@ -109,8 +109,9 @@ impl Wake {
         let mask = mode.mask();
         let mut before = before_class(from.checked_sub(1).and_then(|at| text.get(at)).copied());
         let rest = text.get(from..to)?;
+        let lead = &*self.lead;
         for (offset, &byte) in rest.iter().enumerate() {
-            let may = self.lead[before][usize::from(byte)] & mask;
+            let may = lead[before][usize::from(byte)] & mask;
             if may != 0 && self.is_promising(mode, text, from + offset, before, may) {
                 return Some((from + offset, May(may)));
             }
@@ -119,7 +120,8 @@ impl Wake {
         None
     }
 
-    #[inline]
+    // Apart, so that the loop over bytes that promise nothing stays in registers.
+    #[inline(never)]
     fn is_promising(&self, mode: Mode, text: &[u8], at: usize, before: usize, may: u8) -> bool {
         if may & GATE != 0 || (may & LITERAL != 0 && self.literals.may_begin(text, at, may & LITERAL)) {
             return true;

@@ -16,6 +16,27 @@ const GAP: u8 = 4;
 /// The longest word that an entry such as `fuck*` may become, and the longest stretched word, bytes.
 const LONGEST: usize = 96;
 
+/// What an ASCII byte is to the pass over a text: nothing, a letter or digit, `_`, a mark that may be a
+/// letter, or no ASCII.
+const KINDS: [u8; 256] = {
+    let mut table = [OTHER; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = match byte as u8 {
+            b'_' => JOINT,
+            b'@' | b'$' => SIGN,
+            other if other.is_ascii_alphanumeric() => LETTER,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
+const LETTER: u8 = 1;
+const JOINT: u8 = 2;
+const SIGN: u8 = 3;
+const OTHER: u8 = 4;
+
 /// A list, as a rule has it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct WordList {
@@ -242,6 +263,24 @@ impl WordCheck {
         }
     }
 
+    /// How many ASCII bytes of `text` nothing happens at, while no word is under way: those between words,
+    /// and of words from which nothing can come, as hardly one begins as one of a list does.
+    fn pass(&mut self, text: &[u8]) -> usize {
+        let mut in_word = self.in_word;
+        let mut at = 0;
+        while let Some(byte) = text.get(at) {
+            let kind = KINDS[usize::from(*byte)];
+            let begins = kind == LETTER && !in_word;
+            if kind == OTHER || (begins && self.words.gate.may_begin(&text[at..])) || (kind == SIGN && !in_word) {
+                break;
+            }
+            in_word = kind == LETTER || kind == JOINT;
+            at += 1;
+        }
+        self.in_word = in_word;
+        at
+    }
+
     fn take(&mut self, raw: char) {
         if is_ignorable(raw) {
             self.at += raw.len_utf8();
@@ -314,23 +353,14 @@ impl Check for WordCheck {
     fn push(&mut self, text: &str, found: &mut Vec<Found>) {
         let bytes = text.as_bytes();
         let mut index = 0;
-        while let Some(&byte) = bytes.get(index) {
-            // Within a word from which nothing can come, and between words, nothing happens.
-            if byte.is_ascii() && self.live.is_empty() {
-                let word = byte.is_ascii_alphanumeric();
-                if (word && self.in_word) || (!word && byte != b'@' && byte != b'$') {
-                    self.in_word = word || byte == b'_';
-                    (self.at, index) = (self.at + 1, index + 1);
-                    continue;
-                }
-                // Of the words that a text has, hardly one begins as one of a list does.
-                if word && !self.words.gate.may_begin(&bytes[index..]) {
-                    self.in_word = true;
-                    (self.at, index) = (self.at + 1, index + 1);
-                    continue;
-                }
+        while index < bytes.len() {
+            if self.live.is_empty() {
+                let passed = self.pass(&bytes[index..]);
+                (self.at, index) = (self.at + passed, index + passed);
             }
-            let Some(c) = text[index..].chars().next() else { break };
+            let Some(c) = text.get(index..).and_then(|rest| rest.chars().next()) else {
+                break;
+            };
             self.take(c);
             index += c.len_utf8();
         }

@@ -22,6 +22,8 @@ struct Tested {
     file: Option<String>,
     rules: usize,
     examples: usize,
+    /// Of an imported file: what could not be taken over.
+    left_out: Vec<String>,
     failures: Vec<Failed>,
 }
 
@@ -70,6 +72,7 @@ fn test(pack: &Pack, source: Option<(&str, &str)>) -> Tested {
         file: source.map(|(file, _)| file.to_owned()),
         rules,
         examples,
+        left_out: pack.warnings().iter().map(ToString::to_string).collect(),
         failures,
     }
 }
@@ -192,6 +195,7 @@ fn show(tested: &Tested) -> Result<(), Failure> {
         file,
         rules,
         examples,
+        left_out,
         failures,
     } = tested;
     let from = file.as_ref().map_or_else(String::new, |file| format!(" ({file})"));
@@ -202,6 +206,9 @@ fn show(tested: &Tested) -> Result<(), Failure> {
     say(&format!(
         "{pack}@{version}{from}: {rules} rules, {examples} examples, {state}"
     ))?;
+    for what in left_out {
+        say(&format!("    left out: {what}"))?;
+    }
     for failed in failures {
         let Failed {
             rule,
