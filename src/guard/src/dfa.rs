@@ -141,7 +141,8 @@ impl Dfa {
             nodes,
             ranges,
             alternatives,
-            stride: usize::from(classes[255]) + 1,
+            // One column more than there are classes: the end of the text.
+            stride: usize::from(classes[255]) + 2,
             classes,
             starts: [DEAD; BEFORE],
             segments: [const { OnceLock::new() }; SEGMENTS],
@@ -186,7 +187,10 @@ impl Dfa {
     pub(crate) fn next_in(&self, front: &[AtomicU16], state: State, byte: u8) -> State {
         let class = usize::from(self.classes[usize::from(byte)]);
         // Rows of further states lie beyond its end.
-        match front.get(index(state) * self.stride + class).map(|cell| cell.load(Ordering::Acquire)) {
+        match front
+            .get(index(state) * self.stride + class)
+            .map(|cell| cell.load(Ordering::Acquire))
+        {
             None | Some(UNKNOWN) => self.next(state, byte),
             Some(next) => next,
         }
@@ -211,8 +215,16 @@ impl Dfa {
 
     /// Whether a match ends where the text does.
     pub(crate) fn matches_at_end(&self, state: State) -> bool {
+        let cell = self.cell(state, self.stride - 1);
+        if let Some(known @ 1..) = cell.map(|cell| cell.load(Ordering::Acquire)) {
+            return known & MATCH != 0;
+        }
         let key = self.known.lock().unwrap_or_else(PoisonError::into_inner).keys[index(state)].clone();
-        self.resolve(&key, None).1
+        let matched = self.resolve(&key, None).1;
+        if let Some(cell) = cell {
+            cell.store(DEAD | if matched { MATCH } else { 0 }, Ordering::Release);
+        }
+        matched
     }
 
     /// Bytes of memory now: it grows with the texts that were seen.

@@ -96,9 +96,22 @@ pub(crate) struct Literals {
     /// Indices of groups by their hash, 1 for the first; 0 is free.
     slots: Vec<u32>,
     bitmap: Vec<u64>,
+    /// The first three bytes of literals, hashed: of all, and of those that may follow a word byte. Most
+    /// positions are told apart by these alone.
+    firsts: [Box<[u64; FIRSTS / 64]>; 2],
     /// All literals as numbers, the first byte highest, in order: those that may follow a word byte, and all.
     inside: Vec<u128>,
     sorted: Vec<u128>,
+}
+
+/// Bits of a set of first bytes.
+const FIRSTS: usize = 1 << 15;
+
+/// The place of three bytes, the first one lowest.
+#[inline]
+fn first(bytes: u64) -> (usize, u64) {
+    let hash = (bytes & 0xFF_FFFF).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - FIRSTS.trailing_zeros());
+    ((hash / 64) as usize, 1 << (hash % 64))
 }
 
 #[inline]
@@ -159,6 +172,20 @@ impl Literals {
             let bit = hash >> bit_shift;
             bitmap[(bit / 64) as usize] |= 1 << (bit % 64);
         }
+        let mut firsts = [(); 2].map(|()| Box::new([0u64; FIRSTS / 64]));
+        for (.., literal) in &literals {
+            // Of two bytes, the third may be any.
+            let thirds = if literal.len == 2 { 256 } else { 1 };
+            for third in 0..thirds {
+                let (word, bit) = first(literal.low | third << 16);
+                let sets = if literal.boundary {
+                    &mut firsts[..1]
+                } else {
+                    &mut firsts[..]
+                };
+                sets.iter_mut().for_each(|set| set[word] |= bit);
+            }
+        }
         let numbers = |keep: &dyn Fn(&Literal) -> bool| {
             let kept = literals.iter().map(|(.., l)| l).filter(|l| keep(l));
             let mut numbers: Vec<u128> = kept.map(|l| ordered(l.low, l.high)).collect();
@@ -173,6 +200,7 @@ impl Literals {
             groups,
             slots,
             bitmap,
+            firsts,
         }
     }
 
@@ -187,11 +215,15 @@ impl Literals {
 
     /// Whether a literal of one of `classes` may begin at `at`.
     #[inline]
-    pub(crate) fn may_begin(&self, text: &[u8], at: usize, classes: u8) -> bool {
+    pub(crate) fn may_begin(&self, text: &[u8], at: usize, classes: u8, inside_word: bool) -> bool {
         let low = match text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
             Some(bytes) => lower(u64::from_le_bytes(*bytes)),
             None => Window::at(text, at).low,
         };
+        let (word, bit) = first(low);
+        if self.firsts[usize::from(inside_word)][word] & bit == 0 {
+            return false;
+        }
         let shift = shift(self.bitmap.len() * 64);
         KEYS.iter().any(|(class, mask)| {
             classes & class != 0 && {
@@ -241,6 +273,7 @@ impl Literals {
             + self.groups.len() * size_of::<Group>()
             + self.slots.len() * 4
             + self.bitmap.len() * 8
+            + FIRSTS / 4
             + (self.inside.len() + self.sorted.len()) * 16
     }
 }
@@ -259,7 +292,7 @@ mod tests {
         let inside = at > 0 && text.as_bytes()[at - 1].is_ascii_alphanumeric();
         let mut rules = Vec::new();
         literals.each(&Window::at(text.as_bytes(), at), inside, &mut |rule| rules.push(rule));
-        assert!(rules.is_empty() || literals.may_begin(text.as_bytes(), at, SHORT | MIDDLE | LONG));
+        assert!(rules.is_empty() || literals.may_begin(text.as_bytes(), at, SHORT | MIDDLE | LONG, inside));
         rules
     }
 
@@ -319,7 +352,7 @@ mod tests {
         for (word, rule) in words.iter().zip(0..) {
             assert!(found(&literals, word, 0).contains(&rule));
         }
-        let wrong = (0..10_000u32).filter(|i| literals.may_begin(format!("{i:08} -").as_bytes(), 0, LONG));
+        let wrong = (0..10_000u32).filter(|i| literals.may_begin(format!("{i:08} -").as_bytes(), 0, LONG, false));
         assert!(wrong.count() < 1500);
     }
 }

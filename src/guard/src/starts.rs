@@ -103,7 +103,9 @@ impl StartTable {
                         != 0
                 })
             };
-            let alive = (0..=RUN).filter(|run| alive(*run)).fold(runs, |bits, run| bits | 1 << run);
+            let alive = (0..=RUN)
+                .filter(|run| alive(*run))
+                .fold(runs, |bits, run| bits | 1 << run);
             table.pairs.push(alive);
         }
         table
@@ -172,7 +174,9 @@ impl StartTable {
 
     /// Bytes of memory.
     pub(crate) fn memory(&self) -> usize {
-        256 + (self.start.len() + self.rest.len() + self.ungated.len() + self.runs.len()) * 8 + self.pairs.len() * 2 + self.rules.len() * 4
+        256 + (self.start.len() + self.rest.len() + self.ungated.len() + self.runs.len()) * 8
+            + self.pairs.len() * 2
+            + self.rules.len() * 4
     }
 }
 

@@ -123,7 +123,7 @@ impl Wake {
     // Apart, so that the loop over bytes that promise nothing stays in registers.
     #[inline(never)]
     fn is_promising(&self, mode: Mode, text: &[u8], at: usize, before: usize, may: u8) -> bool {
-        if may & GATE != 0 || (may & LITERAL != 0 && self.literals.may_begin(text, at, may & LITERAL)) {
+        if may & GATE != 0 || (may & LITERAL != 0 && self.literals.may_begin(text, at, may & LITERAL, before == 1)) {
             return true;
         }
         if may & (START | UNGATED) == 0 {

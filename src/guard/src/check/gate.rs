@@ -9,7 +9,7 @@ const LETTERS: usize = 4;
 const EDGE: u32 = 26;
 /// What may stand for a letter, or is none of ASCII's: no beginning with it is told apart.
 const ODD: u8 = 27;
-const BITS: u32 = 16;
+const BITS: u32 = 17;
 
 /// What each byte is.
 const CLASSES: [u8; 256] = {

@@ -270,6 +270,10 @@ impl WordCheck {
         let mut at = 0;
         while let Some(byte) = text.get(at) {
             let kind = KINDS[usize::from(*byte)];
+            if in_word && kind == LETTER {
+                at += 1;
+                continue;
+            }
             let begins = kind == LETTER && !in_word;
             if kind == OTHER || (begins && self.words.gate.may_begin(&text[at..])) || (kind == SIGN && !in_word) {
                 break;
