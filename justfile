@@ -26,7 +26,7 @@ bench *PARTS:
 
 # Fuzzes a target of the guard, rule_file, normaliser or stream, for so many seconds (needs cargo-fuzz and nightly).
 fuzz TARGET SECONDS="60":
-    cargo test -p weir-guard --test fuzz write_the_corpus -- --ignored
+    WEIR_FUZZ_CORPUS="$PWD/src/guard/fuzz/corpus" cargo test -p weir-guard --test fuzz write_the_corpus
     cd src/guard && cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}} -max_len=2000 -timeout=20
 
 # The API documentation of the crates.

@@ -153,11 +153,13 @@ proptest! {
     }
 }
 
-/// Writes what the tests above start from to where `cargo fuzz` looks for it.
+/// What the tests above start from, as files for `cargo fuzz`: `just fuzz` names the folder in
+/// `WEIR_FUZZ_CORPUS`. Each file does under its target what a fuzzer would do with it.
 #[test]
-#[ignore = "writes files: `just fuzz` calls it"]
 fn write_the_corpus() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let scratch = std::env::temp_dir().join(format!("weir-fuzz-{}", std::process::id()));
+    let named = std::env::var_os("WEIR_FUZZ_CORPUS").map(std::path::PathBuf::from);
+    let folder = named.clone().unwrap_or_else(|| scratch.clone());
     let write = |target: &str, number: usize, bytes: &[u8]| {
         let folder = folder.join(target);
         std::fs::create_dir_all(&folder).unwrap();
@@ -170,5 +172,24 @@ fn write_the_corpus() {
     for (number, text) in TEXTS.iter().enumerate() {
         write("normaliser", number, text.as_bytes());
         write("stream", number, &[&[1, 9, 0], text.as_bytes()].concat());
+    }
+    let read = |target: &str| {
+        let files = std::fs::read_dir(folder.join(target)).unwrap();
+        let read: Vec<Vec<u8>> = files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+        assert!(read.len() >= TEXTS.len().min(RULES.len()), "{target}");
+        read
+    };
+    read("rule_file")
+        .iter()
+        .for_each(|file| fuzz::rule_file(std::str::from_utf8(file).unwrap()));
+    read("normaliser")
+        .iter()
+        .for_each(|file| fuzz::normaliser(std::str::from_utf8(file).unwrap()));
+    read("stream")
+        .iter()
+        .filter(|file| file.len() < 500)
+        .for_each(|file| fuzz::stream(file));
+    if named.is_none() {
+        std::fs::remove_dir_all(scratch).unwrap();
     }
 }
