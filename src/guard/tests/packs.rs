@@ -1,41 +1,52 @@
 //! The shipped packs, and what a faulty pack is told.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use guard::{Action, Pack, Phase, Policy, PolicySpec, RuleOverride};
 
-const SHIPPED: [(&str, &str); 7] = [
-    ("packs/pii.toml", include_str!("../packs/pii.toml")),
-    (
-        "packs/secrets.toml",
-        concat!(
-            include_str!("../packs/secrets.toml"),
-            include_str!("../packs/secrets/ai.toml"),
-            include_str!("../packs/secrets/ai-named.toml"),
-            include_str!("../packs/secrets/cloud.toml"),
-            include_str!("../packs/secrets/cloud-named.toml"),
-            include_str!("../packs/secrets/code.toml"),
-            include_str!("../packs/secrets/code-named.toml"),
-            include_str!("../packs/secrets/saas.toml"),
-            include_str!("../packs/secrets/saas-named.toml"),
-        ),
-    ),
-    ("packs/injection.toml", include_str!("../packs/injection.toml")),
-    ("packs/exfil.toml", include_str!("../packs/exfil.toml")),
-    ("packs/leak.toml", include_str!("../packs/leak.toml")),
-    ("packs/toxicity.toml", include_str!("../packs/toxicity.toml")),
-    ("packs/topics.toml", include_str!("../packs/topics.toml")),
-];
+/// The files of a folder, in order.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|end| end == "toml"));
+    files.sort();
+    files
+}
+
+/// The packs as they lie in the tree: a file each, with the parts in the folder of its name.
+fn in_the_tree() -> Vec<Pack> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("packs");
+    let pack = |file: PathBuf| {
+        let parts = files(&file.with_extension(""));
+        let texts = std::iter::once(&file)
+            .chain(&parts)
+            .map(|part| std::fs::read_to_string(part).unwrap());
+        Pack::parse(&file.display().to_string(), &texts.collect::<String>()).unwrap_or_else(|error| panic!("{error}"))
+    };
+    files(&folder).into_iter().map(pack).collect()
+}
 
 #[test]
 fn every_shipped_pack_parses_and_behaves_as_its_examples_say() {
-    let mut failures = Vec::new();
-    for (file, text) in SHIPPED {
-        match Pack::parse(file, text) {
-            Ok(pack) => failures.extend(pack.test()),
-            Err(error) => panic!("{error}"),
-        }
-    }
+    let failures: Vec<_> = in_the_tree().iter().flat_map(Pack::test).collect();
     assert!(failures.is_empty(), "{failures:#?}");
-    assert_eq!(Pack::builtin().len(), SHIPPED.len());
+}
+
+/// No file and no part of one is left out of the binary.
+#[test]
+fn the_tree_is_what_is_shipped() {
+    let ids = |packs: Vec<Pack>| {
+        let of_rules = |pack: &Pack| pack.rules().map(|rule| rule.id().to_owned()).collect::<BTreeSet<_>>();
+        let ids = packs
+            .iter()
+            .map(|pack| (pack.name().to_owned(), (of_rules(pack), pack.counts())));
+        ids.collect::<BTreeMap<_, _>>()
+    };
+    let (tree, shipped) = (ids(in_the_tree()), ids(Pack::builtin()));
+    assert!(tree["secrets"].0.len() >= 220, "the parts are not read");
+    assert_eq!(tree, shipped);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 
 use super::Fuel;
 use crate::dfa;
+use crate::pattern::{Pattern, before_class};
 use crate::types::{Action, Kind};
 
 /// A rule that may match from `start`; it has seen every byte so far.
@@ -20,6 +21,17 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
+    /// One of `rule`, which has this pattern, that has seen no byte yet.
+    pub(super) fn new(rule: u32, pattern: &Pattern, view: View<'_>, start: usize) -> Candidate {
+        Candidate {
+            rule,
+            state: pattern.start(before_class(view.before(start))),
+            start,
+            end: 0,
+            resumed: false,
+        }
+    }
+
     /// Notes that it does not go on, as the byte at `at` showed.
     pub(super) fn stop(&self, state: &mut State, at: usize) {
         let mut going_on = state.going_on.iter_mut();

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::state::{Candidate, State, View};
-use crate::pattern::{Pattern, Step, before_class};
+use crate::pattern::{Pattern, Step};
 use crate::wake::{AHEAD, Mode};
 
 impl Engine {
@@ -78,13 +78,7 @@ impl Engine {
     /// Starts a candidate and lets it catch up with the text.
     pub(super) fn launch(&self, state: &mut State, view: View<'_>, rule: u32, start: usize) {
         let pattern = &self.rules[rule as usize].rule.pattern;
-        let mut candidate = Candidate {
-            rule,
-            state: pattern.start(before_class(view.before(start))),
-            start,
-            end: 0,
-            resumed: false,
-        };
+        let mut candidate = Candidate::new(rule, pattern, view, start);
         state.fuel -= 1;
         for at in start..state.at {
             let Some(byte) = view.get(at) else { break };
@@ -151,13 +145,7 @@ impl Engine {
 
     fn is_alive(&self, view: View<'_>, rule: u32, start: usize) -> bool {
         let pattern = &self.rules[rule as usize].rule.pattern;
-        let mut candidate = Candidate {
-            rule,
-            state: pattern.start(before_class(view.before(start))),
-            start,
-            end: 0,
-            resumed: false,
-        };
+        let mut candidate = Candidate::new(rule, pattern, view, start);
         let mut rest = view.bytes[start - view.base..].iter().zip(start..);
         let dead = rest.any(|(byte, at)| step(pattern, &mut candidate, at, *byte));
         !dead || candidate.end > 0

@@ -164,13 +164,7 @@ impl Pass<'_, '_> {
     fn run(&mut self, state: &mut State, rule: u32, start: usize) -> bool {
         let (engine, view) = (self.engine, self.view);
         let pattern = &engine.rules[rule as usize].rule.pattern;
-        let mut candidate = Candidate {
-            rule,
-            state: pattern.start(before_class(view.before(start))),
-            start,
-            end: 0,
-            resumed: false,
-        };
+        let mut candidate = Candidate::new(rule, pattern, view, start);
         let mut at = start;
         loop {
             let run = pattern.run(view.bytes, candidate.start, at, candidate.state);
