@@ -132,6 +132,31 @@ fn tokens_belong_to_their_session() {
     weir.stop();
 }
 
+/// A session's name may itself be something that is masked in the history: sessions stay apart all the same.
+#[test]
+fn sessions_whose_names_are_masked_stay_apart() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start_config(&place, &config(&upstream, VAULT));
+    let call = |session: &str, text: &str| {
+        let demo = format!("say={}", encode("Hi [EMAIL_1]"));
+        let headers = [("x-demo", &*demo), ("x-weir-session", session)];
+        content(&post(&weir.addr, CHAT, &headers, &ask(text, false)).json()).to_owned()
+    };
+    assert_eq!(call("ana@example.com", "I am ana@example.com"), "Hi ana@example.com");
+    assert_eq!(
+        call("bob@example.com", "Who am I?"),
+        "Hi [EMAIL_1]",
+        "another session's value"
+    );
+    assert_eq!(
+        call("ana@example.com", "Who am I?"),
+        "Hi ana@example.com",
+        "its own session again"
+    );
+    place.assert_absent("ana@example.com");
+    weir.stop();
+}
+
 /// Arguments of tool calls are JSON: a value goes back into them as JSON writes it.
 #[test]
 fn values_come_back_in_arguments_of_tools() {

@@ -132,6 +132,7 @@ impl Arriving<'_> {
         let record = &mut *self.record;
         let started = self.started.get_or_insert_default();
         let authorized = authorize(snapshot, record, &request);
+        read::know_session(record, started);
         read::choose_policy(snapshot, record, started);
         read::mask_context(snapshot, record, started);
         authorized?;

@@ -117,10 +117,10 @@ pub async fn prepare(
         };
     }
     let text = decode(&parts.headers, &body, snapshot.max_request_bytes)?;
-    let again = snapshot.webhook.as_ref().map(|_| text.clone());
     let (mut sent, mut findings) = inspect(snapshot, record, started, body.clone(), text)?;
     let questions = std::mem::take(&mut findings.questions);
-    if let Some(text) = again.filter(|_| !questions.is_empty()) {
+    if snapshot.webhook.is_some() && !questions.is_empty() {
+        let text = decode(&parts.headers, &body, snapshot.max_request_bytes)?;
         let model = started.request_model.clone();
         ask(snapshot, record, model.as_deref(), questions).await;
         (sent, findings) = inspect(snapshot, record, started, body, text)?;
@@ -200,7 +200,7 @@ fn inspect(
         let view = wire::parse(record.endpoint, &text).map_err(malformed)?;
         fill(started, &view);
         choose_policy(snapshot, record, started);
-        prepare_guard(record, started, &view);
+        prepare_guard(record, &view);
         findings = guard(&record.guard, &text, &view.texts, keep_flagged);
         if let Some(edit) = wire::inject_include_usage(&text, &view) {
             edits.push(edit);
@@ -282,6 +282,25 @@ pub async fn ask(snapshot: &Snapshot, record: &mut CallRecord, model: Option<&st
     record.time.add_guard(began.elapsed());
 }
 
+/// Takes down which session the call belongs to, before anything of its name is masked.
+pub fn know_session(record: &mut CallRecord, started: &CallStarted) {
+    let session = started.session_id.as_deref();
+    record.session = session.map(|session| {
+        let mut hasher = blake3::Hasher::new();
+        for part in [
+            record.scope.tenant.as_deref(),
+            record.scope.app.as_deref(),
+            Some(session),
+        ] {
+            // Lengths keep parts apart; no part is not an empty one.
+            let length = part.map_or(u64::MAX, |part| part.len() as u64);
+            hasher.update(&length.to_le_bytes());
+            hasher.update(part.unwrap_or_default().as_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
+    });
+}
+
 /// Chooses the policy by what is known of the call so far.
 pub fn choose_policy(snapshot: &Snapshot, record: &mut CallRecord, started: &CallStarted) {
     let model = started.request_model.as_deref();
@@ -297,7 +316,7 @@ pub fn choose_policy(snapshot: &Snapshot, record: &mut CallRecord, started: &Cal
         model,
         upstream: route.as_ref().map(|route| &*route.target.name),
         endpoint: &started.endpoint,
-        draw: started.session_id.as_deref().map_or(call.as_bytes(), str::as_bytes),
+        draw: record.session.as_deref().map_or(call.as_bytes(), str::as_bytes),
     };
     let (policy, name) = snapshot.policies.choose(&facts);
     if !Arc::ptr_eq(policy, &record.guard.policy) || name != record.guard.name.as_ref() {
@@ -306,7 +325,7 @@ pub fn choose_policy(snapshot: &Snapshot, record: &mut CallRecord, started: &Cal
 }
 
 /// Tells the guardrails what they have to know of the call.
-fn prepare_guard(record: &mut CallRecord, started: &CallStarted, view: &wire::View<'_>) {
+fn prepare_guard(record: &mut CallRecord, view: &wire::View<'_>) {
     if record.guard.wants_prompt() {
         let system = view
             .texts
@@ -323,13 +342,8 @@ fn prepare_guard(record: &mut CallRecord, started: &CallStarted, view: &wire::Vi
     }
     if record.guard.policy.uses(Action::Vault) {
         let vault = &record.shared().vault;
-        let session = match &started.session_id {
-            // Sessions of two owners are two, whatever their apps call them.
-            Some(session) => vault.session(&format!(
-                "{}\n{}\n{session}",
-                record.scope.tenant.as_deref().unwrap_or(""),
-                record.scope.app.as_deref().unwrap_or("")
-            )),
+        let session = match &record.session {
+            Some(session) => vault.session(session),
             None => {
                 let call = record.call_id.to_string();
                 let session = vault.session(&call);

@@ -33,6 +33,9 @@ pub struct CallRecord {
     pub scope: Scope,
     /// Name of the client key that the app presented.
     pub client_key: Option<String>,
+    /// Its session, apart for each tenant and app, as a hash: what is masked in the history must not
+    /// make one session of several.
+    pub session: Option<String>,
     /// The guardrails that look at it.
     pub guard: Guarding,
     /// Where its time goes.
@@ -92,6 +95,7 @@ impl CallRecord {
             call_id,
             scope: Scope::default(),
             client_key: None,
+            session: None,
             guard,
             time,
             endpoint,
