@@ -2,7 +2,8 @@
 //! it as often, and keep it awake as long, as can be. Counted, not timed, so that the answer is the
 //! same on every machine.
 
-use crate::pattern::{Pattern, before_class, is_word};
+use crate::dfa::LOOK;
+use crate::pattern::{Pattern, before_class};
 
 /// A rule that costs more steps a byte than this on some text is refused by `weir guard test`: it alone
 /// would use up two fifths of the budget that all rules share by default (`max_steps_per_byte`).
@@ -68,7 +69,7 @@ pub(crate) fn worst(pattern: &Pattern, examples: &[String]) -> Cost {
 /// Texts that wake the rule.
 fn heads(pattern: &Pattern) -> Vec<Vec<u8>> {
     if let Some(prefixes) = &pattern.prefixes {
-        return prefixes.iter().take(4).cloned().collect();
+        return prefixes.iter().take(4).map(|prefix| prefix.literal.to_vec()).collect();
     }
     let Some(first) = &pattern.first else { return Vec::new() };
     // One byte of each sort that may begin a match.
@@ -78,7 +79,7 @@ fn heads(pattern: &Pattern) -> Vec<Vec<u8>> {
         |b| b.is_ascii_uppercase(),
         |b| b.is_ascii_punctuation(),
     ];
-    let begins = |b: u8| first.start.iter().any(|allowed| allowed.has(b));
+    let begins = |b: u8| first.bytes.iter().any(|allowed| allowed.has(b));
     let of_sort = |sort: fn(u8) -> bool| (0..=127u8).find(|b| sort(*b) && begins(*b));
     sorts.into_iter().filter_map(of_sort).map(|b| vec![b]).collect()
 }
@@ -99,21 +100,12 @@ fn steps(pattern: &Pattern, text: &[u8]) -> usize {
 
 /// Whether the rule is tried at `start`.
 fn wakes(pattern: &Pattern, text: &[u8], start: usize, before: Option<u8>) -> bool {
-    match (&pattern.prefixes, &pattern.first) {
-        (Some(prefixes), _) => {
-            let here = |literal: &Vec<u8>| {
-                text.get(start..start + literal.len())
-                    .is_some_and(|b| b.eq_ignore_ascii_case(literal))
-            };
-            !(pattern.boundary && before.is_some_and(is_word)) && prefixes.iter().any(here)
-        }
-        (None, Some(first)) => {
-            let rest = text[start + 1..].iter().zip(&first.rest);
-            first.start[before_class(before)].has(text[start])
-                && rest.into_iter().all(|(byte, allowed)| allowed.has(*byte))
-        }
-        (None, None) => true,
+    if pattern.prefixes.is_some() {
+        return pattern.literal_at(text, start).is_some();
     }
+    let next = &text[..text.len().min(start + LOOK)];
+    let run = pattern.run(next, start, start, pattern.start(before_class(before)));
+    run.end > 0 || !pattern.is_dead(run.state)
 }
 
 #[cfg(test)]

@@ -5,14 +5,19 @@
 //! handful is ever asked for. What a transition leads to is a function of the rule alone: which text
 //! asked first, and on which thread, changes nothing but when the work is done.
 
+mod heads;
+mod program;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use regex_automata::nfa::thompson::{NFA, State as NfaState};
+use regex_automata::nfa::thompson::NFA;
 use regex_automata::util::look::Look;
 
 use crate::pattern::{BEFORE, before_class, is_word};
+pub(crate) use heads::{Head, Heads, LOOK};
+use program::{Node, Program};
 
 /// A state of a [`Dfa`]: its index, and [`MATCH`].
 pub(crate) type State = u16;
@@ -23,31 +28,14 @@ const MATCH: State = 1 << 15;
 const UNKNOWN: State = 0;
 /// The state from which nothing matches.
 const DEAD: State = 1;
-/// The most states that a rule may have.
-const MAX_STATES: usize = (1 << 14) - FIRST_SEGMENT;
-/// Rows in the first segment; each further one has twice as many.
-const FIRST_SEGMENT: usize = 32;
+/// Where there is no room for another state. No rule gets there: one with so many states was refused
+/// when it was parsed.
+const TOO_MANY: State = DEAD | MATCH;
+/// The most states.
+const MAX_STATES: usize = 1 << 14;
+/// Rows in the first segment of a rule's automaton, as a power of two; each further one has twice as many.
+const FIRST_SEGMENT: u32 = 5;
 const SEGMENTS: usize = 10;
-
-/// A state of the Thompson NFA, without what only captures need.
-#[derive(Clone, Copy, Debug)]
-enum Node {
-    /// Consumes a byte of one of `ranges[from..to]`.
-    Ranges {
-        from: u32,
-        to: u32,
-    },
-    /// Goes on at each of `alternatives[from..to]`, the first one preferred.
-    Split {
-        from: u32,
-        to: u32,
-    },
-    Look {
-        look: Look,
-        next: u32,
-    },
-    Match,
-}
 
 /// Where the threads of a state stand, the preferred one first; at the end, the class of the byte
 /// before them (as far as they ask), and whether a match ended there.
@@ -61,11 +49,13 @@ struct Known {
 
 #[derive(Debug)]
 pub(crate) struct Dfa {
-    nodes: Vec<Node>,
-    ranges: Vec<(u8, u8, u32)>,
-    alternatives: Vec<u32>,
+    program: Program,
     classes: Box<[u8; 256]>,
     stride: usize,
+    /// Rows in the first segment, as a power of two.
+    first_segment: u32,
+    /// The most states.
+    limit: usize,
     starts: [State; BEFORE],
     /// The rows of the transition table.
     segments: [OnceLock<Box<[AtomicU16]>>; SEGMENTS],
@@ -90,60 +80,22 @@ impl Threads {
 }
 
 impl Dfa {
+    /// The automaton of a rule.
     pub(crate) fn new(nfa: &NFA) -> Dfa {
-        let (mut nodes, mut ranges, mut alternatives) =
-            (Vec::with_capacity(nfa.states().len()), Vec::new(), Vec::new());
-        for state in nfa.states() {
-            let (first_range, first_split) = (ranges.len() as u32, alternatives.len() as u32);
-            nodes.push(match state {
-                NfaState::Look { look, next } => Node::Look {
-                    look: *look,
-                    next: next.as_u32(),
-                },
-                NfaState::Match { .. } => Node::Match,
-                consuming_or_split => {
-                    match consuming_or_split {
-                        NfaState::ByteRange { trans } => ranges.push((trans.start, trans.end, trans.next.as_u32())),
-                        NfaState::Sparse(sparse) => {
-                            ranges.extend(sparse.transitions.iter().map(|t| (t.start, t.end, t.next.as_u32())));
-                        }
-                        NfaState::Dense(dense) => {
-                            let next = |byte| dense.matches_byte(byte).map(|next| (byte, byte, next.as_u32()));
-                            ranges.extend((0..=255u8).filter_map(next));
-                        }
-                        NfaState::Union { alternates } => {
-                            alternatives.extend(alternates.iter().map(|id| id.as_u32()));
-                        }
-                        NfaState::BinaryUnion { alt1, alt2 } => alternatives.extend([alt1.as_u32(), alt2.as_u32()]),
-                        NfaState::Capture { next, .. } => alternatives.push(next.as_u32()),
-                        _ => {}
-                    }
-                    let (range, split) = (ranges.len() as u32, alternatives.len() as u32);
-                    if split > first_split {
-                        Node::Split {
-                            from: first_split,
-                            to: split,
-                        }
-                    } else {
-                        Node::Ranges {
-                            from: first_range,
-                            to: range,
-                        }
-                    }
-                }
-            });
-        }
-        ranges.shrink_to_fit();
-        alternatives.shrink_to_fit();
         let byte_classes = nfa.byte_classes();
         let classes = Box::new(std::array::from_fn(|byte| byte_classes.get(byte as u8)));
+        Dfa::over(Program::new(nfa), classes, FIRST_SEGMENT, MAX_STATES)
+    }
+
+    /// An automaton over `program` that tells the bytes of each of `classes` apart, of at most `limit` states.
+    fn over(program: Program, classes: Box<[u8; 256]>, first_segment: u32, limit: usize) -> Dfa {
         let mut dfa = Dfa {
-            nodes,
-            ranges,
-            alternatives,
+            program,
             // One column more than there are classes: the end of the text.
-            stride: usize::from(classes[255]) + 2,
+            stride: usize::from(classes.iter().copied().max().unwrap_or(0)) + 2,
             classes,
+            first_segment,
+            limit,
             starts: [DEAD; BEFORE],
             segments: [const { OnceLock::new() }; SEGMENTS],
             known: Mutex::default(),
@@ -152,10 +104,9 @@ impl Dfa {
         // Index 0 is UNKNOWN; the dead state has no threads.
         known.keys.push(Arc::new([]));
         dfa.state(&mut known, &[], 0, false);
-        let root = nfa.start_anchored().as_u32();
         for before in 0..BEFORE {
-            let mut threads = Threads::new(dfa.nodes.len());
-            dfa.follow(root, &mut threads, &mut |_| false);
+            let mut threads = Threads::new(dfa.program.nodes.len());
+            dfa.follow(dfa.program.root, &mut threads, &mut |_| false);
             dfa.starts[before] = dfa.state(&mut known, &threads.list, before, false);
         }
         dfa.known = Mutex::new(known);
@@ -219,8 +170,7 @@ impl Dfa {
         if let Some(known @ 1..) = cell.map(|cell| cell.load(Ordering::Acquire)) {
             return known & MATCH != 0;
         }
-        let key = self.known.lock().unwrap_or_else(PoisonError::into_inner).keys[index(state)].clone();
-        let matched = self.resolve(&key, None).1;
+        let matched = self.resolve(&self.key_of(state), None).1;
         if let Some(cell) = cell {
             cell.store(DEAD | if matched { MATCH } else { 0 }, Ordering::Release);
         }
@@ -232,12 +182,7 @@ impl Dfa {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let keys: usize = known.keys.iter().map(|key| 16 + 4 * key.len()).sum();
         let cells: usize = self.segments.iter().filter_map(|s| s.get()).map(|s| s.len()).sum();
-        256 + self.nodes.len() * size_of::<Node>()
-            + self.ranges.len() * size_of::<(u8, u8, u32)>()
-            + self.alternatives.len() * 4
-            + known.keys.len() * 64
-            + keys
-            + cells * 2
+        256 + self.program.memory() + known.keys.len() * 64 + keys + cells * 2
     }
 
     /// Brings every state into being. `false` if there are too many, or they take more than `limit` bytes.
@@ -264,12 +209,19 @@ impl Dfa {
         }
     }
 
+    /// The segment of a state, its row there.
+    #[inline(always)]
+    fn place(&self, index: usize) -> (usize, usize) {
+        let row = index + (1 << self.first_segment);
+        let segment = (row >> self.first_segment).ilog2();
+        (segment as usize, row - (1 << (self.first_segment + segment)))
+    }
+
     #[inline(always)]
     fn cell(&self, state: State, class: usize) -> Option<&AtomicU16> {
-        let row = index(state) + FIRST_SEGMENT;
-        let segment = (row / FIRST_SEGMENT).ilog2() as usize;
+        let (segment, row) = self.place(index(state));
         let rows = self.segments.get(segment)?.get()?;
-        rows.get((row - (FIRST_SEGMENT << segment)) * self.stride + class)
+        rows.get(row * self.stride + class)
     }
 
     /// Works out where `byte` leads.
@@ -289,24 +241,24 @@ impl Dfa {
 
     /// The threads that `next` leaves alive (none at the end of the text), and whether a match ends before it.
     fn resolve(&self, key: &[u32], next: Option<u8>) -> (Vec<u32>, bool) {
-        let mut after = Threads::new(self.nodes.len());
+        let mut after = Threads::new(self.program.nodes.len());
         let Some((&tag, threads)) = key.split_last() else {
             return (after.list, false);
         };
         // Only here, with the bytes on both sides known, do assertions hold or not.
         let holds = |look: Look| holds(look, (tag >> 1) as usize, next);
-        let mut now = Threads::new(self.nodes.len());
+        let mut now = Threads::new(self.program.nodes.len());
         let mut done = 0;
         for &thread in threads {
             self.follow(thread, &mut now, &mut |look| holds(look));
             while let Some(&node) = now.list.get(done) {
                 done += 1;
-                match self.nodes[node as usize] {
+                match self.program.nodes[node as usize] {
                     // Whatever is less preferred than a match is cut off.
                     Node::Match => return (after.list, true),
                     Node::Ranges { from, to } => {
                         let Some(next) = next else { continue };
-                        let ranges = &self.ranges[from as usize..to as usize];
+                        let ranges = &self.program.ranges[from as usize..to as usize];
                         if let Some((.., target)) = ranges.iter().find(|(lo, hi, _)| (*lo..=*hi).contains(&next)) {
                             self.follow(*target, &mut after, &mut |_| false);
                         }
@@ -323,7 +275,7 @@ impl Dfa {
     fn follow(&self, node: u32, threads: &mut Threads, holds: &mut dyn FnMut(Look) -> bool) {
         threads.stack.push(node);
         while let Some(node) = threads.stack.pop() {
-            match self.nodes[node as usize] {
+            match self.program.nodes[node as usize] {
                 // An assertion may be asked again, on the way of another thread: it stays the same.
                 Node::Look { look, next } if holds(look) => {
                     if !std::mem::replace(&mut threads.seen[node as usize], true) {
@@ -332,7 +284,7 @@ impl Dfa {
                 }
                 Node::Split { from, to } => {
                     if !std::mem::replace(&mut threads.seen[node as usize], true) {
-                        let alternatives = &self.alternatives[from as usize..to as usize];
+                        let alternatives = &self.program.alternatives[from as usize..to as usize];
                         threads.stack.extend(alternatives.iter().rev());
                     }
                 }
@@ -345,25 +297,35 @@ impl Dfa {
         }
     }
 
-    /// The state of `threads`, made if there is none yet.
-    fn state(&self, known: &mut Known, threads: &[u32], before: usize, matched: bool) -> State {
+    fn key_of(&self, state: State) -> Key {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&known.keys[index(state)])
+    }
+
+    /// What makes the state of `threads` another one than those of others.
+    fn key(&self, threads: &[u32], before: usize, matched: bool) -> Vec<u32> {
         let asks = threads
             .iter()
-            .any(|node| matches!(self.nodes[*node as usize], Node::Look { .. }));
+            .any(|node| matches!(self.program.nodes[*node as usize], Node::Look { .. }));
         let mut key = threads.to_vec();
         key.push(if asks { (before as u32) << 1 } else { 8 } | u32::from(matched));
+        key
+    }
+
+    /// The state of `threads`, made if there is none yet; [`TOO_MANY`] if there is no room for it.
+    fn state(&self, known: &mut Known, threads: &[u32], before: usize, matched: bool) -> State {
+        let key = self.key(threads, before, matched);
         if let Some(state) = known.states.get(key.as_slice()) {
             return *state;
         }
         let index = known.keys.len();
         let mark = if matched { MATCH } else { 0 };
-        if index >= MAX_STATES {
-            // A rule with so many states was refused when it was parsed.
-            return DEAD | mark;
+        if index >= self.limit {
+            return TOO_MANY;
         }
-        let segment = ((index + FIRST_SEGMENT) / FIRST_SEGMENT).ilog2() as usize;
+        let (segment, _) = self.place(index);
         if let Some(rows) = self.segments.get(segment) {
-            let cells = (FIRST_SEGMENT << segment) * self.stride;
+            let cells = self.stride << (self.first_segment as usize + segment);
             rows.get_or_init(|| (0..cells).map(|_| AtomicU16::new(UNKNOWN)).collect());
         }
         let (state, key) = (index as State | mark, Key::from(key));

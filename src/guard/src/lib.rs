@@ -26,6 +26,7 @@
 //! ```
 
 mod allow;
+mod bits;
 mod bytes;
 mod check;
 mod context;
@@ -51,7 +52,6 @@ mod scanner;
 mod schema;
 mod secret;
 mod settings;
-mod starts;
 mod template;
 mod types;
 mod validate;

@@ -1,14 +1,26 @@
 //! The literals that wake rules, ASCII case-insensitive: which of them begin at a position, asked of
 //! a bitmap first, and which have begun at the end of the text so far.
 
+use std::collections::HashMap;
+
+use crate::bits::{BLOCK, padded};
+use crate::bytes::Bytes;
+use crate::pattern::Prefix;
+
 /// The longest literal, bytes.
 pub(crate) const MAX_LEN: usize = 12;
 
+/// How many bytes behind a literal are looked at, where they are within [`MAX_LEN`].
+pub(crate) const THEN: usize = 3;
+
+/// Which bytes, in lower case, may follow a literal.
+pub(crate) type Then = [Bytes; THEN];
+
 /// Literals of two or three bytes, of four to seven, of eight or more: each class is looked up by as
 /// many bytes as its shortest ones have.
-pub(crate) const SHORT: u8 = 1;
-pub(crate) const MIDDLE: u8 = 2;
-pub(crate) const LONG: u8 = 4;
+const SHORT: u8 = 1;
+const MIDDLE: u8 = 2;
+const LONG: u8 = 4;
 /// The bytes of a text's first eight that each class is looked up by.
 const KEYS: [(u8, u64); 3] = [(SHORT, 0xFFFF), (MIDDLE, 0xFFFF_FFFF), (LONG, u64::MAX)];
 
@@ -64,6 +76,8 @@ struct Literal {
     rule: u32,
     len: u8,
     boundary: bool,
+    /// Which of the sets of what may follow is its.
+    then: u16,
 }
 
 impl Literal {
@@ -92,26 +106,29 @@ struct Group {
 #[derive(Debug)]
 pub(crate) struct Literals {
     literals: Vec<Literal>,
+    then: Vec<Then>,
     groups: Vec<Group>,
     /// Indices of groups by their hash, 1 for the first; 0 is free.
     slots: Vec<u32>,
     bitmap: Vec<u64>,
-    /// The first three bytes of literals, hashed: of all, and of those that may follow a word byte. Most
-    /// positions are told apart by these alone.
-    firsts: [Box<[u64; FIRSTS / 64]>; 2],
+    /// By the hash of three bytes: whether a literal begins with such, and whether one does that may follow
+    /// a word byte. Most positions are told apart by these alone.
+    firsts: Box<[u8; FIRSTS]>,
     /// All literals as numbers, the first byte highest, in order: those that may follow a word byte, and all.
     inside: Vec<u128>,
     sorted: Vec<u128>,
 }
 
-/// Bits of a set of first bytes.
-const FIRSTS: usize = 1 << 15;
+/// Places of first bytes.
+const FIRSTS: usize = 1 << 14;
+/// What a place says of literals in general, and of those that may follow a word byte.
+const SOME: u8 = 1;
+const SOME_INSIDE: u8 = 2;
 
-/// The place of three bytes, the first one lowest.
-#[inline]
-fn first(bytes: u64) -> (usize, u64) {
-    let hash = (bytes & 0xFF_FFFF).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - FIRSTS.trailing_zeros());
-    ((hash / 64) as usize, 1 << (hash % 64))
+/// The place of three bytes, the first one lowest, whatever their case.
+#[inline(always)]
+fn first(bytes: u32) -> usize {
+    (((bytes | 0x2020_2020) << 8).wrapping_mul(0x9E37_79B1) >> (32 - FIRSTS.trailing_zeros())) as usize
 }
 
 #[inline]
@@ -126,11 +143,29 @@ fn ordered(low: u64, high: u32) -> u128 {
 impl Literals {
     /// Takes literals in lower case, 2 to [`MAX_LEN`] bytes long, each with its rule, and whether it never
     /// begins right after a word byte.
-    pub(crate) fn new(all: Vec<(&[u8], u32, bool)>) -> Literals {
+    pub(crate) fn new(all: &[(&Prefix, u32, bool)]) -> Literals {
         let mut literals: Vec<(u8, u64, Literal)> = Vec::with_capacity(all.len());
-        for (bytes, rule, boundary) in all {
-            let window = Window::at(bytes, 0);
-            let class = Literals::class(bytes);
+        // Anything may follow those for which there are too many sets.
+        let mut then = vec![[Bytes::ALL; THEN]];
+        let mut known: HashMap<Then, u16> = HashMap::new();
+        let mut longer = all.iter().flat_map(|(prefix, rule, boundary)| {
+            let all = lengthened(&prefix.literal, prefix.then);
+            all.into_iter()
+                .map(move |(literal, then)| (literal, then, *rule, *boundary))
+        });
+        for (bytes, follows, rule, boundary) in &mut longer {
+            let next = u16::try_from(then.len());
+            let follows = match (known.get(&follows), next) {
+                (Some(number), _) => *number,
+                (None, Ok(number)) => {
+                    then.push(follows);
+                    known.insert(follows, number);
+                    number
+                }
+                (None, Err(_)) => 0,
+            };
+            let window = Window::at(&bytes, 0);
+            let class = Literals::class(&bytes);
             let key = KEYS
                 .iter()
                 .find(|(c, _)| *c == class)
@@ -141,6 +176,7 @@ impl Literals {
                 rule,
                 len: window.len as u8,
                 boundary,
+                then: follows,
             };
             literals.push((class, key, literal));
         }
@@ -172,18 +208,13 @@ impl Literals {
             let bit = hash >> bit_shift;
             bitmap[(bit / 64) as usize] |= 1 << (bit % 64);
         }
-        let mut firsts = [(); 2].map(|()| Box::new([0u64; FIRSTS / 64]));
+        let mut firsts = Box::new([0; FIRSTS]);
         for (.., literal) in &literals {
             // Of two bytes, the third may be any.
             let thirds = if literal.len == 2 { 256 } else { 1 };
             for third in 0..thirds {
-                let (word, bit) = first(literal.low | third << 16);
-                let sets = if literal.boundary {
-                    &mut firsts[..1]
-                } else {
-                    &mut firsts[..]
-                };
-                sets.iter_mut().for_each(|set| set[word] |= bit);
+                let place = &mut firsts[first(literal.low as u32 | third << 16)];
+                *place |= if literal.boundary { SOME } else { SOME | SOME_INSIDE };
             }
         }
         let numbers = |keep: &dyn Fn(&Literal) -> bool| {
@@ -197,6 +228,7 @@ impl Literals {
             inside: numbers(&|literal| !literal.boundary),
             sorted: numbers(&|_| true),
             literals: literals.iter().map(|(.., literal)| *literal).collect(),
+            then,
             groups,
             slots,
             bitmap,
@@ -205,7 +237,7 @@ impl Literals {
     }
 
     /// The class of a literal.
-    pub(crate) fn class(literal: &[u8]) -> u8 {
+    fn class(literal: &[u8]) -> u8 {
         match literal.len() {
             0..4 => SHORT,
             4..8 => MIDDLE,
@@ -213,49 +245,99 @@ impl Literals {
         }
     }
 
-    /// Whether a literal of one of `classes` may begin at `at`.
+    /// A bit for each byte of a block at which a literal may begin; `inside` has one for each that follows a
+    /// word byte. Eight more bytes follow the block.
     #[inline]
-    pub(crate) fn may_begin(&self, text: &[u8], at: usize, classes: u8, inside_word: bool) -> bool {
+    pub(crate) fn places(&self, block: &[u8; BLOCK + 8], inside: u64) -> u64 {
+        let (mut all, mut within) = (0, 0);
+        for eight in 0..BLOCK / 8 {
+            let (mut some, mut some_inside) = (0, 0);
+            for at in 0..8 {
+                let from = eight * 8 + at;
+                let next = u32::from_le_bytes([block[from], block[from + 1], block[from + 2], block[from + 3]]);
+                let place = self.firsts[first(next)];
+                some |= u64::from(place & SOME) << at;
+                some_inside |= u64::from(place & SOME_INSIDE) << at >> 1;
+            }
+            all |= some << (eight * 8);
+            within |= some_inside << (eight * 8);
+        }
+        (all & !inside) | (within & inside)
+    }
+
+    /// Whether a literal may begin with the three bytes at `at`.
+    #[inline]
+    pub(crate) fn is_place(&self, text: &[u8], at: usize, inside_word: bool) -> bool {
+        let some = if inside_word { SOME_INSIDE } else { SOME };
+        self.firsts[first(u32::from_le_bytes(padded(text, at)))] & some != 0
+    }
+
+    /// The classes of which a literal may begin at `at`.
+    #[inline]
+    pub(crate) fn may_begin(&self, text: &[u8], at: usize) -> u8 {
         let low = match text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
             Some(bytes) => lower(u64::from_le_bytes(*bytes)),
             None => Window::at(text, at).low,
         };
-        let (word, bit) = first(low);
-        if self.firsts[usize::from(inside_word)][word] & bit == 0 {
-            return false;
-        }
         let shift = shift(self.bitmap.len() * 64);
-        KEYS.iter().any(|(class, mask)| {
-            classes & class != 0 && {
-                let bit = hash(low & mask, *class) >> shift;
-                let word = self.bitmap.get((bit / 64) as usize);
-                word.is_some_and(|word| word & (1 << (bit % 64)) != 0)
-            }
-        })
+        let mut found = 0;
+        for (class, mask) in KEYS {
+            let bit = hash(low & mask, class) >> shift;
+            let word = self.bitmap.get((bit / 64) as usize).copied().unwrap_or(0);
+            found |= if word >> (bit % 64) & 1 != 0 { class } else { 0 };
+        }
+        found
     }
 
-    /// Calls `found` with the rule of each literal that begins the window.
-    #[inline]
-    pub(crate) fn each(&self, window: &Window, inside_word: bool, found: &mut impl FnMut(u32)) {
-        let shift = shift(self.slots.len());
+    /// The ones of the classes `may` of which a literal wakes a rule at `at`.
+    pub(crate) fn wake(&self, text: &[u8], at: usize, may: u8, inside_word: bool) -> u8 {
+        let (window, mut awake) = (Window::at(text, at), 0);
         for (class, mask) in KEYS {
-            let key = window.low & mask;
-            let mut slot = (hash(key, class) >> shift) as usize;
-            while let Some(group) = self.slots[slot]
-                .checked_sub(1)
-                .and_then(|g| self.groups.get(g as usize))
-            {
-                if group.key == key && group.class == class {
-                    for literal in &self.literals[group.from as usize..group.to as usize] {
-                        if !(literal.boundary && inside_word) && literal.begins(window) {
-                            found(literal.rule);
-                        }
-                    }
-                    break;
-                }
-                slot = (slot + 1) & (self.slots.len() - 1);
+            if may & class != 0 {
+                let mut here = self.of_class(&window, class, mask, inside_word);
+                awake |= if here.next().is_some() { class } else { 0 };
             }
         }
+        awake
+    }
+
+    /// Calls `found` with the rule of each literal of `classes` that begins the window and is followed by
+    /// what may follow it.
+    #[inline]
+    pub(crate) fn each(&self, window: &Window, classes: u8, inside_word: bool, mut found: impl FnMut(u32)) {
+        for (class, mask) in KEYS {
+            if classes & class != 0 {
+                self.of_class(window, class, mask, inside_word)
+                    .for_each(|literal| found(literal.rule));
+            }
+        }
+    }
+
+    #[inline]
+    fn of_class(&self, window: &Window, class: u8, mask: u64, inside: bool) -> impl Iterator<Item = &Literal> {
+        let key = window.low & mask;
+        let mut slot = (hash(key, class) >> shift(self.slots.len())) as usize;
+        let group = loop {
+            let group = self.slots[slot]
+                .checked_sub(1)
+                .and_then(|g| self.groups.get(g as usize));
+            match group {
+                Some(other) if other.key != key || other.class != class => slot = (slot + 1) & (self.slots.len() - 1),
+                found => break found,
+            }
+        };
+        let literals = group.map_or(&[][..], |group| &self.literals[group.from as usize..group.to as usize]);
+        literals
+            .iter()
+            .filter(move |l| !(l.boundary && inside) && l.begins(window) && self.goes_on(l, window))
+    }
+
+    /// Whether what follows a literal may follow it. Of what lies beyond the window, nobody knows.
+    fn goes_on(&self, literal: &Literal, window: &Window) -> bool {
+        let bytes = u128::from(window.high) << 64 | u128::from(window.low);
+        let next = (usize::from(literal.len)..window.len).map(|at| (bytes >> (8 * at)) as u8);
+        let then = self.then.get(usize::from(literal.then)).into_iter().flatten();
+        next.zip(then).all(|(byte, allowed)| allowed.has(byte))
     }
 
     /// Whether the window, which the end of the text has cut short, begins a literal longer than itself.
@@ -270,12 +352,39 @@ impl Literals {
     /// Bytes of memory.
     pub(crate) fn memory(&self) -> usize {
         self.literals.len() * size_of::<Literal>()
+            + self.then.len() * size_of::<Then>()
             + self.groups.len() * size_of::<Group>()
             + self.slots.len() * 4
             + self.bitmap.len() * 8
-            + FIRSTS / 4
+            + FIRSTS
             + (self.inside.len() + self.sorted.len()) * 16
     }
+}
+
+/// The most literals that are made of one.
+const MOST_LENGTHENED: usize = 128;
+
+/// Short literals with what may follow them, where that is one of a few bytes: `the` wakes at any word
+/// that begins so, `the` and a gap at hardly one in twenty.
+fn lengthened(literal: &[u8], then: Then) -> Vec<(Vec<u8>, Then)> {
+    let mut all = vec![(literal.to_vec(), then)];
+    while let Some((short, [next, ..])) = all.first()
+        && short.len() < 4
+    {
+        let bytes: Vec<u8> = (0..=255).filter(|byte| next.has(*byte)).collect();
+        if bytes.len() * all.len() > MOST_LENGTHENED {
+            break;
+        }
+        let with = |(literal, [_, then, last]): &(Vec<u8>, Then), byte: u8| {
+            let literal = literal.iter().copied().chain([byte]).collect();
+            (literal, [*then, *last, Bytes::ALL])
+        };
+        all = all
+            .iter()
+            .flat_map(|short| bytes.iter().map(|byte| with(short, *byte)))
+            .collect();
+    }
+    all
 }
 
 /// How far a hash is shifted to number one of `count` places, a power of two.
@@ -288,11 +397,30 @@ fn shift(count: usize) -> u32 {
 mod tests {
     use super::*;
 
+    /// Literals that anything may follow.
+    fn made<'t>(all: impl Iterator<Item = (&'t [u8], u32, bool)>) -> Literals {
+        let prefix = |literal: &[u8]| Prefix {
+            literal: literal.into(),
+            then: [Bytes::ALL; THEN],
+        };
+        let all: Vec<_> = all
+            .map(|(literal, rule, boundary)| (prefix(literal), rule, boundary))
+            .collect();
+        let all: Vec<_> = all
+            .iter()
+            .map(|(prefix, rule, boundary)| (prefix, *rule, *boundary))
+            .collect();
+        Literals::new(&all)
+    }
+
     fn found(literals: &Literals, text: &str, at: usize) -> Vec<u32> {
         let inside = at > 0 && text.as_bytes()[at - 1].is_ascii_alphanumeric();
+        let may = literals.may_begin(text.as_bytes(), at);
+        let awake = literals.wake(text.as_bytes(), at, may, inside);
+        assert!(awake == 0 || literals.is_place(text.as_bytes(), at, inside));
         let mut rules = Vec::new();
-        literals.each(&Window::at(text.as_bytes(), at), inside, &mut |rule| rules.push(rule));
-        assert!(rules.is_empty() || literals.may_begin(text.as_bytes(), at, SHORT | MIDDLE | LONG, inside));
+        literals.each(&Window::at(text.as_bytes(), at), awake, inside, |rule| rules.push(rule));
+        assert_eq!(rules.is_empty(), awake == 0);
         rules
     }
 
@@ -312,7 +440,7 @@ mod tests {
             .iter()
             .zip(0..)
             .map(|(text, rule)| (text.as_bytes(), rule, rule == 1));
-        let literals = Literals::new(all.collect());
+        let literals = made(all);
         assert_eq!(found(&literals, "HeRs", 0), [0, 1]);
         assert_eq!(found(&literals, "her x", 0), [0, 2]);
         assert_eq!(found(&literals, "shers", 0), [3]);
@@ -327,6 +455,24 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_is_looked_at_as_far_as_it_is_there() {
+        let space = Bytes::of(|byte| b" \n".contains(&byte));
+        let a = Bytes::of(|byte| byte == b'a');
+        for literal in ["as", "asas", "asasasasasa"] {
+            let prefix = Prefix {
+                literal: literal.as_bytes().into(),
+                then: [space, a, Bytes::ALL],
+            };
+            let literals = Literals::new(&[(&prefix, 7, true)]);
+            let wakes = |then: &str| found(&literals, &format!("{literal}{then}"), 0) == [7];
+            assert!(wakes(" a") && wakes("\nAx"), "{literal}");
+            assert!(!wakes("k a"), "{literal}");
+            // Beyond twelve bytes nobody looks.
+            assert_eq!(wakes(" b"), literal.len() > 10, "{literal}");
+        }
+    }
+
+    #[test]
     fn knows_what_has_begun() {
         let all = [
             ("sk-", true),
@@ -334,7 +480,7 @@ mod tests {
             ("ignore", false),
             ("忽略", false),
         ];
-        let literals = Literals::new(all.iter().map(|(t, b)| (t.as_bytes(), 0, *b)).collect());
+        let literals = made(all.iter().map(|(t, b)| (t.as_bytes(), 0, *b)));
         let begun = |text: &str, inside| literals.begins(&Window::at(text.as_bytes(), 0), inside);
         assert!(begun("S", false) && begun("sk", false) && !begun("sk-", false) && !begun("s", true));
         assert!(begun("igno", true) && begun("ignore", false) && begun("ignore ALL ", false));
@@ -348,11 +494,11 @@ mod tests {
             .map(|i| format!("{:x}", i.wrapping_mul(0x9E37_79B1)))
             .collect();
         let all = words.iter().zip(0..).map(|(word, rule)| (word.as_bytes(), rule, false));
-        let literals = Literals::new(all.collect());
+        let literals = made(all);
         for (word, rule) in words.iter().zip(0..) {
             assert!(found(&literals, word, 0).contains(&rule));
         }
-        let wrong = (0..10_000u32).filter(|i| literals.may_begin(format!("{i:08} -").as_bytes(), 0, LONG, false));
+        let wrong = (0..10_000u32).filter(|i| literals.may_begin(format!("{i:08} -").as_bytes(), 0) & LONG != 0);
         assert!(wrong.count() < 1500);
     }
 }

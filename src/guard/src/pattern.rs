@@ -11,13 +11,13 @@ use regex_automata::{Anchored, Input};
 use regex_syntax::hir::Hir;
 
 use crate::bytes::Bytes;
-use crate::dfa::{Dfa, State};
-use analysis::{first_bytes, gate, prefixes, starts_words};
+use crate::dfa::{Dfa, Head, State};
+use crate::literals::Then;
+pub(crate) use analysis::{LETTERS, Spelled};
+use analysis::{gate, is_long, prefixes, spelled, starts_words};
 pub(crate) use syntax::parse;
 use syntax::value_group;
 
-/// How many first bytes of a match the trigger table looks at.
-pub(crate) const LEVELS: usize = 12;
 /// Kinds of the byte before a candidate: start of text, word byte, `\n`, `\r`, any other.
 pub(crate) const BEFORE: usize = 5;
 /// The longest match that any rule may have, bytes of the view.
@@ -88,6 +88,12 @@ pub(crate) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
+/// Whether `text` begins with `literal`, in any case.
+pub(crate) fn begins(text: &[u8], literal: &[u8]) -> bool {
+    text.get(..literal.len())
+        .is_some_and(|begin| begin.eq_ignore_ascii_case(literal))
+}
+
 /// What a state says about the match that ends *before* the byte that led to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -116,14 +122,14 @@ pub(crate) struct Pattern {
     dfa: OnceLock<Dfa>,
     /// Longest match, bytes of the view.
     pub(crate) max_len: usize,
-    /// Every match starts with one of these (lower case); `None` if no useful set is known.
-    pub(crate) prefixes: Option<Vec<Vec<u8>>>,
+    /// Every match starts with one of these; `None` if no useful set is known.
+    pub(crate) prefixes: Option<Vec<Prefix>>,
     /// No match starts right after a word byte.
     pub(crate) boundary: bool,
     /// The bytes with which a match may begin right after a word byte: none, where there is a boundary.
     pub(crate) inside: Bytes,
-    /// For rules without prefixes: which bytes may stand at each of the first positions of a match.
-    pub(crate) first: Option<Box<FirstBytes>>,
+    /// For rules without prefixes: how a match may begin.
+    pub(crate) first: Option<First>,
     /// For such rules that many words may start: what their matches must hold a little later.
     pub(crate) gate: Option<Gate>,
     /// The verdict covers the first of these groups that is not empty, or the whole match: the group
@@ -132,13 +138,26 @@ pub(crate) struct Pattern {
     value: OnceLock<Option<PikeVM>>,
 }
 
-/// Allowed bytes, as sets of 256, at the first positions of a match.
+/// A literal with which a match may begin.
 #[derive(Debug)]
-pub(crate) struct FirstBytes {
-    /// Position 0, by the class of the byte before.
-    pub(crate) start: [Bytes; BEFORE],
-    /// Positions 1 to [`LEVELS`] - 1.
-    pub(crate) rest: [Bytes; LEVELS - 1],
+pub(crate) struct Prefix {
+    /// In lower case.
+    pub(crate) literal: Box<[u8]>,
+    /// What follows it.
+    pub(crate) then: Then,
+}
+
+/// How a match may begin.
+#[derive(Debug)]
+pub(crate) struct First {
+    /// With which bytes, by the class of the byte before.
+    pub(crate) bytes: [Bytes; BEFORE],
+    /// What more bytes say.
+    pub(crate) head: Head,
+    /// With [`LOOK`](crate::dfa::LOOK) bytes such as long tokens are made of, at least.
+    pub(crate) long: bool,
+    /// How words of letters alone begin one.
+    pub(crate) spelled: Vec<Spelled>,
 }
 
 /// A literal in every match of a rule, behind bytes among which its first one never is: whoever has
@@ -185,21 +204,24 @@ impl Pattern {
             (None, Some(derived)) => derived,
             (None, None) => return Err(PatternError::Unbounded),
         };
-        let prefixes = prefixes(&hir);
-        let dfa = Dfa::new(&nfa(&hir, WhichCaptures::None)?);
-        let inside = Bytes::of(|byte| !dfa.is_dead(dfa.next(dfa.start(1), byte)));
+        let nfa = nfa(&hir, WhichCaptures::None)?;
+        let dfa = Dfa::new(&nfa);
+        let prefixes = prefixes(&hir, &dfa);
+        let begins = |before: usize| Bytes::of(|byte| !dfa.is_dead(dfa.next(dfa.start(before), byte)));
+        let inside = begins(1);
         let boundary = inside == Bytes::default();
-        let first = match prefixes {
-            Some(_) => None,
-            None => Some(Box::new(first_bytes(&dfa))),
-        };
-        let letters_inside_word = |f: &FirstBytes| (b'a'..=b'z').filter(|&b| f.start[1].has(b)).count();
-        if first.as_deref().map_or(0, letters_inside_word) > 4 {
+        let first = prefixes.is_none().then(|| First {
+            bytes: std::array::from_fn(begins),
+            head: Head::new(&nfa),
+            long: is_long(&dfa),
+            spelled: spelled(&dfa),
+        });
+        if first.is_some() && (b'a'..=b'z').filter(|byte| inside.has(*byte)).count() > 4 {
             return Err(PatternError::WeakStart);
         }
         let gate = first
             .as_ref()
-            .filter(|f| boundary && starts_words(f))
+            .filter(|first| boundary && starts_words(&dfa, &first.bytes))
             .and_then(|_| gate(&hir));
         if !trusted && !dfa.explore(MAX_DFA) {
             return Err(PatternError::TooBig);
@@ -227,6 +249,21 @@ impl Pattern {
             // It was made before, when the rule was parsed.
             Dfa::new(&nfa.unwrap_or_else(|_| NFA::never_match()))
         })
+    }
+
+    /// The longest literal at `start` that wakes the rule.
+    pub(crate) fn literal_at(&self, text: &[u8], start: usize) -> Option<&[u8]> {
+        if self.boundary && start.checked_sub(1).is_some_and(|before| is_word(text[before])) {
+            return None;
+        }
+        let here = self.prefixes.iter().flatten().filter(|prefix| {
+            let next = text[start..]
+                .iter()
+                .skip(prefix.literal.len())
+                .map(u8::to_ascii_lowercase);
+            begins(&text[start..], &prefix.literal) && next.zip(&prefix.then).all(|(byte, allowed)| allowed.has(byte))
+        });
+        here.map(|prefix| &*prefix.literal).max_by_key(|literal| literal.len())
     }
 
     /// The state of a candidate that starts after a byte of class `before`.
@@ -312,11 +349,15 @@ impl Pattern {
 
     /// Bytes of memory now; the automaton grows with the texts that were seen.
     pub(crate) fn memory(&self) -> usize {
-        let literals = self.prefixes.iter().flatten().map(|p| size_of::<Vec<u8>>() + p.len());
+        let literals = self
+            .prefixes
+            .iter()
+            .flatten()
+            .map(|p| size_of::<Prefix>() + p.literal.len());
         size_of::<Pattern>()
             + self.regex.len()
             + literals.sum::<usize>()
-            + self.first.as_ref().map_or(0, |_| size_of::<FirstBytes>())
+            + self.first.as_ref().map_or(0, |first| first.head.memory())
             + self.dfa.get().map_or(0, Dfa::memory)
     }
 }
@@ -365,19 +406,32 @@ mod tests {
             false,
         )
         .unwrap();
-        assert_eq!(
-            folded.prefixes,
-            Some(vec![b"ignore all".to_vec(), b"ignore previ".to_vec()])
+        let literals = |pattern: &Pattern| -> Vec<String> {
+            let all = pattern.prefixes.iter().flatten();
+            all.map(|prefix| String::from_utf8_lossy(&prefix.literal).into_owned())
+                .collect()
+        };
+        assert_eq!(literals(&folded), ["ignore all", "ignore previ"]);
+        assert_eq!(literals(&pattern(r"\bsk-(?:proj-)?[A-Z]{20}")), ["sk-"]);
+        assert_eq!(literals(&pattern(r"xox[ab]-\d{10}")), ["xoxa-", "xoxb-"]);
+        assert!(pattern(r"\b\d{3}-\d{2}").prefixes.is_none());
+    }
+
+    #[test]
+    fn what_follows_a_literal_is_part_of_what_wakes() {
+        let wakes = |text: &str| {
+            let regex = r"\bas[ \n\t,;:.!?-]{1,4}an? ai\b";
+            let rule = Pattern::new(regex, regex, true, None, false).unwrap();
+            rule.literal_at(text.as_bytes(), 0).is_some()
+        };
+        assert!(wakes("As an AI") && wakes("as\na ai") && wakes("as  an") && wakes("as a") && wakes("as"));
+        assert!(!wakes("ask an") && !wakes("as the") && !wakes("as abc") && !wakes("as  the"));
+        // Where a match may have ended, anything may follow.
+        assert!(pattern("ab(?:c|)").literal_at(b"abxyz", 0).is_some());
+        assert!(
+            pattern(r"ab\b(?:c|)").literal_at(b"abxyz", 0).is_some(),
+            "it may end with the text"
         );
-        assert_eq!(
-            pattern(r"\bsk-(?:proj-)?[A-Z]{20}").prefixes,
-            Some(vec![b"sk-".to_vec()])
-        );
-        assert_eq!(
-            pattern(r"xox[ab]-\d{10}").prefixes,
-            Some(vec![b"xoxa-".to_vec(), b"xoxb-".to_vec()])
-        );
-        assert_eq!(pattern(r"\b\d{3}-\d{2}").prefixes, None);
     }
 
     #[test]
@@ -386,15 +440,6 @@ mod tests {
         assert!(pattern(r"(?:\bab|\bcd)x").boundary);
         assert!(!pattern(r"(?:\bab|cd)x").boundary);
         assert!(!pattern(r"\b-abc").boundary, "a dash after a letter is at a boundary");
-    }
-
-    #[test]
-    fn first_bytes_allow_all_after_the_shortest_match() {
-        let first = pattern(r"\b\d{2}-?\d").first.unwrap();
-        assert!(first.start[0].has(b'7') && !first.start[1].has(b'7'));
-        assert!(first.rest[0].has(b'7') && !first.rest[0].has(b'-'));
-        assert!(first.rest[1].has(b'-') && first.rest[1].has(b'7'));
-        assert!(first.rest[3] == Bytes::ALL, "`123` has ended by then");
     }
 
     #[test]

@@ -10,32 +10,12 @@ use super::gate::Gate;
 use super::script::{fold, is_ignorable, is_unspaced, is_word};
 use super::trie::{Accept, Tree};
 use super::{Check, Found};
+use crate::bits::{BLOCK, Beginnings, ahead, padded};
 
 /// The most marks and spaces that a space of a phrase stands for.
 const GAP: u8 = 4;
 /// The longest word that an entry such as `fuck*` may become, and the longest stretched word, bytes.
 const LONGEST: usize = 96;
-
-/// What an ASCII byte is to the pass over a text: nothing, a letter or digit, `_`, a mark that may be a
-/// letter, or no ASCII.
-const KINDS: [u8; 256] = {
-    let mut table = [OTHER; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        table[byte] = match byte as u8 {
-            b'_' => JOINT,
-            b'@' | b'$' => SIGN,
-            other if other.is_ascii_alphanumeric() => LETTER,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    table
-};
-const LETTER: u8 = 1;
-const JOINT: u8 = 2;
-const SIGN: u8 = 3;
-const OTHER: u8 = 4;
 
 /// A list, as a rule has it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -93,6 +73,34 @@ impl Words {
 
     pub(crate) fn memory(&self) -> usize {
         self.tree.memory() + size_of::<Gate>()
+    }
+
+    /// Whether something may come of what begins `text`, as far as letters tell; of what they are see
+    /// [`Gate::may_begin`]. Where the text ends, it may.
+    #[inline]
+    fn may_begin(&self, text: &[u8], letters: u64, odd: u64) -> bool {
+        self.gate.may_begin(text, letters, odd) && self.goes_on(text)
+    }
+
+    fn goes_on(&self, text: &[u8]) -> bool {
+        let (mut node, mut last) = (0, '\0');
+        for byte in text {
+            let c = char::from(byte.to_ascii_lowercase());
+            if !c.is_ascii_lowercase() {
+                let odd = !c.is_ascii() || c.is_ascii_digit() || is_disguise(c);
+                return odd || !self.tree.accepts(node).is_empty() || self.tree.step(node, ' ').is_some();
+            }
+            match self.tree.step(node, c) {
+                Some(next) => (node, last) = (next, c),
+                // Stretched.
+                None if c == last => {}
+                None => return false,
+            }
+            if self.tree.accepts(node).iter().any(|accept| accept.open) {
+                return true;
+            }
+        }
+        true
     }
 
     /// One character for one cursor; `false` if nothing can come from it any more.
@@ -199,6 +207,11 @@ fn masks(word: &[char], off: bool) -> Vec<Vec<char>> {
     all
 }
 
+/// Whether a mark may stand for a letter.
+fn is_disguise(c: char) -> bool {
+    c == '*' || letter_of(c).is_some()
+}
+
 /// Letters that digits and marks stand for.
 fn letter_of(c: char) -> Option<char> {
     Some(match c {
@@ -266,23 +279,31 @@ impl WordCheck {
     /// How many ASCII bytes of `text` nothing happens at, while no word is under way: those between words,
     /// and of words from which nothing can come, as hardly one begins as one of a list does.
     fn pass(&mut self, text: &[u8]) -> usize {
-        let mut in_word = self.in_word;
-        let mut at = 0;
-        while let Some(byte) = text.get(at) {
-            let kind = KINDS[usize::from(*byte)];
-            if in_word && kind == LETTER {
-                at += 1;
-                continue;
+        let mut now = Beginnings::of(&padded(text, 0));
+        for base in (0..text.len()).step_by(BLOCK) {
+            let next = Beginnings::of(&padded(text, base + BLOCK));
+            // An identifier such as `ass_subtitle` is one word, and its parts are none.
+            let inside = now.inside << 1 | u64::from(self.in_word);
+            let mut places = now.high | ((now.inside | now.sign) & !inside);
+            let mut stop = BLOCK.min(text.len() - base);
+            while places != 0 {
+                let bit = places.trailing_zeros();
+                places &= places - 1;
+                let (letters, odd) = (ahead(now.alpha, next.alpha, bit), ahead(now.odd, next.odd, bit));
+                if self.words.may_begin(&text[base + bit as usize..], letters, odd) {
+                    stop = bit as usize;
+                    break;
+                }
             }
-            let begins = kind == LETTER && !in_word;
-            if kind == OTHER || (begins && self.words.gate.may_begin(&text[at..])) || (kind == SIGN && !in_word) {
-                break;
+            if let Some(last) = stop.checked_sub(1) {
+                self.in_word = now.inside >> last & 1 != 0;
             }
-            in_word = kind == LETTER || kind == JOINT;
-            at += 1;
+            if stop < BLOCK {
+                return base + stop;
+            }
+            now = next;
         }
-        self.in_word = in_word;
-        at
+        text.len()
     }
 
     fn take(&mut self, raw: char) {
@@ -358,7 +379,9 @@ impl Check for WordCheck {
         let bytes = text.as_bytes();
         let mut index = 0;
         while index < bytes.len() {
-            if self.live.is_empty() {
+            // A space between words beyond ASCII is not worth a look at a block.
+            let ascii = |at: usize| bytes.get(at).is_none_or(u8::is_ascii);
+            if self.live.is_empty() && ascii(index) && ascii(index + 1) && ascii(index + 2) {
                 let passed = self.pass(&bytes[index..]);
                 (self.at, index) = (self.at + passed, index + passed);
             }

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::state::{Candidate, State, View};
 use crate::pattern::{Pattern, Step};
-use crate::wake::{AHEAD, Mode};
+use crate::wake::AHEAD;
 
 impl Engine {
     /// Consumes the bytes of `view` that were not consumed yet.
@@ -36,7 +36,7 @@ impl Engine {
     fn skip(&self, state: &mut State, view: View<'_>) {
         let end = view.base + view.bytes.len();
         let next = |at: usize| (at + 1).saturating_sub(AHEAD).saturating_sub(view.base);
-        state.at = match self.wake.find(Mode::Stream, view.bytes, next(state.at), next(end)) {
+        state.at = match self.wake.find(view.bytes, next(state.at), next(end)) {
             Some((start, _)) => view.base + start + AHEAD - 1,
             None => end,
         };
@@ -69,9 +69,9 @@ impl Engine {
     #[inline]
     fn start_at(&self, state: &mut State, view: View<'_>, start: usize) {
         let at = start - view.base;
-        if self.wake.find(Mode::Stream, view.bytes, at, at + 1).is_some() {
+        if let Some((at, may)) = self.wake.find(view.bytes, at, at + 1) {
             let each = |rule| self.launch(state, view, rule, start);
-            self.wake.each(Mode::Stream, view.bytes, at, each);
+            self.wake.each(view.bytes, at, may, each);
         }
     }
 
@@ -137,9 +137,11 @@ impl Engine {
     fn may_match_from(&self, view: View<'_>, start: usize) -> bool {
         let at = start - view.base;
         let mut alive = self.wake.begins_literal(view.bytes, at);
-        self.wake.each(Mode::Stream, view.bytes, at, |rule| {
-            alive = alive || self.is_alive(view, rule, start);
-        });
+        if let Some((at, may)) = self.wake.find(view.bytes, at, at + 1) {
+            self.wake.each(view.bytes, at, may, |rule| {
+                alive = alive || self.is_alive(view, rule, start);
+            });
+        }
         alive
     }
 

@@ -12,8 +12,8 @@
 
 use super::state::{Candidate, Settled, State, View};
 use super::{ActiveRule, Engine, Fuel};
-use crate::pattern::{Gate, before_class, is_word};
-use crate::wake::{May, Mode};
+use crate::pattern::{Gate, before_class, begins, is_word};
+use crate::wake::May;
 
 /// Bytes of text that share an account: half of what the budget saves up.
 const STRETCH: usize = 512;
@@ -94,11 +94,11 @@ impl Engine {
         let mut from = 0;
         while from < bytes.len() {
             let end = bytes.len().min(from + PIECE);
-            while let Some((at, may)) = self.wake.find(Mode::Whole, bytes, from, end) {
-                if !pass.visit(&mut state, at, may) {
-                    return false;
-                }
-                from = at + 1;
+            let affordable = self
+                .wake
+                .each_place(bytes, from, end, |at, may| pass.visit(&mut state, at, may));
+            if !affordable {
+                return false;
             }
             from = end;
             if from < bytes.len() {
@@ -123,7 +123,7 @@ impl Pass<'_, '_> {
     fn visit(&mut self, state: &mut State, at: usize, may: May) -> bool {
         let mut affordable = true;
         let (engine, view) = (self.engine, self.view);
-        engine.wake.each(Mode::Whole, view.bytes, at, |rule| {
+        engine.wake.each(view.bytes, at, may, |rule| {
             affordable &= self.run(state, rule, at);
         });
         if may.gate() {
@@ -141,8 +141,7 @@ impl Pass<'_, '_> {
             let (Some(gate), Some(first)) = (&pattern.gate, &pattern.first) else {
                 continue;
             };
-            let text = &view.bytes[at..];
-            if text.len() < gate.literal.len() || !text[..gate.literal.len()].eq_ignore_ascii_case(&gate.literal) {
+            if !begins(&view.bytes[at..], &gate.literal) {
                 continue;
             }
             let back = view.bytes[at.saturating_sub(gate.max)..at].iter().rev();
@@ -152,7 +151,7 @@ impl Pass<'_, '_> {
             }
             for start in at - body..=at - gate.min {
                 let before = before_class(view.before(start));
-                if first.start[before].has(view.bytes[start]) {
+                if first.bytes[before].has(view.bytes[start]) {
                     affordable &= self.run(state, rule, start);
                 }
             }

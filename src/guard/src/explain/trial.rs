@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Look;
 use crate::engine::{ActiveRule, Engine};
 use crate::nearby::Says;
-use crate::pattern::{Pattern, before_class, is_word};
+use crate::pattern::{Pattern, before_class};
 use crate::rule::Rule;
 use crate::types::{Action, Verdict};
 use crate::validate::entropy;
@@ -139,24 +139,12 @@ pub(super) fn run(
 /// Whether the rule is tried at `start`, and the literal there, if it has any.
 #[expect(clippy::option_option, reason = "asleep, awake without a literal, awake with one")]
 fn wakes<'p>(pattern: &'p Pattern, bytes: &[u8], start: usize) -> Option<Option<&'p [u8]>> {
-    let before = start.checked_sub(1).map(|i| bytes[i]);
-    if let Some(prefixes) = &pattern.prefixes {
-        if pattern.boundary && before.is_some_and(is_word) {
-            return None;
-        }
-        let here = |literal: &&Vec<u8>| {
-            bytes
-                .get(start..start + literal.len())
-                .is_some_and(|b| b.eq_ignore_ascii_case(literal))
-        };
-        return prefixes
-            .iter()
-            .filter(here)
-            .max_by_key(|l| l.len())
-            .map(|l| Some(l.as_slice()));
+    if pattern.prefixes.is_some() {
+        return pattern.literal_at(bytes, start).map(Some);
     }
     let first = pattern.first.as_ref()?;
-    first.start[before_class(before)].has(bytes[start]).then_some(None)
+    let before = start.checked_sub(1).map(|i| bytes[i]);
+    first.bytes[before_class(before)].has(bytes[start]).then_some(None)
 }
 
 fn judge(

@@ -9,6 +9,7 @@
 //! stands where it stood a moment ago, after the same two words, is no news and yields nothing.
 
 use super::windows::LARGEST;
+use crate::bits::{padded, word_bits};
 
 /// The number of buckets: as many weights of a byte fit into a quarter of a mebibyte.
 pub const BUCKETS: usize = 1 << BITS;
@@ -264,25 +265,6 @@ pub fn visit(text: &str, sink: &mut impl Sink) {
     }
 }
 
-/// One bit for each byte of a block that is a letter or a digit.
-#[inline(always)]
-fn word_bits(block: &[u8; 64]) -> u64 {
-    let mut flags = [0_u8; 64];
-    for (flag, byte) in flags.iter_mut().zip(block) {
-        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-        let digit = byte.wrapping_sub(b'0') < 10;
-        *flag = u8::from(letter | digit);
-    }
-    let (eights, _) = flags.as_chunks::<8>();
-    let mut bits = 0;
-    for (index, eight) in eights.iter().enumerate() {
-        // Gathers the lowest bits of eight bytes in the highest byte.
-        let gathered = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        bits |= gathered << (8 * index);
-    }
-    bits
-}
-
 /// Up to eight letters from `at` on, folded; what is not of the word is zero.
 #[inline(always)]
 fn load(bytes: &[u8], at: usize, count: usize) -> u64 {
@@ -325,16 +307,7 @@ fn visit_ascii(bytes: &[u8], sink: &mut impl Sink) {
         words.end(hash, first, gap(bytes, ended, from), to, sink);
     };
     while base < bytes.len() {
-        let bits = match bytes.get(base..).and_then(|rest| rest.first_chunk::<64>()) {
-            Some(block) => word_bits(block),
-            None => {
-                let mut block = [b' '; 64];
-                for (to, from) in block.iter_mut().zip(bytes.get(base..).unwrap_or_default()) {
-                    *to = *from;
-                }
-                word_bits(&block)
-            }
-        };
+        let bits = word_bits(&padded(bytes, base));
         let mut edges = bits ^ (bits << 1 | inside);
         inside = bits >> 63;
         while edges != 0 {

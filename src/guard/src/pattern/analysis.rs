@@ -1,60 +1,154 @@
 //! What a rule's expression says about where its matches may begin.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind};
 
 use super::syntax::{map, members};
-use super::{BEFORE, FirstBytes, Gate, LEVELS, is_word};
+use super::{BEFORE, Gate, Prefix, is_word};
+use crate::bits::is_token;
 use crate::bytes::Bytes;
-use crate::dfa::Dfa;
-use crate::literals::MAX_LEN;
+use crate::dfa::{Dfa, LOOK, State};
+use crate::literals::{MAX_LEN, THEN, Then};
 
-/// Walks the automaton breadth first. Once a match may have ended, any byte may follow.
-pub(super) fn first_bytes(dfa: &Dfa) -> FirstBytes {
-    let mut first = FirstBytes {
-        start: [Bytes::default(); BEFORE],
-        rest: [Bytes::default(); LEVELS - 1],
+/// The states, not dead ones, that bytes of `of` lead to from `states`; `None` if there are many.
+fn step(dfa: &Dfa, states: &[State], of: &Bytes) -> Option<Vec<State>> {
+    let bytes = || (0..=255u8).filter(|byte| of.has(*byte));
+    let next = states
+        .iter()
+        .flat_map(|state| bytes().map(|byte| dfa.next(*state, byte)));
+    let mut next: Vec<State> = next.filter(|state| !dfa.is_dead(*state)).collect();
+    next.sort_unstable();
+    next.dedup();
+    // Walking a very wide automaton further costs more than it gains.
+    (next.len() <= 512).then_some(next)
+}
+
+/// Whether each match begins with [`LOOK`] bytes, at least, of which long tokens are made.
+pub(super) fn is_long(dfa: &Dfa) -> bool {
+    let others = Bytes::of(|byte| !is_token(byte));
+    let mut states = (0..BEFORE).map(|before| dfa.start(before)).collect::<Vec<_>>();
+    (0..LOOK).all(|_| {
+        let none = step(dfa, &states, &others).is_some_and(|others| others.is_empty());
+        states = step(dfa, &states, &Bytes::of(is_token)).unwrap_or_default();
+        none && !states.is_empty() && !states.iter().any(|state| dfa.is_match(*state))
+    })
+}
+
+/// Words of letters alone with which a match may begin, where no word byte is before them.
+#[derive(Clone, Debug)]
+pub(crate) struct Spelled {
+    /// Their first letters, ...
+    pub(crate) first: Bytes,
+    /// ... and their second ones; `None` for words of one letter.
+    pub(crate) second: Option<Bytes>,
+    /// How many letters they have, a bit for each number, [`LETTERS`] for more, too.
+    pub(crate) lengths: Lengths,
+}
+
+/// The most letters of a word that are counted.
+pub(crate) const LETTERS: usize = 8;
+
+/// A bit for each number of letters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lengths {
+    /// With a space and a letter behind them.
+    pub(crate) spaced: u16,
+    /// With anything else that does not begin with a letter or a digit.
+    pub(crate) ended: u16,
+}
+
+/// All words of letters alone with which a match may begin.
+pub(super) fn spelled(dfa: &Dfa) -> Vec<Spelled> {
+    let letters = || (b'A'..=b'z').filter(u8::is_ascii_alphabetic);
+    let one = |byte: u8| Bytes::of(|other| other == byte);
+    let mut all: Vec<Spelled> = Vec::new();
+    let mut add = |first: u8, second: Option<Bytes>, lengths: Lengths| {
+        let same = |other: &&mut Spelled| (other.second, other.lengths) == (second, lengths);
+        match all.iter_mut().find(same) {
+            _ if lengths == Lengths::default() => {}
+            Some(other) => other.first = other.first.union(&one(first)),
+            None => all.push(Spelled {
+                first: one(first),
+                second,
+                lengths,
+            }),
+        }
     };
-    let mut states = BTreeSet::new();
-    for (before, allowed) in first.start.iter_mut().enumerate() {
-        for byte in 0..=255u8 {
-            let next = dfa.next(dfa.start(before), byte);
-            if !dfa.is_dead(next) {
-                allowed.insert(byte);
-                states.insert(next);
+    let starts = [0, 2, 3, 4].map(|before| dfa.start(before));
+    // What a word may become depends on the states to which its first letters lead.
+    let mut known: HashMap<Vec<State>, Lengths> = HashMap::new();
+    for a in letters() {
+        let first = step(dfa, &starts, &one(a)).unwrap_or_default();
+        add(a, None, lengths(dfa, &first, 1..=1));
+        let mut seconds: HashMap<Vec<State>, Bytes> = HashMap::new();
+        for b in letters() {
+            let set = seconds
+                .entry(step(dfa, &first, &one(b)).unwrap_or_default())
+                .or_default();
+            *set = set.union(&one(b));
+        }
+        for (states, second) in seconds {
+            let lengths = known
+                .entry(states)
+                .or_insert_with_key(|states| lengths(dfa, states, 2..=LETTERS));
+            add(a, Some(second), *lengths);
+        }
+    }
+    all
+}
+
+/// Of how many letters a word may be whose first ones, as many as `counts` begins with, lead to `states`.
+fn lengths(dfa: &Dfa, states: &[State], counts: RangeInclusive<usize>) -> Lengths {
+    let letters = Bytes::of(|byte| byte.is_ascii_alphabetic());
+    let others = Bytes::of(|byte| !byte.is_ascii_alphabetic());
+    let space = Bytes::of(|byte| byte == b' ');
+    let ends = Bytes::of(|byte| !byte.is_ascii_alphanumeric() && byte != b' ');
+    let (mut found, mut states) = (Lengths::default(), states.to_vec());
+    for count in counts {
+        // Whether bytes of the one kind, then of the other, let a match go on, or have ended it.
+        let alive = |first: &Bytes, second: &Bytes| {
+            step(dfa, &states, first).is_none_or(|next| {
+                next.iter().any(|state| dfa.is_match(*state))
+                    || step(dfa, &next, second).is_none_or(|next| !next.is_empty())
+            })
+        };
+        let bit = 1 << count;
+        let goes_on = count == LETTERS && !states.is_empty();
+        if goes_on || alive(&space, &letters) {
+            found.spaced |= bit;
+        }
+        if goes_on || alive(&ends, &Bytes::ALL) || alive(&space, &others) {
+            found.ended |= bit;
+        }
+        match step(dfa, &states, &letters) {
+            Some(next) if !next.iter().any(|state| dfa.is_match(*state)) => states = next,
+            // Whatever follows, from here on.
+            _ => {
+                found.spaced |= u16::MAX << (count + 1);
+                found.ended |= u16::MAX << (count + 1);
+                break;
             }
         }
     }
-    for level in 0..LEVELS - 1 {
-        // Walking a very wide automaton further costs more than the filter gains.
-        if states.len() > 512 || states.iter().any(|s| dfa.is_match(*s)) {
-            first.rest[level..].fill(Bytes::ALL);
-            break;
-        }
-        let mut next_states = BTreeSet::new();
-        for state in &states {
-            for byte in 0..=255u8 {
-                let next = dfa.next(*state, byte);
-                if !dfa.is_dead(next) {
-                    first.rest[level].insert(byte);
-                    next_states.insert(next);
-                }
-            }
-        }
-        states = next_states;
-    }
-    first
+    found
 }
 
 /// Whether matches begin with word bytes only, and words of prose begin like them.
-pub(super) fn starts_words(first: &FirstBytes) -> bool {
+pub(super) fn starts_words(dfa: &Dfa, first: &[Bytes; BEFORE]) -> bool {
     let words = Bytes::of(is_word);
-    first.start.iter().all(|allowed| allowed.union(&words) == words)
-        && b"etaoinsr"
-            .iter()
-            .all(|b| first.start[4].has(*b) && first.rest[..3].iter().all(|allowed| allowed.has(*b)))
+    let mut states = vec![dfa.start(4)];
+    // Common letters, whichever they are, do not end it.
+    let mut goes_on = || {
+        let next = |state: &State| b"etaoinsr".map(|byte| dfa.next(*state, byte));
+        states = states.iter().flat_map(next).collect();
+        states.sort_unstable();
+        states.dedup();
+        !states.iter().any(|state| dfa.is_dead(*state))
+    };
+    first.iter().all(|allowed| allowed.union(&words) == words) && (0..4).all(|_| goes_on())
 }
 
 pub(super) fn gate(hir: &Hir) -> Option<Gate> {
@@ -101,8 +195,8 @@ fn byte_set(hir: &Hir) -> Option<Bytes> {
     }
 }
 
-/// The literals with which every match starts, in lower case, if they are few and long enough.
-pub(super) fn prefixes(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+/// The literals with which every match starts, if they are few and long enough.
+pub(super) fn prefixes(hir: &Hir, dfa: &Dfa) -> Option<Vec<Prefix>> {
     let mut extractor = Extractor::new();
     extractor
         .kind(ExtractKind::Prefix)
@@ -120,7 +214,38 @@ pub(super) fn prefixes(hir: &Hir) -> Option<Vec<Vec<u8>>> {
     // A literal that begins another one wakes the rule for both.
     literals.dedup_by(|longer, shorter| longer.starts_with(shorter));
     let useful = !literals.is_empty() && literals.iter().all(|l| l.len() >= 2);
-    useful.then_some(literals)
+    let prefix = |literal: Vec<u8>| Prefix {
+        then: then(dfa, &literal),
+        literal: literal.into(),
+    };
+    useful.then(|| literals.into_iter().map(prefix).collect())
+}
+
+/// The bytes, in lower case, that may follow `literal` in a match.
+fn then(dfa: &Dfa, literal: &[u8]) -> Then {
+    let mut then = [Bytes::ALL; THEN];
+    let mut states: Vec<State> = (0..BEFORE).map(|before| dfa.start(before)).collect();
+    for byte in literal {
+        let either = Bytes::of(|b| b.eq_ignore_ascii_case(byte));
+        match step(dfa, &states, &either) {
+            Some(next) if !next.iter().any(|state| dfa.is_match(*state)) => states = next,
+            _ => return then,
+        }
+    }
+    for set in &mut then {
+        // A match may end with the text.
+        if states.iter().any(|state| dfa.matches_at_end(*state)) {
+            break;
+        }
+        let follows = |byte: u8| states.iter().any(|state| !dfa.is_dead(dfa.next(*state, byte)));
+        let bytes: Vec<u8> = (0..=255).filter(|byte| follows(*byte)).collect();
+        *set = Bytes::of(|byte| bytes.iter().any(|b| b.to_ascii_lowercase() == byte));
+        match step(dfa, &states, &Bytes::ALL) {
+            Some(next) if !next.iter().any(|state| dfa.is_match(*state)) => states = next,
+            _ => break,
+        }
+    }
+    then
 }
 
 /// Lower-cases ASCII letters, so that a case-insensitive literal is one literal and not 2^n.

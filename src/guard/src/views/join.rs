@@ -15,11 +15,14 @@ const GAP: usize = 8;
 /// The longest run that is searched for words.
 const SEARCHED: usize = 4096;
 
-/// Letters written one by one, and syllables, as words.
-pub(super) fn joined(text: &str) -> Option<(String, OffsetMap)> {
+/// Letters written one by one, where `letters` says that there may be such, and syllables, as words.
+pub(super) fn joined(text: &str, letters: bool) -> Option<(String, OffsetMap)> {
     let bytes = text.as_bytes();
-    let mut out = Rewrite::new(text);
     let hyphen = hyphen(text);
+    if hyphen.is_none() && !letters {
+        return None;
+    }
+    let mut out = Rewrite::new(text);
     let mut at = 0;
     let mut barred = Barred::default();
     while let Some(start) = next_token(bytes, at) {
@@ -45,9 +48,26 @@ pub(super) fn joined(text: &str) -> Option<(String, OffsetMap)> {
     out.finish()
 }
 
-/// A byte of a token: letters, digits and what may split them, characters beyond ASCII.
+/// What a byte is to a token: nothing, a part of it, or what may split it. Characters beyond ASCII are parts.
+const PARTS: [u8; 256] = {
+    let mut table = [PART; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = match byte as u8 {
+            b'-' | b'_' | b'.' | b'*' | b'|' | b'~' | b'+' | b'/' | b'^' | b'=' => PART | HYPHEN,
+            other if other.is_ascii_alphanumeric() => PART,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
+const PART: u8 = 1;
+const HYPHEN: u8 = 2;
+
+#[inline]
 fn is_part(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || is_hyphen(b) || b >= 0x80
+    PARTS[usize::from(b)] != 0
 }
 
 /// The start of the next token.
@@ -55,8 +75,9 @@ fn next_token(bytes: &[u8], at: usize) -> Option<usize> {
     Some(at + bytes.get(at..)?.iter().position(|b| is_part(*b))?)
 }
 
+#[inline]
 fn is_hyphen(b: u8) -> bool {
-    matches!(b, b'-' | b'_' | b'.' | b'*' | b'|' | b'~' | b'+' | b'/' | b'^' | b'=')
+    PARTS[usize::from(b)] & HYPHEN != 0
 }
 
 /// Whether the hyphen at `at` stands between two syllables: short runs of letters.
@@ -82,10 +103,17 @@ fn hyphen(text: &str) -> Option<u8> {
     let (mut counts, mut all) = ([(0u8, Split::default()); 10], 0);
     let mut at = 0;
     while let Some(start) = next_token(bytes, at) {
-        let end = start + bytes[start..].iter().take_while(|b| is_part(**b)).count();
+        let (mut end, mut kinds) = (start, 0);
+        while let Some(kind) = bytes.get(end).map(|b| PARTS[usize::from(*b)]).filter(|kind| *kind != 0) {
+            kinds |= kind;
+            end += 1;
+        }
         at = end;
         let token = &bytes[start..end];
         all += 1;
+        if kinds & HYPHEN == 0 {
+            continue;
+        }
         let Some(first) = token.iter().position(|b| is_hyphen(*b)) else {
             continue;
         };
@@ -321,7 +349,7 @@ mod tests {
     use super::*;
 
     fn seen(text: &str) -> String {
-        joined(text).map_or_else(|| text.to_owned(), |(seen, _)| seen)
+        joined(text, true).map_or_else(|| text.to_owned(), |(seen, _)| seen)
     }
 
     #[test]

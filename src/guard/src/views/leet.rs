@@ -117,18 +117,40 @@ fn classify(token: &str) -> Token {
     Token::Leet(spelled)
 }
 
-fn is_part(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'@' | b'$' | b'!' | b'|' | b'+')
-}
+/// What a byte is to a token: nothing, a letter, another part of it.
+const PARTS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' => LETTER,
+            b'0'..=b'9' | b'@' | b'$' | b'!' | b'|' | b'+' => OTHER,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
+const LETTER: u8 = 1;
+const OTHER: u8 = 2;
 
-/// Tokens, without the symbols around them that are punctuation.
+/// Tokens, without the symbols around them that are punctuation; empty ones for those that are letters
+/// alone.
 fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let bytes = text.as_bytes();
+    let part = |b: &u8| PARTS[usize::from(*b)];
     let mut at = 0;
     std::iter::from_fn(move || {
-        let mut start = at + bytes[at..].iter().position(|b| is_part(*b))?;
-        let mut end = start + bytes[start..].iter().take_while(|b| is_part(**b)).count();
+        let mut start = at + bytes[at..].iter().position(|b| part(b) != 0)?;
+        let (mut end, mut kinds) = (start, 0);
+        while let Some(kind) = bytes.get(end).map(part).filter(|kind| *kind != 0) {
+            kinds |= kind;
+            end += 1;
+        }
         at = end;
+        if kinds == LETTER {
+            return Some((start, ""));
+        }
         while end > start && matches!(bytes[end - 1], b'!' | b'+' | b'|' | b'@') {
             end -= 1;
         }

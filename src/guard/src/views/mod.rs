@@ -16,7 +16,6 @@ mod fold;
 mod join;
 mod leet;
 mod map;
-mod masks;
 mod runs;
 mod scan;
 mod tables;
@@ -163,8 +162,7 @@ pub(crate) struct ViewText {
 /// [`OffsetMap::rewritten`] tells is new in them.
 pub(crate) fn texts(text: &str) -> Vec<ViewText> {
     let mut views = Vec::new();
-    let Base { text: base, map } = unfolded(text, DEPTH);
-    let found = trigger::triggers(&base);
+    let Base { text: base, map, found } = unfolded(text, DEPTH);
     flipped(&base, map.as_ref(), found, &mut views);
     if let Some((text, later)) = joined(&base, found) {
         let map = map.as_ref().map_or_else(|| later.clone(), |map| map.then(&later));
@@ -181,19 +179,20 @@ pub(crate) fn texts(text: &str) -> Vec<ViewText> {
 /// Letters and syllables as words, twice taken apart even, then codes, then digits as letters.
 fn joined(base: &str, found: trigger::Triggers) -> Option<(String, OffsetMap)> {
     let mut made: Option<(String, OffsetMap)> = None;
-    let mut step = |of: fn(&str) -> Option<(String, OffsetMap)>| {
+    let mut step = |of: &dyn Fn(&str) -> Option<(String, OffsetMap)>| {
         let next = of(made.as_ref().map_or(base, |(text, _)| text));
         let Some((text, later)) = next else { return false };
         let map = made.as_ref().map_or_else(|| later.clone(), |(_, map)| map.then(&later));
         made = Some((text, map));
         true
     };
-    if found.joined && step(join::joined) {
-        step(join::joined);
-        step(|text| runs::runs(text, 1));
+    let apart = found.letters || found.syllables;
+    if apart && step(&|text| join::joined(text, found.letters)) {
+        step(&|text| join::joined(text, true));
+        step(&|text| runs::runs(text, 1));
     }
-    if found.joined || found.leet {
-        step(leet::leet);
+    if apart || found.leet {
+        step(&leet::leet);
     }
     made
 }
@@ -218,14 +217,19 @@ struct Base<'t> {
     text: Cow<'t, str>,
     /// `None` if it is the original.
     map: Option<OffsetMap>,
+    /// What more there may be to undo.
+    found: trigger::Triggers,
 }
 
 impl Base<'_> {
-    fn step(&mut self, made: Option<(String, OffsetMap)>) {
+    /// Takes over what a step has made. Returns whether it made anything.
+    fn step(&mut self, made: Option<(String, OffsetMap)>) -> bool {
+        let changes = made.is_some();
         if let Some((text, later)) = made {
             self.map = Some(self.map.as_ref().map_or_else(|| later.clone(), |map| map.then(&later)));
             self.text = Cow::Owned(text);
         }
+        changes
     }
 }
 
@@ -233,6 +237,7 @@ fn unfolded(text: &str, depth: usize) -> Base<'_> {
     let mut base = Base {
         text: Cow::Borrowed(text),
         map: None,
+        found: trigger::Triggers::default(),
     };
     if !text.is_ascii() {
         let hides = trigger::may_hide(text);
@@ -244,22 +249,26 @@ fn unfolded(text: &str, depth: usize) -> Base<'_> {
             }
         }
     }
-    let found = trigger::triggers(&base.text);
-    if found.escapes {
+    base.found = trigger::triggers(&base.text);
+    let mut changed = false;
+    if base.found.escapes {
         let made = escapes::escapes(&base.text, depth);
-        base.step(made);
+        changed |= base.step(made);
     }
-    if found.runs {
+    if base.found.runs {
         let made = runs::runs(&base.text, depth);
-        base.step(made);
+        changed |= base.step(made);
+    }
+    if changed {
+        base.found = trigger::triggers(&base.text);
     }
     base
 }
 
 /// What a decoded text reads as once it is decoded further; `None` if as it is.
 fn decoded(text: &str, depth: usize) -> Option<(String, OffsetMap)> {
-    let Base { text: base, map } = unfolded(text, depth);
-    if trigger::triggers(&base).rot13
+    let Base { text: base, map, found } = unfolded(text, depth);
+    if found.rot13
         && let Some((turned, later)) = flip::rot13(&base)
     {
         let map = map.map_or_else(|| later.clone(), |map| map.then(&later));

@@ -14,8 +14,19 @@ pub(super) fn is_text(text: &str) -> bool {
     all >= 4 && letters * 2 >= all && !text.chars().any(odd)
 }
 
+const BASE64: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'+' | b'/' | b'-' | b'_');
+        byte += 1;
+    }
+    table
+};
+
+#[inline]
 fn is_base64(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_')
+    BASE64[usize::from(b)]
 }
 
 /// Undoes runs, each as deep as `depth` says.
@@ -32,17 +43,22 @@ pub(super) fn runs(text: &str, depth: usize) -> Option<(String, OffsetMap)> {
             at += 1;
             continue;
         }
-        let found = spelled(bytes, at, &mut barred[0])
-            .or_else(|| hex(bytes, at))
-            .or_else(|| base32(bytes, at))
-            .or_else(|| base64(bytes, at, &mut barred[1]))
-            .or_else(|| morse(bytes, at, &mut barred[2]));
+        let digits = bytes[at..].iter().take_while(|b| is_base64(**b)).count();
+        let long = digits >= SHORTEST;
+        let listed = b.is_ascii_hexdigit() || b == b'\\';
+        let found = listed.then(|| spelled(bytes, at, &mut barred[0])).flatten();
+        let found = found
+            .or_else(|| long.then(|| hex(bytes, at)).flatten())
+            .or_else(|| long.then(|| base32(bytes, at)).flatten())
+            .or_else(|| long.then(|| base64(bytes, at, &mut barred[1])).flatten())
+            .or_else(|| {
+                matches!(b, b'.' | b'-')
+                    .then(|| morse(bytes, at, &mut barred[2]))
+                    .flatten()
+            });
         let Some(run) = found else {
-            at += bytes[at..]
-                .iter()
-                .take_while(|b| is_base64(**b) && **b != b'/')
-                .count()
-                .max(1);
+            let part = &bytes[at..at + digits];
+            at += part.iter().position(|b| *b == b'/').unwrap_or(digits).max(1);
             continue;
         };
         out.keep(at);

@@ -3,14 +3,17 @@
 
 use super::escapes::may_escape;
 use super::flip;
-use super::masks::{Masks, blocks, both};
+use crate::bits::{Masks, blocks, both};
 
 /// What a text may hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Triggers {
     pub(super) escapes: bool,
     pub(super) runs: bool,
-    pub(super) joined: bool,
+    /// Letters one by one.
+    pub(super) letters: bool,
+    /// Words in syllables.
+    pub(super) syllables: bool,
     pub(super) leet: bool,
     pub(super) rot13: bool,
     pub(super) reversed: bool,
@@ -108,7 +111,7 @@ fn look(before: &Masks, now: &Masks, found: &mut Triggers) {
         four & two & NOW != 0
     };
     if single & NOW != 0 {
-        found.joined |= chain(single, 2) || chain(single, 3) || chain(single, 4);
+        found.letters |= chain(single, 2) || chain(single, 3) || chain(single, 4);
     }
     if high != 0 {
         // Letters beyond ASCII one by one, and separators beyond ASCII.
@@ -118,18 +121,18 @@ fn look(before: &Masks, now: &Masks, found: &mut Triggers) {
         };
         let two = other & (high << 1) & (high << 2) & (other << 3);
         let three = other & (high << 1) & (high << 2) & (high << 3) & (other << 4);
-        found.joined |= wide(3, two, two) || wide(4, three, three);
-        found.joined |=
+        found.letters |= wide(3, two, two) || wide(4, three, three);
+        found.letters |=
             wide(3, alpha, (high << 1) & (high << 2)) || wide(4, alpha, (high << 1) & (high << 2) & (high << 3));
     }
     // Syllables: letters on both sides of what is neither.
     let split = alpha & (other << 1) & !(both(before.space, now.space) << 1) & (alpha << 2);
-    found.joined |= (split.count_ones() >= 4) & (split & NOW != 0);
+    found.syllables |= split & NOW != 0 && split.count_ones() >= 4;
 
     // Digits and symbols beside letters.
     let sign = both(before.sign, now.sign);
     let mixed = (alpha & (digit << 1)) | (digit & (alpha << 1)) | (alpha & (sign << 1));
-    found.leet |= (mixed & NOW != 0) & (mixed.count_ones() >= 2);
+    found.leet |= mixed & NOW != 0 && mixed.count_ones() >= 2;
 
     // Sixteen digits of base64 in a row, not small letters alone.
     let row = word | both(before.link, now.link);
@@ -151,11 +154,11 @@ fn look(before: &Masks, now: &Masks, found: &mut Triggers) {
     let three = pair & (digit << 3) & (other << 4);
     let prefixed = pair & (alpha << 3) & (digit << 4);
     let list = two | three | prefixed;
-    found.runs |= (list & NOW != 0) & (list.count_ones() >= 5);
+    found.runs |= list & NOW != 0 && list.count_ones() >= 5;
     let digits = digit & (digit << 1);
     let digits = digits & (digits << 2);
     found.runs |= digits & (digits << 4) & NOW != 0;
-    found.runs |= now.mark.count_ones() >= 10;
+    found.runs |= now.mark & (now.mark << 1) != 0 && now.mark.count_ones() >= 10;
 }
 
 #[cfg(test)]
@@ -164,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_is_hidden_wakes_its_view() {
-        let joined = |text: &str| triggers(text).joined;
+        let joined = |text: &str| triggers(text).letters || triggers(text).syllables;
         for text in [
             "i g n o r e",
             "please: i.g.n.o.r.e",

@@ -83,12 +83,23 @@ pub(super) const LONGEST: usize = 13;
 
 /// Whether `word`, in small letters, is one of them.
 pub(super) fn is_word(word: &str) -> bool {
-    WORDS.binary_search(&word).is_ok()
+    may_be_word(word.as_bytes()) && WORDS.binary_search(&word).is_ok()
 }
 
-/// Whether `word` is one of them in any case. Most that are none are told from their first letters and
-/// their length.
+/// Whether `word` is one of them in any case.
 pub(super) fn is_word_in_any_case(word: &[u8]) -> bool {
+    if !may_be_word(word) {
+        return false;
+    }
+    let mut small = [0; LONGEST];
+    for (to, from) in small.iter_mut().zip(word) {
+        *to = from.to_ascii_lowercase();
+    }
+    std::str::from_utf8(&small[..word.len()]).is_ok_and(|word| WORDS.binary_search(&word).is_ok())
+}
+
+/// Whether the hash of `word` is that of one of them: most that are none are told by it.
+fn may_be_word(word: &[u8]) -> bool {
     static KNOWN: std::sync::LazyLock<Box<[u64; 1024]>> = std::sync::LazyLock::new(|| {
         let mut bits = Box::new([0; 1024]);
         for word in WORDS {
@@ -97,18 +108,8 @@ pub(super) fn is_word_in_any_case(word: &[u8]) -> bool {
         }
         bits
     });
-    if word.len() > LONGEST {
-        return false;
-    }
     let at = hash(word);
-    if KNOWN[at >> 6] >> (at & 63) & 1 == 0 {
-        return false;
-    }
-    let mut small = [0; LONGEST];
-    for (to, from) in small.iter_mut().zip(word) {
-        *to = from.to_ascii_lowercase();
-    }
-    std::str::from_utf8(&small[..word.len()]).is_ok_and(is_word)
+    word.len() <= LONGEST && KNOWN[at >> 6] >> (at & 63) & 1 != 0
 }
 
 /// Sixteen bits of a word, the same in any case.

@@ -1,0 +1,220 @@
+//! Sixty-four bytes at a time as masks of a bit each: what kinds of bytes a text is made of, for all who
+//! look for where words begin.
+
+use wide::u8x16;
+
+/// A bit for each byte of a block; bit 0 is the first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Masks {
+    pub(crate) alpha: u64,
+    pub(crate) upper: u64,
+    pub(crate) digit: u64,
+    /// Bytes beyond ASCII.
+    pub(crate) high: u64,
+    /// `+`, `/`, `-` and `_`: digits of base64.
+    pub(crate) link: u64,
+    /// `-` and `.`: Morse code.
+    pub(crate) mark: u64,
+    /// `@`, `$` and `!`: they stand for letters.
+    pub(crate) sign: u64,
+    pub(crate) space: u64,
+}
+
+/// Bytes of a block.
+pub(crate) const BLOCK: usize = 64;
+
+impl Masks {
+    /// The masks of a block.
+    pub(crate) fn of(block: &[u8; BLOCK]) -> Masks {
+        let lanes = Lanes::of(block);
+        let hyphen = lanes.are(b'-');
+        Masks {
+            alpha: lanes.letters(),
+            upper: lanes.within(b'A', b'Z'),
+            digit: lanes.within(b'0', b'9'),
+            high: lanes.high(),
+            link: hyphen | lanes.are(b'+') | lanes.are(b'/') | lanes.are(b'_'),
+            mark: hyphen | lanes.are(b'.'),
+            sign: lanes.are(b'@') | lanes.are(b'$') | lanes.are(b'!'),
+            space: lanes.are(b' ') | lanes.are(b'\n'),
+        }
+    }
+
+    /// Whatever is ASCII and neither letter nor digit.
+    pub(crate) fn other(&self) -> u64 {
+        !(self.alpha | self.digit | self.high)
+    }
+}
+
+/// The letters and digits of a block.
+pub(crate) fn word_bits(block: &[u8; BLOCK]) -> u64 {
+    let lanes = Lanes::of(block);
+    lanes.letters() | lanes.within(b'0', b'9')
+}
+
+/// What tells where words and tokens begin in a block.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tokens {
+    /// Letters and digits.
+    pub(crate) alnum: u64,
+    pub(crate) digit: u64,
+    /// `_`
+    pub(crate) joint: u64,
+    /// What [`is_token`].
+    pub(crate) token: u64,
+    /// Space and line feed.
+    pub(crate) space: u64,
+    pub(crate) high: u64,
+}
+
+impl Tokens {
+    pub(crate) fn of(block: &[u8; BLOCK]) -> Tokens {
+        let lanes = Lanes::of(block);
+        let (digit, joint) = (lanes.within(b'0', b'9'), lanes.are(b'_'));
+        let alnum = lanes.letters() | digit;
+        // `-./` are neighbours.
+        let marks = lanes.within(b'-', b'/') | lanes.are(b'+') | lanes.are(b'~') | lanes.are(b'=');
+        Tokens {
+            alnum,
+            digit,
+            joint,
+            token: alnum | joint | marks,
+            space: lanes.are(b' ') | lanes.are(b'\n'),
+            high: lanes.high(),
+        }
+    }
+}
+
+/// What tells where a word of a list may begin in a block.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beginnings {
+    pub(crate) alpha: u64,
+    /// Letters, digits and `_`: after them, nothing begins.
+    pub(crate) inside: u64,
+    /// `@` and `$`: they stand for letters even at the beginning.
+    pub(crate) sign: u64,
+    pub(crate) high: u64,
+    /// What may stand for a letter or join words, and what lies beyond ASCII.
+    pub(crate) odd: u64,
+}
+
+impl Beginnings {
+    pub(crate) fn of(block: &[u8; BLOCK]) -> Beginnings {
+        let lanes = Lanes::of(block);
+        let (alpha, digit, high) = (lanes.letters(), lanes.within(b'0', b'9'), lanes.high());
+        let (joint, sign) = (lanes.are(b'_'), lanes.are(b'@') | lanes.are(b'$'));
+        Beginnings {
+            alpha,
+            inside: alpha | digit | joint,
+            sign,
+            high,
+            odd: digit | joint | sign | lanes.are(b'!') | lanes.are(b'*') | high,
+        }
+    }
+}
+
+/// The bits from `from` on of a block's and the next one's, sixty-four of them.
+#[inline(always)]
+pub(crate) fn ahead(now: u64, next: u64, from: u32) -> u64 {
+    now >> from | next << 1 << (63 - from)
+}
+
+/// The bytes of `text` from `at` on, as many as `N`, zeros where it has ended.
+#[inline(always)]
+pub(crate) fn padded<const N: usize>(text: &[u8], at: usize) -> [u8; N] {
+    let rest = text.get(at..).unwrap_or_default();
+    match rest.first_chunk::<N>() {
+        Some(chunk) => *chunk,
+        None => {
+            let mut chunk = [0; N];
+            chunk[..rest.len()].copy_from_slice(rest);
+            chunk
+        }
+    }
+}
+
+/// The blocks of `text`, filled up with line feeds; there is one after the last byte at least.
+pub(crate) fn blocks(text: &[u8]) -> impl Iterator<Item = Masks> + '_ {
+    let (whole, rest) = text.as_chunks::<BLOCK>();
+    let mut last = [b'\n'; BLOCK];
+    last[..rest.len()].copy_from_slice(rest);
+    whole
+        .iter()
+        .map(Masks::of)
+        .chain(std::iter::once_with(move || Masks::of(&last)))
+}
+
+/// A mask and the one before it: shifted left by `n`, it tells of the byte `n` before.
+pub(crate) fn both(before: u64, now: u64) -> u128 {
+    u128::from(now) << 64 | u128::from(before)
+}
+
+/// Bytes such as long tokens are made of.
+pub(crate) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/_~.=-".contains(&byte)
+}
+
+/// A block in registers.
+struct Lanes([u8x16; 4]);
+
+impl Lanes {
+    #[inline(always)]
+    fn of(block: &[u8; BLOCK]) -> Lanes {
+        let (lanes, _) = block.as_chunks::<16>();
+        Lanes(std::array::from_fn(|lane| u8x16::new(lanes[lane])))
+    }
+
+    /// The highest bits of what `of` makes of each byte.
+    #[inline(always)]
+    fn bits(&self, of: impl Fn(u8x16) -> u8x16) -> u64 {
+        let mask = |lane: usize| u64::from(of(self.0[lane]).to_bitmask()) << (16 * lane);
+        mask(0) | mask(1) | mask(2) | mask(3)
+    }
+
+    #[inline(always)]
+    fn are(&self, byte: u8) -> u64 {
+        self.bits(|lane| lane.simd_eq(u8x16::splat(byte)))
+    }
+
+    #[inline(always)]
+    fn high(&self) -> u64 {
+        self.bits(|lane| lane)
+    }
+
+    #[inline(always)]
+    fn within(&self, first: u8, last: u8) -> u64 {
+        self.bits(|lane| {
+            let from_first = lane - u8x16::splat(first);
+            from_first.min(u8x16::splat(last - first)).simd_eq(from_first)
+        })
+    }
+
+    #[inline(always)]
+    fn letters(&self) -> u64 {
+        Lanes(self.0.map(|lane| lane | u8x16::splat(0x20))).within(b'a', b'z')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_tell_what_each_byte_is() {
+        let all: Vec<u8> = (0..=255).chain(0..=255).collect();
+        for (at, masks) in blocks(&all).take(8).enumerate() {
+            for bit in 0..BLOCK {
+                let byte = all[at * BLOCK + bit];
+                let has = |mask: u64| mask >> bit & 1 == 1;
+                assert_eq!(has(masks.alpha), byte.is_ascii_alphabetic(), "{byte:#x}");
+                assert_eq!(has(masks.upper), byte.is_ascii_uppercase(), "{byte:#x}");
+                assert_eq!(has(masks.digit), byte.is_ascii_digit(), "{byte:#x}");
+                assert_eq!(has(masks.high), !byte.is_ascii(), "{byte:#x}");
+                assert_eq!(has(masks.link), b"+/-_".contains(&byte), "{byte:#x}");
+                assert_eq!(has(masks.mark), b"-.".contains(&byte), "{byte:#x}");
+                assert_eq!(has(masks.sign), b"@$!".contains(&byte), "{byte:#x}");
+                assert_eq!(has(masks.space), b" \n".contains(&byte), "{byte:#x}");
+            }
+        }
+    }
+}
