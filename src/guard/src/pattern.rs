@@ -102,7 +102,7 @@ pub(crate) enum Step {
     Dead,
 }
 
-/// How far a candidate came in a whole text.
+/// How far a candidate came in a text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
     /// End of the match, 0 for none.
@@ -286,8 +286,18 @@ impl Pattern {
         (next, step)
     }
 
-    /// Runs a candidate that began at `start`, and is in `state` before the byte at `at`, to its end.
-    pub(crate) fn run(&self, text: &[u8], start: usize, at: usize, mut state: State) -> Run {
+    /// Runs a candidate that began at `start`, and is in `state` before the byte at `at`, to its end, which
+    /// is that of the text at the latest.
+    pub(crate) fn run(&self, text: &[u8], start: usize, at: usize, state: State) -> Run {
+        let mut run = self.walk(text, start, at, state);
+        if !run.capped && !self.is_dead(run.state) && self.matches_at_end(run.state) {
+            run.end = text.len();
+        }
+        run
+    }
+
+    /// Runs a candidate as far as `text`, which may go on, takes it.
+    pub(crate) fn walk(&self, text: &[u8], start: usize, at: usize, mut state: State) -> Run {
         let (dfa, mut end) = (self.dfa(), 0);
         let front = dfa.front();
         // A match of the greatest length shows in the step after it.
@@ -306,15 +316,11 @@ impl Pattern {
                 end = at + offset;
             }
         }
-        let capped = last > at && last - start > self.max_len;
-        if !capped && self.matches_at_end(state) {
-            end = text.len();
-        }
         Run {
             end,
             at: last,
             state,
-            capped,
+            capped: last > at && last - start > self.max_len,
         }
     }
 

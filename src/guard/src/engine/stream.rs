@@ -80,18 +80,26 @@ impl Engine {
         let pattern = &self.rules[rule as usize].rule.pattern;
         let mut candidate = Candidate::new(rule, pattern, view, start);
         state.fuel -= 1;
-        for at in start..state.at {
-            let Some(byte) = view.get(at) else { break };
-            state.fuel -= 1;
-            if step(pattern, &mut candidate, at, byte) {
-                match self.resolve(state, view, candidate, at) {
-                    // It was fed the bytes up to here, and goes on.
-                    Some(next) => candidate = next,
-                    None => return,
-                }
+        let (base, mut at) = (view.base, start);
+        let seen = &view.bytes[..state.at - base];
+        loop {
+            let walk = pattern.walk(seen, candidate.start - base, at - base, candidate.state);
+            state.fuel -= (walk.at + base - at) as i64;
+            at = walk.at + base;
+            candidate.state = walk.state;
+            if walk.end > 0 {
+                candidate.end = walk.end + base;
+            }
+            if !walk.capped && !pattern.is_dead(walk.state) {
+                state.live.push(candidate);
+                return;
+            }
+            match self.resolve(state, view, candidate, at - 1) {
+                // It was fed the bytes up to here, and goes on.
+                Some(next) => candidate = next,
+                None => return,
             }
         }
-        state.live.push(candidate);
     }
 
     fn step_live(&self, state: &mut State, view: View<'_>, byte: u8) {
@@ -147,10 +155,9 @@ impl Engine {
 
     fn is_alive(&self, view: View<'_>, rule: u32, start: usize) -> bool {
         let pattern = &self.rules[rule as usize].rule.pattern;
-        let mut candidate = Candidate::new(rule, pattern, view, start);
-        let mut rest = view.bytes[start - view.base..].iter().zip(start..);
-        let dead = rest.any(|(byte, at)| step(pattern, &mut candidate, at, *byte));
-        !dead || candidate.end > 0
+        let Candidate { state, .. } = Candidate::new(rule, pattern, view, start);
+        let walk = pattern.walk(view.bytes, start - view.base, start - view.base, state);
+        walk.end > 0 || !(walk.capped || pattern.is_dead(walk.state))
     }
 
     fn out_of_fuel(&self, state: &mut State, view: View<'_>) {
