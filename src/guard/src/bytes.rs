@@ -10,13 +10,22 @@ impl Bytes {
     pub(crate) fn of(allowed: impl Fn(u8) -> bool) -> Bytes {
         let mut set = Bytes::default();
         for byte in (0..=255u8).filter(|b| allowed(*b)) {
-            set.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
+            set.insert(byte);
         }
         set
     }
 
+    pub(crate) fn insert(&mut self, byte: u8) {
+        self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
+    }
+
     pub(crate) fn has(&self, byte: u8) -> bool {
         self.0[usize::from(byte >> 6)] & (1 << (byte & 63)) != 0
+    }
+
+    /// The small letters of the ASCII letters, and all other bytes.
+    pub(crate) fn to_lowercase(self) -> Bytes {
+        Bytes::of(|byte| !byte.is_ascii_uppercase() && (self.has(byte) || self.has(byte.to_ascii_uppercase())))
     }
 
     pub(crate) fn union(&self, other: &Bytes) -> Bytes {

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use regex_automata::nfa::thompson::NFA;
 use regex_automata::util::look::Look;
 
+use crate::bytes::Bytes;
 use crate::pattern::{BEFORE, before_class, is_word};
 pub(crate) use heads::{Head, Heads, LOOK};
 use program::{Node, Program};
@@ -45,6 +46,7 @@ type Key = Arc<[u32]>;
 struct Known {
     keys: Vec<Key>,
     states: HashMap<Key, State>,
+    scratch: Scratch,
 }
 
 #[derive(Debug)]
@@ -63,20 +65,40 @@ pub(crate) struct Dfa {
 }
 
 /// The nodes that were met, in the order of preference.
+#[derive(Debug, Default)]
 struct Threads {
     list: Vec<u32>,
     seen: Vec<bool>,
+    /// Which were seen.
+    marked: Vec<u32>,
     stack: Vec<u32>,
 }
 
 impl Threads {
-    fn new(nodes: usize) -> Threads {
-        Threads {
-            list: Vec::new(),
-            seen: vec![false; nodes],
-            stack: Vec::new(),
+    /// None of `nodes`.
+    fn clear(&mut self, nodes: usize) {
+        self.seen.resize(nodes, false);
+        for node in self.marked.drain(..) {
+            self.seen[node as usize] = false;
         }
+        self.list.clear();
     }
+
+    /// Whether `node` is met for the first time.
+    fn mark(&mut self, node: u32) -> bool {
+        let new = !std::mem::replace(&mut self.seen[node as usize], true);
+        if new {
+            self.marked.push(node);
+        }
+        new
+    }
+}
+
+/// Room for the threads before a byte and after it.
+#[derive(Debug, Default)]
+struct Scratch {
+    now: Threads,
+    after: Threads,
 }
 
 impl Dfa {
@@ -105,7 +127,8 @@ impl Dfa {
         known.keys.push(Arc::new([]));
         dfa.state(&mut known, &[], 0, false);
         for before in 0..BEFORE {
-            let mut threads = Threads::new(dfa.program.nodes.len());
+            let mut threads = Threads::default();
+            threads.clear(dfa.program.nodes.len());
             dfa.follow(dfa.program.root, &mut threads, &mut |_| false);
             dfa.starts[before] = dfa.state(&mut known, &threads.list, before, false);
         }
@@ -125,6 +148,21 @@ impl Dfa {
             None | Some(UNKNOWN) => self.discover(state, byte),
             Some(next) => next,
         }
+    }
+
+    /// The bytes of `of` by what the automaton makes of them: of each kind one, and all of them.
+    pub(crate) fn kinds(&self, of: &Bytes) -> Vec<(u8, Bytes)> {
+        let mut places = [usize::MAX; 256];
+        let mut kinds: Vec<(u8, Bytes)> = Vec::new();
+        for byte in (0..=255u8).filter(|byte| of.has(*byte)) {
+            let place = &mut places[usize::from(self.classes[usize::from(byte)])];
+            if *place == usize::MAX {
+                *place = kinds.len();
+                kinds.push((byte, Bytes::default()));
+            }
+            kinds[*place].1.insert(byte);
+        }
+        kinds
     }
 
     /// The rows of the first states: few texts ever leave them.
@@ -170,7 +208,7 @@ impl Dfa {
         if let Some(known @ 1..) = cell.map(|cell| cell.load(Ordering::Acquire)) {
             return known & MATCH != 0;
         }
-        let matched = self.resolve(&self.key_of(state), None).1;
+        let matched = self.resolve(&self.key_of(state), None, &mut Scratch::default());
         if let Some(cell) = cell {
             cell.store(DEAD | if matched { MATCH } else { 0 }, Ordering::Release);
         }
@@ -187,12 +225,7 @@ impl Dfa {
 
     /// Brings every state into being. `false` if there are too many, or they take more than `limit` bytes.
     pub(crate) fn explore(&self, limit: usize) -> bool {
-        let mut bytes: Vec<u8> = Vec::new();
-        for byte in 0..=255u8 {
-            if bytes.len() == usize::from(self.classes[usize::from(byte)]) {
-                bytes.push(byte);
-            }
-        }
+        let bytes: Vec<u8> = self.kinds(&Bytes::ALL).iter().map(|(byte, _)| *byte).collect();
         let mut at = usize::from(DEAD);
         loop {
             let count = self.known.lock().unwrap_or_else(PoisonError::into_inner).keys.len();
@@ -230,44 +263,48 @@ impl Dfa {
     fn discover(&self, state: State, byte: u8) -> State {
         let class = usize::from(self.classes[usize::from(byte)]);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = known.keys[index(state)].clone();
-        let (threads, matched) = self.resolve(&key, Some(byte));
-        let next = self.state(&mut known, &threads, before_class(Some(byte)), matched);
+        let key = Arc::clone(&known.keys[index(state)]);
+        let mut scratch = std::mem::take(&mut known.scratch);
+        let matched = self.resolve(&key, Some(byte), &mut scratch);
+        let next = self.state(&mut known, &scratch.after.list, before_class(Some(byte)), matched);
+        known.scratch = scratch;
         if let Some(cell) = self.cell(state, class) {
             cell.store(next, Ordering::Release);
         }
         next
     }
 
-    /// The threads that `next` leaves alive (none at the end of the text), and whether a match ends before it.
-    fn resolve(&self, key: &[u32], next: Option<u8>) -> (Vec<u32>, bool) {
-        let mut after = Threads::new(self.program.nodes.len());
+    /// Works out the threads that `next` leaves alive (none at the end of the text), which are those after
+    /// it in `scratch` then, and whether a match ends before it.
+    fn resolve(&self, key: &[u32], next: Option<u8>, scratch: &mut Scratch) -> bool {
+        let Scratch { now, after } = scratch;
+        now.clear(self.program.nodes.len());
+        after.clear(self.program.nodes.len());
         let Some((&tag, threads)) = key.split_last() else {
-            return (after.list, false);
+            return false;
         };
         // Only here, with the bytes on both sides known, do assertions hold or not.
         let holds = |look: Look| holds(look, (tag >> 1) as usize, next);
-        let mut now = Threads::new(self.program.nodes.len());
         let mut done = 0;
         for &thread in threads {
-            self.follow(thread, &mut now, &mut |look| holds(look));
+            self.follow(thread, now, &mut |look| holds(look));
             while let Some(&node) = now.list.get(done) {
                 done += 1;
                 match self.program.nodes[node as usize] {
                     // Whatever is less preferred than a match is cut off.
-                    Node::Match => return (after.list, true),
+                    Node::Match => return true,
                     Node::Ranges { from, to } => {
                         let Some(next) = next else { continue };
                         let ranges = &self.program.ranges[from as usize..to as usize];
                         if let Some((.., target)) = ranges.iter().find(|(lo, hi, _)| (*lo..=*hi).contains(&next)) {
-                            self.follow(*target, &mut after, &mut |_| false);
+                            self.follow(*target, after, &mut |_| false);
                         }
                     }
                     Node::Look { .. } | Node::Split { .. } => {}
                 }
             }
         }
-        (after.list, false)
+        false
     }
 
     /// Lists what can be reached from `node` without a byte. An assertion of which `holds` says no is
@@ -278,18 +315,18 @@ impl Dfa {
             match self.program.nodes[node as usize] {
                 // An assertion may be asked again, on the way of another thread: it stays the same.
                 Node::Look { look, next } if holds(look) => {
-                    if !std::mem::replace(&mut threads.seen[node as usize], true) {
+                    if threads.mark(node) {
                         threads.stack.push(next);
                     }
                 }
                 Node::Split { from, to } => {
-                    if !std::mem::replace(&mut threads.seen[node as usize], true) {
+                    if threads.mark(node) {
                         let alternatives = &self.program.alternatives[from as usize..to as usize];
                         threads.stack.extend(alternatives.iter().rev());
                     }
                 }
                 Node::Match | Node::Ranges { .. } | Node::Look { .. } => {
-                    if !std::mem::replace(&mut threads.seen[node as usize], true) {
+                    if threads.mark(node) {
                         threads.list.push(node);
                     }
                 }

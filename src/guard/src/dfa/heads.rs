@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use regex_automata::nfa::thompson::NFA;
 
 use super::program::{Node, Program};
-use super::{DEAD, Dfa, MAX_STATES, SEGMENTS, State, TOO_MANY, index};
+use super::{DEAD, Dfa, MAX_STATES, SEGMENTS, Scratch, State, TOO_MANY, index};
 use crate::pattern::before_class;
 
 /// How many bytes are looked at.
@@ -195,9 +195,10 @@ impl Heads {
     #[cold]
     fn simulated(&self, before: usize, bytes: &[u8]) -> Vec<u32> {
         let mut key = self.dfa.key_of(self.dfa.start(before)).to_vec();
+        let mut scratch = Scratch::default();
         for byte in bytes {
-            let (threads, matched) = self.dfa.resolve(&key, Some(*byte));
-            key = self.dfa.key(&threads, before_class(Some(*byte)), matched);
+            let matched = self.dfa.resolve(&key, Some(*byte), &mut scratch);
+            key = self.dfa.key(&scratch.after.list, before_class(Some(*byte)), matched);
         }
         key
     }

@@ -13,26 +13,33 @@ use crate::bytes::Bytes;
 use crate::dfa::{Dfa, LOOK, State};
 use crate::literals::{MAX_LEN, THEN, Then};
 
-/// The states, not dead ones, that bytes of `of` lead to from `states`; `None` if there are many.
-fn step(dfa: &Dfa, states: &[State], of: &Bytes) -> Option<Vec<State>> {
-    let bytes = || (0..=255u8).filter(|byte| of.has(*byte));
+/// Walking an automaton of more states at once costs more than it gains.
+const MANY: usize = 512;
+
+/// The states, not dead ones, that `bytes` lead to from `states`; `None` if there are many.
+fn step(dfa: &Dfa, states: &[State], bytes: &[u8]) -> Option<Vec<State>> {
     let next = states
         .iter()
-        .flat_map(|state| bytes().map(|byte| dfa.next(*state, byte)));
+        .flat_map(|state| bytes.iter().map(|byte| dfa.next(*state, *byte)));
     let mut next: Vec<State> = next.filter(|state| !dfa.is_dead(*state)).collect();
     next.sort_unstable();
     next.dedup();
-    // Walking a very wide automaton further costs more than it gains.
-    (next.len() <= 512).then_some(next)
+    (next.len() <= MANY).then_some(next)
+}
+
+/// One byte of each kind that `allowed` holds.
+fn kinds(dfa: &Dfa, allowed: impl Fn(u8) -> bool) -> Vec<u8> {
+    let kinds = dfa.kinds(&Bytes::of(allowed));
+    kinds.into_iter().map(|(byte, _)| byte).collect()
 }
 
 /// Whether each match begins with [`LOOK`] bytes, at least, of which long tokens are made.
 pub(super) fn is_long(dfa: &Dfa) -> bool {
-    let others = Bytes::of(|byte| !is_token(byte));
+    let (tokens, others) = (kinds(dfa, is_token), kinds(dfa, |byte| !is_token(byte)));
     let mut states = (0..BEFORE).map(|before| dfa.start(before)).collect::<Vec<_>>();
     (0..LOOK).all(|_| {
         let none = step(dfa, &states, &others).is_some_and(|others| others.is_empty());
-        states = step(dfa, &states, &Bytes::of(is_token)).unwrap_or_default();
+        states = step(dfa, &states, &tokens).unwrap_or_default();
         none && !states.is_empty() && !states.iter().any(|state| dfa.is_match(*state))
     })
 }
@@ -62,78 +69,99 @@ pub(crate) struct Lengths {
 
 /// All words of letters alone with which a match may begin.
 pub(super) fn spelled(dfa: &Dfa) -> Vec<Spelled> {
-    let letters = || (b'A'..=b'z').filter(u8::is_ascii_alphabetic);
-    let one = |byte: u8| Bytes::of(|other| other == byte);
     let mut all: Vec<Spelled> = Vec::new();
-    let mut add = |first: u8, second: Option<Bytes>, lengths: Lengths| {
+    let mut add = |first: &Bytes, second: Option<Bytes>, lengths: Lengths| {
         let same = |other: &&mut Spelled| (other.second, other.lengths) == (second, lengths);
         match all.iter_mut().find(same) {
             _ if lengths == Lengths::default() => {}
-            Some(other) => other.first = other.first.union(&one(first)),
+            Some(other) => other.first = other.first.union(first),
             None => all.push(Spelled {
-                first: one(first),
+                first: *first,
                 second,
                 lengths,
             }),
         }
     };
+    let letters = dfa.kinds(&Bytes::of(|byte| byte.is_ascii_alphabetic()));
+    let after = Following::new(dfa);
     let starts = [0, 2, 3, 4].map(|before| dfa.start(before));
     // What a word may become depends on the states to which its first letters lead.
     let mut known: HashMap<Vec<State>, Lengths> = HashMap::new();
-    for a in letters() {
-        let first = step(dfa, &starts, &one(a)).unwrap_or_default();
-        add(a, None, lengths(dfa, &first, 1..=1));
+    for (a, firsts) in &letters {
+        let first = step(dfa, &starts, &[*a]).unwrap_or_default();
+        add(firsts, None, after.lengths(&first, 1..=1));
         let mut seconds: HashMap<Vec<State>, Bytes> = HashMap::new();
-        for b in letters() {
-            let set = seconds
-                .entry(step(dfa, &first, &one(b)).unwrap_or_default())
-                .or_default();
-            *set = set.union(&one(b));
+        for (b, set) in &letters {
+            let states = step(dfa, &first, &[*b]).unwrap_or_default();
+            let seconds = seconds.entry(states).or_default();
+            *seconds = seconds.union(set);
         }
         for (states, second) in seconds {
             let lengths = known
                 .entry(states)
-                .or_insert_with_key(|states| lengths(dfa, states, 2..=LETTERS));
-            add(a, Some(second), *lengths);
+                .or_insert_with_key(|states| after.lengths(states, 2..=LETTERS));
+            add(firsts, Some(second), *lengths);
         }
     }
     all
 }
 
-/// Of how many letters a word may be whose first ones, as many as `counts` begins with, lead to `states`.
-fn lengths(dfa: &Dfa, states: &[State], counts: RangeInclusive<usize>) -> Lengths {
-    let letters = Bytes::of(|byte| byte.is_ascii_alphabetic());
-    let others = Bytes::of(|byte| !byte.is_ascii_alphabetic());
-    let space = Bytes::of(|byte| byte == b' ');
-    let ends = Bytes::of(|byte| !byte.is_ascii_alphanumeric() && byte != b' ');
-    let (mut found, mut states) = (Lengths::default(), states.to_vec());
-    for count in counts {
-        // Whether bytes of the one kind, then of the other, let a match go on, or have ended it.
-        let alive = |first: &Bytes, second: &Bytes| {
-            step(dfa, &states, first).is_none_or(|next| {
-                next.iter().any(|state| dfa.is_match(*state))
-                    || step(dfa, &next, second).is_none_or(|next| !next.is_empty())
-            })
-        };
-        let bit = 1 << count;
-        let goes_on = count == LETTERS && !states.is_empty();
-        if goes_on || alive(&space, &letters) {
-            found.spaced |= bit;
-        }
-        if goes_on || alive(&ends, &Bytes::ALL) || alive(&space, &others) {
-            found.ended |= bit;
-        }
-        match step(dfa, &states, &letters) {
-            Some(next) if !next.iter().any(|state| dfa.is_match(*state)) => states = next,
-            // Whatever follows, from here on.
-            _ => {
-                found.spaced |= u16::MAX << (count + 1);
-                found.ended |= u16::MAX << (count + 1);
-                break;
-            }
+/// What may come after the letters of a word, one byte of each kind.
+struct Following<'d> {
+    dfa: &'d Dfa,
+    letters: Vec<u8>,
+    others: Vec<u8>,
+    space: Vec<u8>,
+    /// Neither letters nor digits nor spaces.
+    ends: Vec<u8>,
+    all: Vec<u8>,
+}
+
+impl Following<'_> {
+    fn new(dfa: &Dfa) -> Following<'_> {
+        Following {
+            letters: kinds(dfa, |byte| byte.is_ascii_alphabetic()),
+            others: kinds(dfa, |byte| !byte.is_ascii_alphabetic()),
+            space: kinds(dfa, |byte| byte == b' '),
+            ends: kinds(dfa, |byte| !byte.is_ascii_alphanumeric() && byte != b' '),
+            all: kinds(dfa, |_| true),
+            dfa,
         }
     }
-    found
+
+    /// Whether bytes of the one kind, then of the other, let a match go on, or have ended it.
+    fn alive(&self, states: &[State], first: &[u8], second: &[u8]) -> bool {
+        step(self.dfa, states, first).is_none_or(|next| {
+            next.iter().any(|state| self.dfa.is_match(*state))
+                || step(self.dfa, &next, second).is_none_or(|next| !next.is_empty())
+        })
+    }
+
+    /// Of how many letters a word may be whose first ones, as many as `counts` begins with, lead to `states`.
+    fn lengths(&self, states: &[State], counts: RangeInclusive<usize>) -> Lengths {
+        let (mut found, mut states) = (Lengths::default(), states.to_vec());
+        for count in counts {
+            let bit = 1 << count;
+            let goes_on = count == LETTERS && !states.is_empty();
+            if goes_on || self.alive(&states, &self.space, &self.letters) {
+                found.spaced |= bit;
+            }
+            let spaced = |other: &[u8]| self.alive(&states, &self.space, other);
+            if goes_on || self.alive(&states, &self.ends, &self.all) || spaced(&self.others) {
+                found.ended |= bit;
+            }
+            match step(self.dfa, &states, &self.letters) {
+                Some(next) if !next.iter().any(|state| self.dfa.is_match(*state)) => states = next,
+                // Whatever follows, from here on.
+                _ => {
+                    found.spaced |= u16::MAX << (count + 1);
+                    found.ended |= u16::MAX << (count + 1);
+                    break;
+                }
+            }
+        }
+        found
+    }
 }
 
 /// Whether matches begin with word bytes only, and words of prose begin like them.
@@ -214,36 +242,48 @@ pub(super) fn prefixes(hir: &Hir, dfa: &Dfa) -> Option<Vec<Prefix>> {
     // A literal that begins another one wakes the rule for both.
     literals.dedup_by(|longer, shorter| longer.starts_with(shorter));
     let useful = !literals.is_empty() && literals.iter().all(|l| l.len() >= 2);
+    let all = dfa.kinds(&Bytes::ALL);
     let prefix = |literal: Vec<u8>| Prefix {
-        then: then(dfa, &literal),
+        then: then(dfa, &literal, &all),
         literal: literal.into(),
     };
     useful.then(|| literals.into_iter().map(prefix).collect())
 }
 
-/// The bytes, in lower case, that may follow `literal` in a match.
-fn then(dfa: &Dfa, literal: &[u8]) -> Then {
+/// The bytes, in lower case, that may follow `literal` in a match, as far as they are looked at; `all` has
+/// one byte of each kind, and all of them.
+fn then(dfa: &Dfa, literal: &[u8], all: &[(u8, Bytes)]) -> Then {
     let mut then = [Bytes::ALL; THEN];
+    let looked_at = THEN.min(MAX_LEN.saturating_sub(literal.len()));
+    if looked_at == 0 {
+        return then;
+    }
     let mut states: Vec<State> = (0..BEFORE).map(|before| dfa.start(before)).collect();
     for byte in literal {
-        let either = Bytes::of(|b| b.eq_ignore_ascii_case(byte));
-        match step(dfa, &states, &either) {
+        match step(dfa, &states, &[*byte, byte.to_ascii_uppercase()]) {
             Some(next) if !next.iter().any(|state| dfa.is_match(*state)) => states = next,
             _ => return then,
         }
     }
-    for set in &mut then {
+    for set in &mut then[..looked_at] {
         // A match may end with the text.
-        if states.iter().any(|state| dfa.matches_at_end(*state)) {
+        let ended = |state: &State| dfa.is_match(*state) || dfa.matches_at_end(*state);
+        if states.len() > MANY || states.iter().any(ended) {
             break;
         }
-        let follows = |byte: u8| states.iter().any(|state| !dfa.is_dead(dfa.next(*state, byte)));
-        let bytes: Vec<u8> = (0..=255).filter(|byte| follows(*byte)).collect();
-        *set = Bytes::of(|byte| bytes.iter().any(|b| b.to_ascii_lowercase() == byte));
-        match step(dfa, &states, &Bytes::ALL) {
-            Some(next) if !next.iter().any(|state| dfa.is_match(*state)) => states = next,
-            _ => break,
+        let (mut next, mut may) = (Vec::new(), Bytes::default());
+        for (byte, kind) in all {
+            let before = next.len();
+            let after = states.iter().map(|state| dfa.next(*state, *byte));
+            next.extend(after.filter(|state| !dfa.is_dead(*state)));
+            if next.len() > before {
+                may = may.union(kind);
+            }
         }
+        *set = may.to_lowercase();
+        next.sort_unstable();
+        next.dedup();
+        states = next;
     }
     then
 }
