@@ -148,12 +148,12 @@ impl Literals {
         // Anything may follow those for which there are too many sets.
         let mut then = vec![[Bytes::ALL; THEN]];
         let mut known: HashMap<Then, u16> = HashMap::new();
-        let mut longer = all.iter().flat_map(|(prefix, rule, boundary)| {
+        let longer = all.iter().flat_map(|(prefix, rule, boundary)| {
             let all = lengthened(&prefix.literal, prefix.then);
             all.into_iter()
                 .map(move |(literal, then)| (literal, then, *rule, *boundary))
         });
-        for (bytes, follows, rule, boundary) in &mut longer {
+        for (bytes, follows, rule, boundary) in longer {
             let next = u16::try_from(then.len());
             let follows = match (known.get(&follows), next) {
                 (Some(number), _) => *number,
