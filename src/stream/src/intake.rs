@@ -1,0 +1,453 @@
+//! From the topic to the lander: the messages of some partitions, from positions that the table knows.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use event::JournalId;
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::sync::Notify;
+
+use crate::client::{Complaints, base, own, unusable};
+use crate::parts::Assembler;
+use crate::topic::{self, ASK};
+use crate::wire::Label;
+use crate::{Settings, StreamError, TopicFacts};
+
+/// Bytes of records that wait for the lander at most; one record may come on top.
+const HELD: usize = 16 << 20;
+const POLL: Duration = Duration::from_millis(100);
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+
+/// One record that came whole, or something that is none.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// The partition.
+    pub partition: i32,
+    /// Where reading must begin again once this has landed. It may stay behind this message, where
+    /// parts of a long record wait for the rest.
+    pub next: i64,
+    /// What came.
+    pub what: What,
+}
+
+/// What came.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// A journal's record.
+    Record {
+        /// The journal.
+        journal_id: JournalId,
+        /// The record's offset there.
+        offset: i64,
+        /// Its bytes.
+        payload: Vec<u8>,
+        /// It is the first of its journal that was ever shipped.
+        begins: bool,
+    },
+    /// A record that its journal could not read any more.
+    Unreadable {
+        /// The journal.
+        journal_id: JournalId,
+        /// Its offset there.
+        offset: i64,
+        /// What is left of it.
+        raw: Vec<u8>,
+        /// Why.
+        why: String,
+    },
+    /// A message that no journal sent.
+    Stray {
+        /// Its bytes.
+        raw: Vec<u8>,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Only the position moved on: duplicates of parts.
+    Nothing,
+}
+
+impl Arrival {
+    fn size(&self) -> usize {
+        let bytes = match &self.what {
+            What::Record { payload, .. } => payload.len(),
+            What::Unreadable { raw, .. } | What::Stray { raw, .. } => raw.len(),
+            What::Nothing => 0,
+        };
+        bytes + 256
+    }
+}
+
+/// Reads partitions of the topic from given positions, on a thread of its own.
+#[derive(Debug)]
+pub struct Intake {
+    shared: Arc<Shared>,
+    settings: Settings,
+    complaints: Complaints,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// For the thread: there is room, or an order.
+    room: Condvar,
+    /// For the lander: there is something.
+    ready: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Arrival>,
+    bytes: usize,
+    order: Option<BTreeMap<i32, i64>>,
+    failed: Option<Broken>,
+    stop: bool,
+}
+
+/// Why reading cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The log no longer has what must come next.
+    Cut {
+        /// The partition.
+        partition: i32,
+        /// The position that must come next.
+        wanted: i64,
+        /// The oldest there is.
+        oldest: i64,
+    },
+    /// The log ends before what has landed from it.
+    Short {
+        /// The partition.
+        partition: i32,
+        /// The position that must come next.
+        wanted: i64,
+        /// Where the log ends.
+        end: i64,
+    },
+    /// Something else.
+    Other(String),
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Intake {
+    /// Looks at the topic, making it if need be. Nothing is read before [`Intake::begin`].
+    pub async fn open(settings: &Settings) -> Result<(Intake, TopicFacts), StreamError> {
+        let facts = topic::ensure(settings).await?;
+        let mut config = base(settings)?;
+        config
+            // Never joined: positions are the table's, partitions the other consumer's affair.
+            .set("group.id", &settings.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // A position that is not there is an alarm, never a reason to begin elsewhere.
+            .set("auto.offset.reset", "error")
+            .set("enable.partition.eof", "false")
+            .set("check.crcs", "true")
+            .set("fetch.wait.max.ms", "100")
+            .set("fetch.message.max.bytes", "4194304")
+            .set("fetch.max.bytes", "16777216")
+            .set("queued.max.messages.kbytes", "16384")
+            .set("queued.min.messages", "20000");
+        own(&mut config, settings);
+        let complaints = Complaints::default();
+        let consumer = BaseConsumer::from_config_and_context(&config, complaints.clone()).map_err(unusable)?;
+        let shared = Arc::new(Shared::default());
+        let pump = Pump {
+            consumer,
+            shared: Arc::clone(&shared),
+            topic: settings.topic.clone(),
+            assemblers: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            expired: Instant::now(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("weir-intake".to_owned())
+            .spawn(move || pump.run())
+            .map_err(|source| StreamError::Io {
+                path: "the intake's thread".to_owned(),
+                source,
+            })?;
+        let intake = Intake {
+            shared,
+            settings: settings.clone(),
+            complaints,
+            thread: Some(thread),
+        };
+        Ok((intake, facts))
+    }
+
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.settings.topic
+    }
+
+    /// Reads from these positions on, and forgets what was read before.
+    pub fn begin(&self, positions: BTreeMap<i32, i64>) {
+        let mut state = self.shared.lock();
+        state.queue.clear();
+        state.bytes = 0;
+        state.failed = None;
+        state.order = Some(positions);
+        drop(state);
+        self.shared.room.notify_all();
+    }
+
+    /// What has come, up to about `max_bytes`; empty if there is nothing yet.
+    pub fn take(&self, max_bytes: usize) -> Result<Vec<Arrival>, Broken> {
+        let mut state = self.shared.lock();
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        while bytes < max_bytes
+            && let Some(arrival) = state.queue.pop_front()
+        {
+            bytes += arrival.size();
+            taken.push(arrival);
+        }
+        state.bytes = state.bytes.saturating_sub(bytes);
+        if taken.is_empty()
+            && let Some(broken) = &state.failed
+        {
+            return Err(broken.clone());
+        }
+        drop(state);
+        self.shared.room.notify_all();
+        Ok(taken)
+    }
+
+    /// Returns when there is something to take.
+    pub async fn wait(&self) {
+        loop {
+            let ready = self.shared.ready.notified();
+            tokio::pin!(ready);
+            ready.as_mut().enable();
+            {
+                let state = self.shared.lock();
+                if !state.queue.is_empty() || state.failed.is_some() {
+                    return;
+                }
+            }
+            ready.await;
+        }
+    }
+
+    /// What the client complained of last.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.complaints.last()
+    }
+
+    /// The oldest position of a partition. Blocking, for seconds if no broker answers.
+    pub async fn oldest(&self, partition: i32) -> Result<i64, StreamError> {
+        let (settings, complaints) = (self.settings.clone(), self.complaints.clone());
+        let asked = tokio::task::spawn_blocking(move || {
+            let mut config = base(&settings)?;
+            own(&mut config, &settings);
+            let consumer: BaseConsumer<Complaints> =
+                BaseConsumer::from_config_and_context(&config, complaints.clone()).map_err(unusable)?;
+            consumer
+                .fetch_watermarks(&settings.topic, partition, ASK)
+                .map(|(oldest, _)| oldest)
+                .map_err(|error| StreamError::of(&settings.brokers.join(","), error, complaints.last()))
+        });
+        asked.await.map_err(|error| StreamError::Io {
+            path: "asking for the log's begin".to_owned(),
+            source: std::io::Error::other(error),
+        })?
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.room.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the intake's thread panicked");
+        }
+    }
+}
+
+impl ConsumerContext for Complaints {}
+
+struct Pump {
+    consumer: BaseConsumer<Complaints>,
+    shared: Arc<Shared>,
+    topic: String,
+    assemblers: BTreeMap<i32, Assembler>,
+    /// The position that each partition must give next.
+    positions: BTreeMap<i32, i64>,
+    expired: Instant,
+}
+
+impl Pump {
+    fn run(mut self) {
+        loop {
+            {
+                let mut state = self.shared.lock();
+                while !state.stop && state.order.is_none() && (state.bytes >= HELD || state.failed.is_some()) {
+                    // The client's own poll interval does not count here: there is no group.
+                    state = self.shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                if state.stop {
+                    return;
+                }
+                let order = state.order.take();
+                drop(state);
+                if let Some(positions) = order
+                    && let Err(error) = self.assign(positions)
+                {
+                    self.fail(Broken::Other(error.to_string()));
+                    continue;
+                }
+            }
+            let polled = match self.consumer.poll(POLL) {
+                None => None,
+                Some(Ok(message)) => Some(Ok(Self::arrived(&mut self.assemblers, &mut self.positions, &message))),
+                Some(Err(error)) => Some(Err(error)),
+            };
+            match polled {
+                None => {}
+                Some(Ok(arrival)) => self.push(arrival),
+                Some(Err(error)) => self.complain(&error),
+            }
+            self.expire();
+        }
+    }
+
+    fn assign(&mut self, positions: BTreeMap<i32, i64>) -> Result<(), KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for (partition, position) in &positions {
+            list.add_partition_offset(&self.topic, *partition, Offset::Offset(*position))?;
+        }
+        self.consumer.unassign()?;
+        self.assemblers = positions
+            .keys()
+            .map(|partition| (*partition, Assembler::default()))
+            .collect();
+        self.positions = positions;
+        self.consumer.assign(&list)
+    }
+
+    fn arrived(
+        assemblers: &mut BTreeMap<i32, Assembler>,
+        positions: &mut BTreeMap<i32, i64>,
+        message: &BorrowedMessage<'_>,
+    ) -> Option<Arrival> {
+        let (partition, position) = (message.partition(), message.offset());
+        let assembler = assemblers.get_mut(&partition)?;
+        let due = positions.get_mut(&partition)?;
+        // What an earlier assignment had still on its way.
+        if position < *due {
+            return None;
+        }
+        *due = position + 1;
+        let payload = message.payload().unwrap_or_default();
+        let what = match Label::read(message.key(), message.headers()) {
+            Err(why) => What::Stray {
+                raw: payload.to_vec(),
+                why,
+            },
+            Ok(label) => match assembler.take(label, position, payload, Instant::now()) {
+                None => What::Nothing,
+                Some((label, bytes)) => match label.unreadable {
+                    Some(why) => What::Unreadable {
+                        journal_id: label.journal_id,
+                        offset: label.offset,
+                        raw: bytes,
+                        why,
+                    },
+                    None => What::Record {
+                        journal_id: label.journal_id,
+                        offset: label.offset,
+                        payload: bytes,
+                        begins: label.begins,
+                    },
+                },
+            },
+        };
+        Some(Arrival {
+            partition,
+            next: assembler.low(position + 1),
+            what,
+        })
+    }
+
+    fn push(&self, arrival: Option<Arrival>) {
+        let Some(arrival) = arrival else { return };
+        let mut state = self.shared.lock();
+        // An order that came meanwhile makes it stale.
+        if state.order.is_none() {
+            state.bytes += arrival.size();
+            state.queue.push_back(arrival);
+        }
+        drop(state);
+        self.shared.ready.notify_one();
+    }
+
+    fn complain(&self, error: &KafkaError) {
+        self.consumer.context().note(&error.to_string());
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset) => {
+                self.fail(self.out_of_range(error));
+            }
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                self.fail(Broken::Other(error.to_string()));
+            }
+            // The client goes on by itself.
+            _ => tracing::debug!(%error, "reading from Kafka"),
+        }
+    }
+
+    /// Which partition it is, and on which side of its log we are.
+    fn out_of_range(&self, error: &KafkaError) -> Broken {
+        for (partition, wanted) in &self.positions {
+            let Ok((oldest, end)) = self.consumer.fetch_watermarks(&self.topic, *partition, ASK) else {
+                continue;
+            };
+            let (partition, wanted) = (*partition, *wanted);
+            if wanted < oldest {
+                return Broken::Cut {
+                    partition,
+                    wanted,
+                    oldest,
+                };
+            }
+            if wanted > end {
+                return Broken::Short { partition, wanted, end };
+            }
+        }
+        Broken::Other(error.to_string())
+    }
+
+    fn fail(&self, broken: Broken) {
+        self.shared.lock().failed = Some(broken);
+        self.shared.ready.notify_one();
+    }
+
+    fn expire(&mut self) {
+        let now = Instant::now();
+        if now.duration_since(self.expired) < EXPIRE_EVERY {
+            return;
+        }
+        self.expired = now;
+        for (partition, assembler) in &mut self.assemblers {
+            for (journal, offset) in assembler.expire(now) {
+                tracing::error!(%journal, offset, partition, "the rest of a record that was sent in parts never came: its sidecar died and did not come back");
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Joins the parts of long records, however two runs of one sidecar mixed them in the topic.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use event::JournalId;
+
+use crate::wire::Label;
+
+/// How long parts wait for the rest. A shipper gives a message up long before and sends the whole
+/// record again ([`crate::shipper::DELIVERY_TIMEOUT`]), so what is older will never be complete.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// The incomplete records of one partition.
+///
+/// A sidecar that was killed in the middle of a record sends it again, perhaps cut elsewhere, and the
+/// parts of both runs may come mixed. They are parts of the same bytes, so whatever covers them all
+/// completes the record. Complete is complete: later parts of it are dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Assembler {
+    waiting: BTreeMap<(JournalId, i64), Waiting>,
+    /// The last offset that came whole, of each journal.
+    done: HashMap<JournalId, i64>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// Where in the partition its first part stood.
+    position: i64,
+    since: Instant,
+    begins: bool,
+    /// Parts by the byte at which they start.
+    parts: BTreeMap<u32, Vec<u8>>,
+}
+
+impl Waiting {
+    /// The record, if its parts cover all of it.
+    fn whole(&self, length: u32) -> Option<Vec<u8>> {
+        let length = length as usize;
+        let mut whole = Vec::new();
+        for (start, bytes) in &self.parts {
+            let known = whole.len().checked_sub(*start as usize)?;
+            if let Some(new) = bytes.get(known..) {
+                whole.extend_from_slice(new);
+            }
+        }
+        (whole.len() == length).then_some(whole)
+    }
+}
+
+impl Assembler {
+    /// Takes the next message of the partition; returns the record that it is or completes.
+    pub(crate) fn take(
+        &mut self,
+        label: Label,
+        position: i64,
+        payload: &[u8],
+        now: Instant,
+    ) -> Option<(Label, Vec<u8>)> {
+        let Some(part) = label.part else {
+            self.finish(label.journal_id, label.offset);
+            return Some((label, payload.to_vec()));
+        };
+        if self
+            .done
+            .get(&label.journal_id)
+            .is_some_and(|done| label.offset <= *done)
+        {
+            return None;
+        }
+        let key = (label.journal_id, label.offset);
+        // A record of which the first part is not here was complete before the place where we began.
+        if part.start != 0 && !self.waiting.contains_key(&key) {
+            return None;
+        }
+        let waiting = self.waiting.entry(key).or_insert_with(|| Waiting {
+            position,
+            since: now,
+            begins: label.begins,
+            parts: BTreeMap::new(),
+        });
+        let known = waiting.parts.entry(part.start).or_default();
+        if known.len() < payload.len() {
+            self.bytes += payload.len() - known.len();
+            *known = payload.to_vec();
+        }
+        let whole = waiting.whole(part.length)?;
+        let begins = waiting.begins;
+        self.finish(label.journal_id, label.offset);
+        let label = Label {
+            part: None,
+            begins,
+            ..label
+        };
+        Some((label, whole))
+    }
+
+    /// Where reading must begin again so that no incomplete record loses a part; `next` without any.
+    pub(crate) fn low(&self, next: i64) -> i64 {
+        self.waiting
+            .values()
+            .map(|waiting| waiting.position)
+            .fold(next, i64::min)
+    }
+
+    /// Bytes of parts that wait.
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Lets go of what has waited for too long; returns what it was.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<(JournalId, i64)> {
+        let old = |waiting: &Waiting| now.saturating_duration_since(waiting.since) >= PATIENCE;
+        let gone: Vec<(JournalId, i64)> = (self.waiting.iter())
+            .filter(|(_, waiting)| old(waiting))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in &gone {
+            self.drop_waiting(key);
+        }
+        gone
+    }
+
+    fn finish(&mut self, journal: JournalId, offset: i64) {
+        let done = self.done.entry(journal).or_insert(offset);
+        *done = (*done).max(offset);
+        let old: Vec<(JournalId, i64)> = (self.waiting.range((journal, i64::MIN)..=(journal, offset)))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in &old {
+            self.drop_waiting(key);
+        }
+    }
+
+    fn drop_waiting(&mut self, key: &(JournalId, i64)) {
+        if let Some(waiting) = self.waiting.remove(key) {
+            self.bytes -= waiting.parts.values().map(Vec::len).sum::<usize>();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Part, pieces};
+    use proptest::prelude::*;
+
+    /// The messages of one record.
+    fn messages(journal: JournalId, offset: i64, payload: &[u8], limit: usize) -> Vec<(Label, Vec<u8>)> {
+        pieces(payload.len(), limit)
+            .map(|(_, part, range)| {
+                let label = Label {
+                    journal_id: journal,
+                    offset,
+                    part,
+                    begins: false,
+                    unreadable: None,
+                };
+                (label, payload[range].to_vec())
+            })
+            .collect()
+    }
+
+    fn record(offset: i64) -> Vec<u8> {
+        // Lengths from one part to eight.
+        let length = 3 + usize::try_from(offset * 7 % 31).unwrap();
+        (0..length).map(|i| u8::try_from((i + length) % 251).unwrap()).collect()
+    }
+
+    /// What a partition holds after a sidecar sent records `0..=killed_in`, died in the midst, and its
+    /// next run began again at `again` with another limit, the two mixed.
+    fn log(killed: usize, again: i64, mix: &[bool], limits: (usize, usize)) -> Vec<(Label, Vec<u8>)> {
+        let journal: JournalId = "0192f0c0-0000-7000-8000-000000000001".parse().unwrap();
+        let old: Vec<_> = (0..8)
+            .flat_map(|offset| messages(journal, offset, &record(offset), limits.0))
+            .collect();
+        let old = old[..killed.min(old.len())].to_vec();
+        let new: Vec<_> = (again..10)
+            .flat_map(|offset| messages(journal, offset, &record(offset), limits.1))
+            .collect();
+        // The new run begins when the old one has at least what was acknowledged to it.
+        let sent = old.iter().take_while(|(label, _)| label.offset < again).count();
+        let (mut log, mut rest) = (old[..sent].to_vec(), old[sent..].iter().peekable());
+        let mut new = new.into_iter();
+        for pick_old in mix {
+            match (pick_old, rest.peek()) {
+                (true, Some(_)) => log.extend(rest.next().cloned()),
+                _ => log.extend(new.next()),
+            }
+        }
+        log.extend(rest.cloned());
+        log.extend(new);
+        log
+    }
+
+    proptest! {
+        /// However two runs mix, and wherever reading is broken off and begun again: every record comes
+        /// whole, and none before all that precede it.
+        #[test]
+        fn records_come_whole_and_in_order(
+            killed in 0usize..60,
+            mix in proptest::collection::vec(any::<bool>(), 0..80),
+            limits in (2usize..12, 2usize..12),
+            stop in 0usize..120,
+        ) {
+            let journal: JournalId = "0192f0c0-0000-7000-8000-000000000001".parse().unwrap();
+            let all: Vec<_> = (0..8).flat_map(|offset| messages(journal, offset, &record(offset), limits.0)).collect();
+            // What the old run had delivered, some of it acknowledged.
+            let delivered = killed.min(all.len());
+            let whole = |n: usize| all[..n].iter().enumerate().filter(|(i, (label, _))| all.get(i + 1).is_none_or(|next| next.0.offset != label.offset)).count();
+            let again = i64::try_from(whole(delivered) / 2).unwrap();
+            let log = log(delivered, again, &mix, limits);
+            let mut due = 0;
+            let mut begin = 0;
+            for end in [stop.min(log.len()), log.len()] {
+                let mut assembler = Assembler::default();
+                for (position, (label, payload)) in log.iter().enumerate().take(end).skip(begin) {
+                    let position = i64::try_from(position).unwrap();
+                    if let Some((label, payload)) = assembler.take(label.clone(), position, payload, Instant::now()) {
+                        prop_assert!(label.offset <= due, "{} came and {due} was due", label.offset);
+                        prop_assert_eq!(&payload, &record(label.offset));
+                        due = due.max(label.offset + 1);
+                    }
+                }
+                begin = usize::try_from(assembler.low(i64::try_from(end).unwrap())).unwrap();
+                prop_assert!(begin <= end);
+            }
+            prop_assert_eq!(due, 10);
+        }
+    }
+
+    #[test]
+    fn what_never_completes_is_let_go() {
+        let journal = JournalId::new();
+        let mut assembler = Assembler::default();
+        let begun = Instant::now();
+        let label = Label {
+            journal_id: journal,
+            offset: 3,
+            part: Some(Part { start: 0, length: 9 }),
+            begins: false,
+            unreadable: None,
+        };
+        assert_eq!(assembler.take(label, 17, b"half", begun), None);
+        assert_eq!((assembler.low(40), assembler.bytes()), (17, 4));
+        assert_eq!(assembler.expire(begun + PATIENCE / 2), []);
+        assert_eq!(assembler.expire(begun + PATIENCE), [(journal, 3)]);
+        assert_eq!((assembler.low(40), assembler.bytes()), (40, 0));
+    }
+}

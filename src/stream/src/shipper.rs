@@ -1,0 +1,532 @@
+//! From the journal to the topic: idempotent, in order, never dropping, never in a call's way.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use journal::{Journal, ReadError, Reader};
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+use crate::client::{base, own, unusable};
+use crate::inflight::{Inflight, ticket};
+use crate::progress::Progress;
+use crate::topic::{self, TopicFacts};
+use crate::wire::{Label, pieces};
+use crate::{Settings, StreamError};
+
+/// Name under which the journal keeps how far its records are in Kafka.
+pub const POSITION: &str = "kafka";
+
+/// A message that is not delivered for so long is given up by the client, and sending begins again
+/// from the journal.
+pub(crate) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(300);
+/// Bytes read from the journal at once.
+const READ_BYTES: usize = 1 << 20;
+/// How long an idle shipper waits before it looks into the journal again.
+const IDLE: Duration = Duration::from_millis(50);
+/// Storing a position costs an `fsync`; a crash sends again what arrived since the last one.
+const STORE_EVERY: Duration = Duration::from_secs(1);
+/// Without an arrival for so long, what is on its way counts as stuck.
+const STUCK: Duration = Duration::from_secs(10);
+/// How long a stop waits for what is on its way.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Ships one journal until it is stopped. Drop stops it too, without waiting for arrivals.
+#[derive(Debug)]
+pub struct Shipper {
+    progress: Progress,
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Shipper {
+    /// Starts to ship `journal`, on a thread of its own. `home` is the file that remembers which
+    /// partition is this journal's. That no broker answers is no error: it is tried for ever.
+    pub fn start(journal: Journal, settings: Settings, home: PathBuf) -> Result<Shipper, StreamError> {
+        // What cannot work at all is said at once.
+        base(&settings)?;
+        // From here on the journal keeps what has not been shipped.
+        let begin = match journal.positions().get(POSITION) {
+            Some(position) => position,
+            None => {
+                let first = first_of(&journal)?;
+                journal.positions().set(POSITION, first)?;
+                first
+            }
+        };
+        let progress = Progress::default();
+        let stop = Arc::new(Stop::default());
+        let work = Work {
+            home: Home::load(&home, &settings.topic, begin)?,
+            path: home,
+            settings,
+            journal,
+            progress: progress.clone(),
+            stop: Arc::clone(&stop),
+        };
+        let thread = std::thread::Builder::new()
+            .name("weir-shipper".to_owned())
+            .spawn(move || work.run())
+            .map_err(|source| StreamError::Io {
+                path: "the shipper's thread".to_owned(),
+                source,
+            })?;
+        Ok(Shipper {
+            progress,
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// Ships what the journal has, for a few seconds at most, stores the position and ends. What has
+    /// not arrived by then is sent by the next run.
+    pub fn stop(mut self) {
+        self.end(true);
+    }
+
+    fn end(&mut self, flush: bool) {
+        self.stop.set(if flush { Wish::Flush } else { Wish::Leave });
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the shipper panicked");
+        }
+    }
+}
+
+impl Drop for Shipper {
+    fn drop(&mut self) {
+        self.end(false);
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wish {
+    #[default]
+    Go,
+    Flush,
+    Leave,
+}
+
+#[derive(Debug, Default)]
+struct Stop {
+    wish: Mutex<Wish>,
+    changed: Condvar,
+}
+
+impl Stop {
+    fn set(&self, wish: Wish) {
+        let mut held = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
+        if *held == Wish::Go {
+            *held = wish;
+        }
+        self.changed.notify_all();
+    }
+
+    fn wish(&self) -> Wish {
+        *self.wish.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait(&self, time: Duration) {
+        let held = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whether time is up or the wish changed: the caller looks.
+        let _ = (self.changed).wait_timeout_while(held, time, |wish| *wish == Wish::Go);
+    }
+}
+
+/// What outlives the process beside the position: a journal keeps its partition for life, so that its
+/// records stay in order even when the topic gets more partitions.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Home {
+    topic: String,
+    partition: Option<i32>,
+    /// The first offset that was ever shipped to this topic.
+    begins: i64,
+}
+
+impl Home {
+    fn load(path: &Path, topic: &str, position: i64) -> Result<Home, StreamError> {
+        let failed = |source| StreamError::Io {
+            path: path.display().to_string(),
+            source,
+        };
+        let fresh = Home {
+            topic: topic.to_owned(),
+            partition: None,
+            begins: position,
+        };
+        match std::fs::read(path) {
+            Ok(bytes) => {
+                let home: Home = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
+                Ok(if home.topic == topic { home } else { fresh })
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(fresh),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn store(&self, path: &Path) -> Result<(), StreamError> {
+        let write = || {
+            let temporary = path.with_extension("tmp");
+            let mut text = serde_json::to_vec(self)?;
+            text.push(b'\n');
+            std::fs::write(&temporary, text)?;
+            std::fs::File::open(&temporary)?.sync_all()?;
+            std::fs::rename(&temporary, path)?;
+            match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                Some(parent) => std::fs::File::open(parent)?.sync_all(),
+                None => Ok(()),
+            }
+        };
+        write().map_err(|source| StreamError::Io {
+            path: path.display().to_string(),
+            source,
+        })
+    }
+}
+
+/// The first offset that the journal still has.
+fn first_of(journal: &Journal) -> Result<i64, StreamError> {
+    match journal.reader(0) {
+        Ok(_) => Ok(0),
+        Err(ReadError::Released { first, .. }) => Ok(first),
+        Err(other) => Err(other.into()),
+    }
+}
+
+struct Work {
+    settings: Settings,
+    journal: Journal,
+    home: Home,
+    path: PathBuf,
+    progress: Progress,
+    stop: Arc<Stop>,
+}
+
+/// One producer's life, and what is on its way with it.
+struct Session {
+    producer: BaseProducer<Inflight>,
+    inflight: Inflight,
+    partition: i32,
+    topic: Arc<str>,
+    key: Arc<str>,
+    room: usize,
+    stored: i64,
+    stored_at: Instant,
+    /// When something arrived last, and up to where.
+    moved: (Instant, i64),
+    sent: i64,
+}
+
+impl Work {
+    fn run(mut self) {
+        let mut failures = 0u32;
+        loop {
+            match self.session(&mut failures) {
+                Ok(()) => return,
+                Err(error) => {
+                    let pause = Duration::from_millis(500 << failures.min(5)).min(Duration::from_secs(10));
+                    failures += 1;
+                    self.progress.restarted();
+                    if self.progress.set_trouble(Some(error.to_string())) {
+                        if error.needs_somebody() {
+                            tracing::error!(%error, "events are not shipped; they wait in the journal");
+                        } else {
+                            tracing::warn!(%error, "events are not shipped for now; they wait in the journal");
+                        }
+                    }
+                    self.stop.wait(pause);
+                }
+            }
+            if self.stop.wish() != Wish::Go {
+                return;
+            }
+        }
+    }
+
+    /// Ships with one producer, until it fails or is told to stop.
+    fn session(&mut self, failures: &mut u32) -> Result<(), StreamError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|source| StreamError::Io {
+                path: "a runtime for the shipper".to_owned(),
+                source,
+            })?;
+        let facts = runtime.block_on(topic::ensure(&self.settings))?;
+        drop(runtime);
+        let from = self.journal.positions().get(POSITION).unwrap_or(0);
+        let mut session = self.open(&facts, from)?;
+        if self.progress.set_trouble(None) {
+            tracing::info!(topic = self.settings.topic, from, "events are shipped again");
+        }
+        let mut reader = self.journal.durable_reader(from)?;
+        loop {
+            let wish = self.stop.wish();
+            if wish != Wish::Go {
+                return self.close(session, &mut reader, wish);
+            }
+            let idle = !self.read(&mut session, &mut reader)?;
+            session.producer.poll(if idle { IDLE } else { Duration::ZERO });
+            self.look(&mut session, failures)?;
+        }
+    }
+
+    fn open(&mut self, facts: &TopicFacts, from: i64) -> Result<Session, StreamError> {
+        let partition = match self.home.partition {
+            Some(partition) if partition < facts.partitions => partition,
+            _ => {
+                let partition = partition_of(&self.journal.id().to_string(), facts.partitions);
+                self.home.partition = Some(partition);
+                self.home.store(&self.path)?;
+                partition
+            }
+        };
+        let most = facts.max_message_bytes.clamp(1_000, 1_000_000_000);
+        let mut config = base(&self.settings)?;
+        config
+            .set("enable.idempotence", "true")
+            // A message that fails must take all that follow it with it: a gap would read as a loss.
+            .set("enable.gapless.guarantee", "true")
+            .set("acks", "all")
+            .set("compression.type", self.settings.compression.librdkafka())
+            .set("linger.ms", "20")
+            .set("message.max.bytes", most.to_string())
+            .set("batch.size", most.min(1_000_000).to_string())
+            .set(
+                "queue.buffering.max.kbytes",
+                (u64::from(self.settings.buffer_mib.max(1)) << 10).to_string(),
+            )
+            .set("queue.buffering.max.messages", "1000000")
+            .set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string());
+        own(&mut config, &self.settings);
+        let inflight = Inflight::at(from);
+        let producer = BaseProducer::from_config_and_context(&config, inflight.clone()).map_err(unusable)?;
+        self.progress.begins(from, partition);
+        Ok(Session {
+            producer,
+            inflight,
+            partition,
+            topic: self.settings.topic.as_str().into(),
+            key: self.journal.id().to_string().into(),
+            room: facts.room(&self.settings),
+            stored: from,
+            stored_at: Instant::now(),
+            moved: (Instant::now(), from),
+            sent: from,
+        })
+    }
+
+    /// Sends the next records; `false` if there are none yet.
+    fn read(&mut self, session: &mut Session, reader: &mut Reader) -> Result<bool, StreamError> {
+        match reader.next_raw_batch(READ_BYTES) {
+            Ok(records) => {
+                for record in &records {
+                    if !self.send(session, record.offset, &record.payload, None)? {
+                        reader.seek(record.offset);
+                        break;
+                    }
+                }
+                Ok(!records.is_empty())
+            }
+            Err(ReadError::Corrupt(hole)) => {
+                let why = hole.to_string();
+                tracing::error!(%hole, "the journal is damaged: these offsets are shipped as unreadable");
+                for offset in hole.first..hole.next {
+                    if !self.send(session, offset, &[], Some(&why))? {
+                        reader.seek(offset);
+                        break;
+                    }
+                }
+                Ok(true)
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Hands one record to the client, waiting for room; `false` if it is time to stop instead.
+    fn send(
+        &mut self,
+        session: &mut Session,
+        offset: i64,
+        payload: &[u8],
+        unreadable: Option<&str>,
+    ) -> Result<bool, StreamError> {
+        let mut count = 0;
+        for (last, part, range) in pieces(payload.len(), session.room) {
+            let payload = payload.get(range).unwrap_or_default();
+            let label = Label {
+                journal_id: self.journal.id(),
+                offset,
+                part,
+                begins: offset == self.home.begins && offset > 0,
+                unreadable: unreadable.map(str::to_owned),
+            };
+            let (topic, key) = (Arc::clone(&session.topic), Arc::clone(&session.key));
+            let mut record = BaseRecord::with_opaque_to(&topic, ticket(offset, last))
+                .partition(session.partition)
+                .key(key.as_bytes())
+                .payload(payload)
+                .headers(label.headers(payload));
+            loop {
+                match session.producer.send(record) {
+                    Ok(()) => break,
+                    Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                        record = back;
+                        session.producer.poll(IDLE);
+                        self.look(session, &mut 0)?;
+                        if self.stop.wish() != Wish::Go {
+                            return Ok(false);
+                        }
+                    }
+                    Err((error, _)) => {
+                        let why = session
+                            .producer
+                            .client()
+                            .fatal_error()
+                            .map_or(error.to_string(), |(_, why)| why);
+                        return Err(StreamError::Delivery { offset, why });
+                    }
+                }
+            }
+            count += 1;
+        }
+        session.sent = offset + 1;
+        self.progress.sent(offset + 1, payload.len(), count > 1);
+        Ok(true)
+    }
+
+    /// Takes in what has arrived, and stores the position now and then.
+    fn look(&mut self, session: &mut Session, failures: &mut u32) -> Result<(), StreamError> {
+        let arrived = session.inflight.arrived();
+        self.progress.arrived(arrived);
+        if arrived > session.moved.1 {
+            session.moved = (Instant::now(), arrived);
+            *failures = 0;
+            if self.progress.set_trouble(None) {
+                tracing::info!(topic = self.settings.topic, "Kafka takes events again");
+            }
+        } else if arrived == session.sent {
+            session.moved.0 = Instant::now();
+        } else if session.moved.0.elapsed() >= STUCK {
+            let why = session.inflight.complaints.last().unwrap_or("no answer".to_owned());
+            let error = StreamError::Unreachable {
+                brokers: self.settings.brokers.join(","),
+                why,
+            };
+            if self.progress.set_trouble(Some(error.to_string())) {
+                tracing::warn!(%error, "events wait in the journal");
+            }
+        }
+        let pause = if arrived == session.sent {
+            STORE_EVERY / 5
+        } else {
+            STORE_EVERY
+        };
+        if arrived > session.stored && session.stored_at.elapsed() >= pause {
+            self.store(session, arrived);
+        }
+        match session.inflight.failed() {
+            Some(why) => {
+                self.store(session, arrived);
+                Err(StreamError::Delivery { offset: arrived, why })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn store(&self, session: &mut Session, arrived: i64) {
+        session.stored_at = Instant::now();
+        if arrived <= session.stored {
+            return;
+        }
+        match self.journal.positions().set(POSITION, arrived) {
+            Ok(()) => {
+                session.stored = arrived;
+                self.progress.stored(arrived);
+            }
+            // They have arrived all the same; a restart sends them again.
+            Err(error) => tracing::warn!(%error, "the position of what was shipped is not stored"),
+        }
+    }
+
+    fn close(&mut self, mut session: Session, reader: &mut Reader, wish: Wish) -> Result<(), StreamError> {
+        let until = Instant::now() + FLUSH;
+        if wish == Wish::Flush {
+            // What the sidecar said last is in the journal by now.
+            self.journal.flush().map_err(|error| StreamError::Io {
+                path: "the journal".to_owned(),
+                source: std::io::Error::other(error),
+            })?;
+            // What the client has no room for waits for the next run.
+            self.read(&mut session, reader)?;
+        }
+        while wish == Wish::Flush && session.inflight.arrived() < session.sent && Instant::now() < until {
+            session.producer.poll(IDLE);
+            if session.inflight.failed().is_some() {
+                break;
+            }
+        }
+        let arrived = session.inflight.arrived();
+        self.progress.arrived(arrived);
+        self.store(&mut session, arrived);
+        Ok(())
+    }
+}
+
+/// FNV-1a of the key: the same on every machine and in every version.
+fn partition_of(key: &str, partitions: i32) -> i32 {
+    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let count = u64::try_from(partitions.max(1)).unwrap_or(1);
+    i32::try_from(hash % count).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_keeps_its_partition() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kafka.json");
+        let mut home = Home::load(&path, "t", 40).unwrap();
+        assert_eq!((home.partition, home.begins), (None, 40));
+        home.partition = Some(partition_of("0192f0c0-0000-7000-8000-000000000001", 12));
+        home.store(&path).unwrap();
+        assert_eq!(
+            Home::load(&path, "t", 90).unwrap(),
+            home,
+            "where it began does not move"
+        );
+        assert_eq!(Home::load(&path, "another", 90).unwrap().begins, 90);
+        std::fs::write(&path, "{").unwrap();
+        assert!(
+            Home::load(&path, "t", 0)
+                .unwrap_err()
+                .to_string()
+                .contains("kafka.json")
+        );
+    }
+
+    #[test]
+    fn partitions_are_spread() {
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..400 {
+            let partition = partition_of(&event::JournalId::new().to_string(), 12);
+            assert!((0..12).contains(&partition));
+            seen.insert(partition);
+        }
+        assert_eq!(seen.len(), 12);
+    }
+}

@@ -1,0 +1,225 @@
+//! The topic: made with sensible settings, or checked and explained.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::error::RDKafkaErrorCode;
+
+use crate::client::{Complaints, base, own, unusable};
+use crate::wire::OVERHEAD;
+use crate::{Settings, StreamError};
+
+/// How long one question to the cluster may take.
+pub(crate) const ASK: Duration = Duration::from_secs(10);
+/// A message limit below this would cut records into crumbs.
+const LEAST_MESSAGE: usize = 16 << 10;
+
+/// What we must know of the topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicFacts {
+    /// Its partitions.
+    pub partitions: i32,
+    /// The longest batch that it takes, in bytes.
+    pub max_message_bytes: usize,
+    /// What somebody may want to change; nothing of it stops us.
+    pub advice: Vec<String>,
+}
+
+impl TopicFacts {
+    /// Bytes of a record that one message may carry.
+    pub(crate) fn room(&self, settings: &Settings) -> usize {
+        let ours = (settings.max_message_kib as usize) << 10;
+        ours.min(self.max_message_bytes).saturating_sub(OVERHEAD)
+    }
+}
+
+/// Looks at the topic, and makes it if it is not there and may be made.
+pub(crate) async fn ensure(settings: &Settings) -> Result<TopicFacts, StreamError> {
+    let mut config = base(settings)?;
+    own(&mut config, settings);
+    let complaints = Complaints::default();
+    let admin = AdminClient::from_config_and_context(&config, complaints.clone()).map_err(unusable)?;
+    let failed = |error| StreamError::of(&settings.brokers.join(","), error, complaints.last());
+    let options = AdminOptions::new()
+        .request_timeout(Some(ASK))
+        .operation_timeout(Some(ASK));
+    let mut known = describe(&admin, settings, &options).await.map_err(failed)?;
+    let mut made = false;
+    if let Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) = known {
+        if !settings.create_topic {
+            return Err(StreamError::NoTopic {
+                topic: settings.topic.clone(),
+            });
+        }
+        create(&admin, settings, &options).await.map_err(failed)??;
+        made = true;
+        for _ in 0..50 {
+            known = describe(&admin, settings, &options).await.map_err(failed)?;
+            if known.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    let partitions = partitions(&admin, settings, &complaints).await?;
+    let mut facts = TopicFacts {
+        partitions,
+        max_message_bytes: 1_000_000,
+        advice: Vec::new(),
+    };
+    match known {
+        Ok(config) => check(&config, settings, made, &mut facts)?,
+        // Some clusters let clients write and not look; then the broker's refusals must do.
+        Err(code) => facts.advice.push(format!(
+            "the settings of topic {} cannot be read: {code}",
+            settings.topic
+        )),
+    }
+    for advice in &facts.advice {
+        tracing::warn!("{advice}");
+    }
+    Ok(facts)
+}
+
+type Admin = AdminClient<Complaints>;
+
+async fn describe(
+    admin: &Admin,
+    settings: &Settings,
+    options: &AdminOptions,
+) -> Result<Result<ConfigResource, RDKafkaErrorCode>, rdkafka::error::KafkaError> {
+    let asked = admin
+        .describe_configs([&ResourceSpecifier::Topic(&settings.topic)], options)
+        .await?;
+    Ok(asked.into_iter().next().unwrap_or(Err(RDKafkaErrorCode::Unknown)))
+}
+
+async fn create(
+    admin: &Admin,
+    settings: &Settings,
+    options: &AdminOptions,
+) -> Result<Result<(), StreamError>, rdkafka::error::KafkaError> {
+    let retention = (u64::from(settings.retention_hours) * 3_600_000).to_string();
+    let copies = match settings.replication_factor {
+        0 => -1,
+        copies => i32::from(copies),
+    };
+    let topic = NewTopic::new(
+        &settings.topic,
+        i32::from(settings.partitions.max(1)),
+        TopicReplication::Fixed(copies),
+    )
+    .set("cleanup.policy", "delete")
+    .set("retention.ms", &retention)
+    .set("compression.type", "producer")
+    // A broker that lost what others have must not lead: better no answer than a shorter history.
+    .set("unclean.leader.election.enable", "false");
+    let created = admin.create_topics([&topic], options).await?;
+    Ok(match created.into_iter().next() {
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) | None => {
+            tracing::info!(
+                topic = settings.topic,
+                partitions = settings.partitions,
+                "made the Kafka topic"
+            );
+            Ok(())
+        }
+        Some(Err((_, code))) => Err(StreamError::Topic {
+            topic: settings.topic.clone(),
+            what: format!(
+                "it does not exist and cannot be made ({code}): make it yourself, with cleanup.policy=delete, or give the user the right to"
+            ),
+        }),
+    })
+}
+
+async fn partitions(admin: &Admin, settings: &Settings, complaints: &Complaints) -> Result<i32, StreamError> {
+    let failed = |error| StreamError::of(&settings.brokers.join(","), error, complaints.last());
+    let unknown = |what: String| StreamError::Topic {
+        topic: settings.topic.clone(),
+        what,
+    };
+    let mut last = None;
+    // A topic that was just made is not known to every broker at once.
+    for _ in 0..50 {
+        let metadata = admin
+            .inner()
+            .fetch_metadata(Some(&settings.topic), ASK)
+            .map_err(failed)?;
+        let found = (metadata.topics().iter()).find(|topic| topic.name() == settings.topic);
+        match found.map(|topic| (topic.error(), topic.partitions().len())) {
+            Some((None, count)) if count > 0 => {
+                return i32::try_from(count).map_err(|_| unknown(format!("it has {count} partitions")));
+            }
+            Some((Some(error), _)) => last = Some(RDKafkaErrorCode::from(error)),
+            _ => {}
+        }
+        match last {
+            Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                return Err(StreamError::Refused {
+                    brokers: settings.brokers.join(","),
+                    why: code.to_string(),
+                });
+            }
+            _ => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+    Err(unknown(match last {
+        Some(code) => code.to_string(),
+        None => "no broker knows its partitions".to_owned(),
+    }))
+}
+
+fn check(config: &ConfigResource, settings: &Settings, made: bool, facts: &mut TopicFacts) -> Result<(), StreamError> {
+    let value = |name: &str| config.get(name).and_then(|entry| entry.value.as_deref());
+    let topic = &settings.topic;
+    let refuse = |what: String| {
+        Err(StreamError::Topic {
+            topic: topic.clone(),
+            what,
+        })
+    };
+    if value("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
+        return refuse(
+            "cleanup.policy has `compact`, which keeps only the last record of each journal: set cleanup.policy=delete"
+                .to_owned(),
+        );
+    }
+    if let Some(limit) = value("max.message.bytes").and_then(|limit| limit.parse::<usize>().ok()) {
+        if limit < LEAST_MESSAGE {
+            return refuse(format!(
+                "max.message.bytes={limit} is too small to carry records, even in parts: set it to at least {LEAST_MESSAGE}, better to the usual 1048588"
+            ));
+        }
+        facts.max_message_bytes = limit;
+    }
+    let hours = |ms: i64| ms / 3_600_000;
+    if let Some(kept) = value("retention.ms").and_then(|ms| ms.parse::<i64>().ok())
+        && kept >= 0
+        && hours(kept) < 24
+    {
+        facts.advice.push(format!(
+            "topic {topic} keeps records for {} hours only (retention.ms={kept}): analytics that are away for longer lose events",
+            hours(kept)
+        ));
+    }
+    if let Some(bytes) = value("retention.bytes").and_then(|bytes| bytes.parse::<i64>().ok())
+        && bytes >= 0
+    {
+        facts.advice.push(format!(
+            "topic {topic} has retention.bytes={bytes}: a burst can push out events that have not landed"
+        ));
+    }
+    if value("unclean.leader.election.enable") == Some("true") {
+        facts.advice.push(format!(
+            "topic {topic} has unclean.leader.election.enable=true: a failing broker can lose acknowledged events"
+        ));
+    }
+    if !made && facts.partitions == 1 {
+        facts.advice.push(format!(
+            "topic {topic} has one partition: only one analytics process can land at a time"
+        ));
+    }
+    Ok(())
+}
