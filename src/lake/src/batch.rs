@@ -12,7 +12,7 @@ use crate::encode::{Bodies, CallRows, CallsBuilder, EventsBuilder};
 use crate::fold::Fold;
 use crate::scan::{WINDOW, window};
 use crate::schema::{CALLS, EVENTS};
-use crate::source::Item;
+use crate::source::{Item, Positions};
 use crate::store::Snapshot;
 
 /// How far a journal has come: what must come next, and which of its calls are open.
@@ -40,12 +40,14 @@ pub(crate) struct Span {
 /// Rows that were read and not landed, and where they came from.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// Source position of the first record.
-    pub(crate) from: i64,
-    /// Source position after the last.
-    pub(crate) next: i64,
+    /// Where its first records stood, for each partition.
+    pub(crate) from: Positions,
+    /// Where reading goes on after the last.
+    pub(crate) next: Positions,
     /// The journals' parts.
     pub(crate) spans: BTreeMap<JournalId, Span>,
+    /// Journals whose records begin here with that offset, and will never come from before.
+    pub(crate) begins: BTreeMap<JournalId, i64>,
     /// `events` rows.
     pub(crate) events: Vec<RecordBatch>,
     /// `calls` rows.
@@ -59,11 +61,11 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// An empty batch at a source position.
-    pub(crate) fn at(position: i64) -> Batch {
+    /// An empty batch at the positions of a source.
+    pub(crate) fn at(positions: Positions) -> Batch {
         Batch {
-            from: position,
-            next: position,
+            from: positions.clone(),
+            next: positions,
             ..Batch::default()
         }
     }
@@ -97,11 +99,17 @@ impl Batch {
     }
 }
 
+/// All positions in one number, which grows as they do: for people, and for comparing.
+pub(crate) fn sum(positions: &Positions) -> i64 {
+    positions.values().sum()
+}
+
 /// Names of the transactions that remember how far landing has come.
 pub(crate) mod txn {
     use event::JournalId;
 
-    /// In `events`: the next position of a source.
+    /// In `events`: the next position of a source's partition. In `calls`: the same, once the rows of
+    /// the calls that ended before it are there.
     pub(crate) fn source(name: &str, partition: &str) -> String {
         format!("weir:{name}:{partition}")
     }
@@ -109,6 +117,11 @@ pub(crate) mod txn {
     /// In `events`: the next offset of a journal, whichever source brings it.
     pub(crate) fn offset(journal: JournalId) -> String {
         format!("weir:offset:{journal}")
+    }
+
+    /// In `events`: the first offset of a journal that began elsewhere; 0 without it.
+    pub(crate) fn first(journal: JournalId) -> String {
+        format!("weir:first:{journal}")
     }
 
     /// In `calls`: the offset up to which every end has its row.

@@ -50,6 +50,16 @@ pub enum LakeError {
         /// Delta's own words.
         source: deltalake::DeltaTableError,
     },
+    /// Another lander has landed what this one had read. Nothing of ours is in the table: reload.
+    #[error("partition {partition} has landed up to {theirs} elsewhere while we stood at {ours}")]
+    Overtaken {
+        /// The partition.
+        partition: String,
+        /// Where this lander stood.
+        ours: i64,
+        /// Where the table stands.
+        theirs: i64,
+    },
     /// A row of `events` does not rebuild its event.
     #[error("events row {journal}/{offset} is damaged: {what}")]
     Row {

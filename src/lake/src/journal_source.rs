@@ -1,12 +1,14 @@
 //! The local journal as a source: the embedded mode, without Kafka.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use event::{JournalId, Record};
-use journal::{Journal, RawRecord, ReadError, Reader};
+use event::JournalId;
+use journal::{Journal, ReadError, Reader};
 use tokio::sync::watch;
 
-use crate::source::{Fetched, Item, Source, SourceError};
+use crate::source::{Fetched, Item, Part, Positions, Source, SourceError};
 
 /// Name under which the journal keeps how far its records are in the lake.
 pub const POSITION: &str = "lake";
@@ -21,8 +23,9 @@ const MAX_HOLE_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct JournalSource {
     journal: Journal,
-    partition: String,
+    partition: Arc<str>,
     synced: watch::Receiver<i64>,
+    position: i64,
     reading: Option<Reading>,
 }
 
@@ -31,9 +34,10 @@ impl JournalSource {
     #[must_use]
     pub fn new(journal: Journal) -> JournalSource {
         JournalSource {
-            partition: journal.id().to_string(),
+            partition: journal.id().to_string().into(),
             synced: journal.watch_synced(),
             journal,
+            position: 0,
             reading: None,
         }
     }
@@ -44,42 +48,59 @@ impl Source for JournalSource {
         "journal"
     }
 
-    fn partition(&self) -> &str {
-        &self.partition
+    fn partitions(&mut self) -> Vec<Arc<str>> {
+        vec![Arc::clone(&self.partition)]
     }
 
-    fn journals(&self) -> Vec<JournalId> {
-        vec![self.journal.id()]
+    fn journals(&self) -> Option<Vec<JournalId>> {
+        Some(vec![self.journal.id()])
     }
 
-    async fn fetch(&mut self, from: i64, max_bytes: usize) -> Result<Fetched, SourceError> {
-        let (journal, kept) = (self.journal.clone(), self.reading.take());
+    async fn begin(&mut self, landed: BTreeMap<Arc<str>, Option<i64>>) -> Result<Positions, SourceError> {
+        self.reading = None;
+        self.position = landed.get(&self.partition).copied().flatten().unwrap_or(0);
+        Ok(Positions::from([(Arc::clone(&self.partition), self.position)]))
+    }
+
+    async fn fetch(&mut self, max_bytes: usize) -> Result<Fetched, SourceError> {
+        let (journal, kept, from) = (self.journal.clone(), self.reading.take(), self.position);
         let task = tokio::task::spawn_blocking(move || {
             let mut reading = match kept.filter(|reading| reading.position == from) {
                 Some(reading) => reading,
                 None => Reading::new(journal.id(), journal.durable_reader(from), from)?,
             };
-            let fetched = reading.next(max_bytes)?;
-            Ok((reading, fetched))
+            let items = reading.next(max_bytes)?;
+            Ok((reading, items))
         });
-        let (reading, fetched) = task.await.map_err(|e| SourceError::Unavailable {
-            source_name: self.partition.clone(),
+        let (reading, items) = task.await.map_err(|e| SourceError::Unavailable {
+            source_name: self.partition.to_string(),
             what: e.to_string(),
         })??;
+        self.position = reading.position;
         self.reading = Some(reading);
-        Ok(fetched)
+        let part = Part {
+            partition: Arc::clone(&self.partition),
+            items,
+            next: self.position,
+            ..Part::default()
+        };
+        Ok(Fetched { parts: vec![part] })
     }
 
-    async fn wait(&mut self, from: i64) {
+    async fn wait(&mut self) {
+        let from = self.position;
         if self.synced.wait_for(|end| *end > from).await.is_err() {
             // The journal was closed: nothing will come.
             std::future::pending::<()>().await;
         }
     }
 
-    async fn landed(&mut self, next: i64) -> Result<(), SourceError> {
+    async fn landed(&mut self, next: &Positions) -> Result<(), SourceError> {
+        let Some(&next) = next.get(&self.partition) else {
+            return Ok(());
+        };
         let journal = self.journal.clone();
-        let name = self.partition.clone();
+        let name = self.partition.to_string();
         let failed = move |what: String| SourceError::Unavailable {
             source_name: name.clone(),
             what,
@@ -129,7 +150,7 @@ impl Reading {
     }
 
     /// The records from the position on; empty if there are none yet.
-    pub(crate) fn next(&mut self, max_bytes: usize) -> Result<Fetched, SourceError> {
+    pub(crate) fn next(&mut self, max_bytes: usize) -> Result<Vec<Item>, SourceError> {
         let mut items = Vec::new();
         if self.hole.is_none() {
             match self.reader.next_raw_batch(max_bytes) {
@@ -137,7 +158,7 @@ impl Reading {
                     items.reserve(raws.len());
                     for raw in raws {
                         self.position = raw.offset + 1;
-                        items.push(self.item(raw));
+                        items.push(Item::read(self.journal, raw.offset, raw.payload));
                     }
                 }
                 Err(ReadError::Corrupt(hole)) => {
@@ -167,27 +188,7 @@ impl Reading {
                 self.hole = None;
             }
         }
-        Ok(Fetched {
-            items,
-            next: self.position,
-        })
-    }
-
-    fn item(&self, raw: RawRecord) -> Item {
-        let why = match Record::parse(&raw.payload) {
-            Ok(record) if record.envelope.journal_id == self.journal && record.envelope.offset == raw.offset => {
-                return Item::Record(record);
-            }
-            Ok(_) => "it names another journal or offset".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        tracing::error!(journal = %self.journal, offset = raw.offset, why, "a record is no event: it lands as unreadable");
-        Item::Unreadable {
-            journal_id: self.journal,
-            offset: raw.offset,
-            raw: raw.payload,
-            why,
-        }
+        Ok(items)
     }
 }
 
@@ -204,11 +205,13 @@ fn source_error(journal: JournalId, at: i64, error: ReadError) -> SourceError {
     match error {
         ReadError::Released { from, first } => SourceError::Cut {
             source_name,
+            partition: journal.to_string().into(),
             wanted: from,
             oldest: first,
         },
         ReadError::Beyond { from, end } => SourceError::Damaged {
             source_name,
+            partition: journal.to_string().into(),
             at: from,
             what: format!(
                 "the journal ends at {end}, before what has landed from it: its folder was replaced or restored"

@@ -1,20 +1,22 @@
 //! The lander: one task that brings a source's records into the lake, exactly once, and shows those
 //! that have not landed yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event::JournalId;
+use futures::future::try_join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until};
 
-use crate::batch::{Batch, JournalState, Span, encode, txn};
+use crate::batch::{Batch, JournalState, Rows, Span, encode, sum, txn};
 use crate::failpoint;
 use crate::fold::FoldCounts;
 use crate::landing::{Landed, land};
-use crate::source::Source;
+use crate::scan::extents;
+use crate::source::{Item, Part, Positions, Source, SourceError, Stray};
 use crate::store::{Lake, Snapshot};
 use crate::tail::{TableView, Tail, View};
 use crate::{LakeError, TableKind};
@@ -32,8 +34,11 @@ pub struct LandOptions {
     /// Pause between two reads of a source that has little to give, so that the tail is not many
     /// tiny pieces. With it ends the time until a record is visible.
     pub pause: Duration,
-    /// Without anything to land, look for other writers' commits (compaction) so often.
+    /// Without anything to land, look for other writers' commits (compaction, other landers) so often.
     pub refresh: Duration,
+    /// Go on where records are missing, and where the source was cut before they landed: their loss is
+    /// counted and logged, and `verify` shows it for ever. Otherwise that partition stops.
+    pub accept_loss: bool,
 }
 
 impl LandOptions {
@@ -52,13 +57,18 @@ impl Default for LandOptions {
             fetch_bytes: 1 << 20,
             pause: Duration::from_millis(100),
             refresh: Duration::from_secs(30),
+            accept_loss: false,
         }
     }
 }
 
-/// How the lander stands.
+/// How the lander stands. Positions are added up over the partitions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct LanderStatus {
+    /// Partitions that are landed here.
+    pub partitions: u64,
+    /// Partitions that have stopped until somebody looks, and why.
+    pub stopped: BTreeMap<String, String>,
     /// Source position up to which all has landed.
     pub landed: i64,
     /// Source position up to which SQL sees all.
@@ -75,6 +85,8 @@ pub struct LanderStatus {
     pub duplicates: u64,
     /// Records kept as `unreadable` since the start.
     pub unreadable: u64,
+    /// Records since the start that are missing for ever, which was accepted.
+    pub lost: u64,
     /// Events since the start of calls that had ended, or whose beginning was never seen: in `events`
     /// alone. (Scores that come after the end are among them.)
     pub late: u64,
@@ -135,13 +147,16 @@ pub struct Lander<S> {
     lake: Lake,
     source: S,
     options: LandOptions,
-    app: String,
+    /// The source's name, for transactions and messages.
+    name: String,
+    /// Partitions that stay away until somebody has looked.
+    stopped: BTreeMap<Arc<str>, String>,
     at: Landed,
     states: BTreeMap<JournalId, JournalState>,
     open: Batch,
     landing: Option<Landing>,
-    /// Source position up to which readers have seen records: the view never goes back behind it.
-    shown: i64,
+    /// Positions up to which readers have seen records: the view never goes back behind them.
+    shown: Positions,
     tail: Tail,
     commands: mpsc::Receiver<Command>,
     /// Flushes asked for while nothing worked.
@@ -157,7 +172,7 @@ struct Landing {
 impl<S: Source> Lander<S> {
     /// Reads from the lake where this source stands. Nothing lands before [`Lander::run`].
     pub async fn open(lake: Lake, source: S, options: LandOptions) -> Result<(Lander<S>, LanderHandle), LakeError> {
-        let app = txn::source(source.name(), source.partition());
+        let name = source.name().to_owned();
         let at = load(&lake).await?;
         let tail = Tail::new(view(&at, None, &Batch::default()));
         let (commands_tx, commands) = mpsc::channel(16);
@@ -166,12 +181,13 @@ impl<S: Source> Lander<S> {
             lake,
             source,
             options,
-            app,
+            name,
+            stopped: BTreeMap::new(),
             at,
             states: BTreeMap::new(),
             open: Batch::default(),
             landing: None,
-            shown: 0,
+            shown: Positions::new(),
             tail: tail.clone(),
             commands,
             deferred: Vec::new(),
@@ -199,20 +215,23 @@ impl<S: Source> Lander<S> {
                 Ok(false) => return Ok(()),
                 Err(error) => error,
             };
+            let Some(error) = self.give_way(error).await? else {
+                continue;
+            };
             failures += 1;
             self.status.send_modify(|status| {
                 status.failures = u64::from(failures);
                 status.error = Some(error.to_string());
             });
             if error.is_alarm() {
-                tracing::error!(%error, app = self.app, "landing stopped: somebody must look");
+                tracing::error!(%error, source = self.name, "landing stopped: somebody must look");
                 return Err(error);
             }
-            tracing::warn!(%error, app = self.app, failures, "landing failed, beginning again from what has landed");
+            tracing::warn!(%error, source = self.name, failures, "landing failed, beginning again from what has landed");
             // Whatever was under way: what the tables say now decides what comes next.
             while let Err(error) = self.begin_again(failures).await? {
                 failures += 1;
-                tracing::warn!(%error, app = self.app, failures, "the lake cannot be read");
+                tracing::warn!(%error, source = self.name, failures, "the lake cannot be read");
             }
         }
     }
@@ -265,11 +284,10 @@ impl<S: Source> Lander<S> {
         let full = self.full();
         let due = (self.open.since).map(|since| since + self.options.max_age);
         let can_land = self.landing.is_none() && !self.open.is_empty();
-        let next = self.open.next;
         let event = tokio::select! {
             landed = joined(&mut self.landing) => Event::Landed(landed),
             command = self.commands.recv() => Event::Command(command),
-            () = self.source.wait(next), if !full => Event::Readable,
+            () = self.source.wait(), if !full => Event::Readable,
             () = sleep_until(due.unwrap_or_else(Instant::now).into()), if can_land => Event::Due,
             () = sleep(self.options.refresh), if self.landing.is_none() => Event::Idle,
         };
@@ -309,64 +327,146 @@ impl<S: Source> Lander<S> {
 
     /// Step (b): reads on, and turns what came into rows. Returns the bytes of new records.
     async fn read(&mut self) -> Result<usize, LakeError> {
-        let fetched = (self.source).fetch(self.open.next, self.options.fetch_bytes).await?;
-        let mut items = Vec::with_capacity(fetched.items.len());
-        let mut bytes = 0;
-        let (mut duplicates, mut unreadable) = (0, 0);
-        for item in fetched.items {
-            let journal = item.journal_id();
-            if !self.states.contains_key(&journal) {
-                self.meet(journal).await?;
-            }
-            let Some(state) = self.states.get_mut(&journal) else {
-                continue;
-            };
-            if !state.admit(&item)? {
-                duplicates += 1;
-                continue;
-            }
-            unreadable += u64::from(matches!(item, crate::source::Item::Unreadable { .. }));
-            bytes += item.size();
-            items.push(item);
+        let fetched = self.source.fetch(self.options.fetch_bytes).await?;
+        let mut counts = Counts::default();
+        let mut admitted = Vec::with_capacity(fetched.parts.len());
+        let mut reached = Positions::new();
+        for part in fetched.parts {
+            reached.insert(Arc::clone(&part.partition), part.next);
+            admitted.push(self.admit(part, &mut counts).await?);
         }
-        if !items.is_empty() {
-            let mut states = std::mem::take(&mut self.states);
-            let spans = spans_of(&items);
-            let (states, rows) = tokio::task::spawn_blocking(move || {
-                let rows = encode(&items, &mut states);
-                // Freed where they were made into rows, not while the next are read.
-                drop(items);
-                (states, rows)
-            })
-            .await?;
-            self.states = states;
-            self.open.add(rows?, bytes);
-            for (journal, (first, next)) in spans {
-                let low = self.states.get(&journal).map_or(next, |state| state.fold.low(next));
-                let span = self.open.spans.entry(journal).or_insert(Span { first, next, low });
-                (span.next, span.low) = (next, low);
-            }
+        self.encode(admitted).await?;
+        // Only now: what lands may never say that it holds what it has not.
+        for (partition, next) in reached {
+            let held = self.open.next.entry(partition).or_insert(next);
+            *held = (*held).max(next);
         }
-        self.open.next = self.open.next.max(fetched.next);
         failpoint::hit("b");
-        let (landed, next, open) = (self.landed_position(), self.open.next, self.open_calls());
+        let (landed, next, open) = (self.landed_position(), sum(&self.open.next), self.open_calls());
         let held = self.held() as u64;
         let odd =
             (self.states.values_mut()).fold(FoldCounts::default(), |sum, state| sum.plus(state.fold.take_counts()));
         self.status.send_modify(|status| {
-            status.duplicates += duplicates;
-            status.unreadable += unreadable;
+            status.duplicates += counts.duplicates;
+            status.unreadable += counts.unreadable;
+            status.lost += counts.lost;
             status.late += odd.late;
             status.bad_bodies += odd.bad_bodies;
             status.waiting = next - landed;
             status.held_bytes = held;
             status.open_calls = open;
         });
-        Ok(bytes)
+        Ok(counts.bytes)
+    }
+
+    /// Keeps what is due of a part: no duplicates, and nothing that comes too early.
+    async fn admit(&mut self, part: Part, counts: &mut Counts) -> Result<Vec<Item>, LakeError> {
+        let mut items = Vec::with_capacity(part.items.len());
+        for (journal, offset) in part.begins {
+            self.meet(journal).await?;
+            if let Some(state) = self.states.get_mut(&journal)
+                && state.next == 0
+            {
+                state.next = offset;
+                self.open.begins.insert(journal, offset);
+            }
+        }
+        let strays = self.named(&part.partition, part.strays).await?;
+        for item in part.items.into_iter().chain(strays) {
+            let journal = item.journal_id();
+            self.meet(journal).await?;
+            let Some(state) = self.states.get_mut(&journal) else {
+                continue;
+            };
+            match state.admit(&item) {
+                Ok(true) => {}
+                Ok(false) => {
+                    counts.duplicates += 1;
+                    continue;
+                }
+                Err(LakeError::Gap { expected, found, .. }) if self.options.accept_loss => {
+                    tracing::error!(%journal, from = expected, to = found - 1, "records are missing: their loss was accepted");
+                    counts.lost += u64::try_from(found - expected).unwrap_or_default();
+                    state.next = found + 1;
+                }
+                Err(error) => {
+                    self.stopped.insert(part.partition, error.to_string());
+                    return Err(error);
+                }
+            }
+            counts.unreadable += u64::from(matches!(item, Item::Unreadable { .. }));
+            counts.bytes += item.size();
+            items.push(item);
+        }
+        Ok(items)
+    }
+
+    /// Gives strays the next places in the journal that stands for their partition. A position is read
+    /// once, so they never come twice.
+    async fn named(&mut self, partition: &str, strays: Vec<Stray>) -> Result<Vec<Item>, LakeError> {
+        if strays.is_empty() {
+            return Ok(Vec::new());
+        }
+        let app = txn::source(&self.name, partition);
+        let journal_id = Stray::journal(&app);
+        self.meet(journal_id).await?;
+        let first = self.states.get(&journal_id).map_or(0, |state| state.next);
+        tracing::error!(
+            source = app,
+            count = strays.len(),
+            why = strays[0].why,
+            "messages that no journal sent land as unreadable"
+        );
+        let items = (first..).zip(strays).map(|(offset, stray)| Item::Unreadable {
+            journal_id,
+            offset,
+            raw: stray.raw,
+            why: stray.why,
+        });
+        Ok(items.collect())
+    }
+
+    /// Turns what was admitted into rows, the partitions side by side.
+    async fn encode(&mut self, admitted: Vec<Vec<Item>>) -> Result<(), LakeError> {
+        let jobs = admitted.into_iter().filter(|items| !items.is_empty()).map(|items| {
+            let journals: BTreeSet<JournalId> = items.iter().map(Item::journal_id).collect();
+            let mut states: BTreeMap<JournalId, JournalState> = (journals.iter())
+                .filter_map(|journal| self.states.remove_entry(journal))
+                .collect();
+            let (spans, bytes) = (spans_of(&items), items.iter().map(Item::size).sum());
+            let job = tokio::task::spawn_blocking(move || {
+                let rows = encode(&items, &mut states);
+                // Freed where they were made into rows, not while the next are read.
+                drop(items);
+                (states, rows)
+            });
+            async move {
+                job.await.map(|(states, rows)| Encoded {
+                    states,
+                    rows,
+                    spans,
+                    bytes,
+                })
+            }
+        });
+        let jobs: Vec<_> = jobs.collect();
+        for encoded in try_join_all(jobs).await? {
+            self.states.extend(encoded.states);
+            self.open.add(encoded.rows?, encoded.bytes);
+            for (journal, (first, next)) in encoded.spans {
+                let low = self.states.get(&journal).map_or(next, |state| state.fold.low(next));
+                let span = self.open.spans.entry(journal).or_insert(Span { first, next, low });
+                (span.next, span.low) = (next, low);
+            }
+        }
+        Ok(())
     }
 
     /// A journal's first record in this run: what the tables know of it.
     async fn meet(&mut self, journal: JournalId) -> Result<(), LakeError> {
+        if self.states.contains_key(&journal) {
+            return Ok(());
+        }
         let (state, calls) = JournalState::load(journal, &self.at.events, &self.at.calls).await?;
         self.open.join(journal, &state, calls);
         self.states.insert(journal, state);
@@ -375,20 +475,21 @@ impl<S: Source> Lander<S> {
 
     /// Steps (c) to (f) begin, on a task of their own; reading goes on meanwhile.
     fn begin_landing(&mut self) {
-        let next = Batch::at(self.open.next);
+        let next = Batch::at(self.open.next.clone());
         let batch = Arc::new(std::mem::replace(&mut self.open, next));
-        let (lake, app, at, job) = (self.lake.clone(), self.app.clone(), self.at.clone(), batch.clone());
-        let task = tokio::spawn(async move { land(&lake, &app, &at, &job).await });
+        let (lake, name, at, job) = (self.lake.clone(), self.name.clone(), self.at.clone(), batch.clone());
+        let task = tokio::spawn(async move { land(&lake, &name, &at, &job).await });
         self.landing = Some(Landing { batch, task });
     }
 
     async fn landed(&mut self, (at, batch): (Landed, Arc<Batch>)) -> Result<(), LakeError> {
         self.at = at;
         self.show();
-        let waiting = self.open.next - batch.next;
+        let landed = sum(&batch.next);
+        let waiting = sum(&self.open.next) - landed;
         let held = self.held() as u64;
         self.status.send_modify(|status| {
-            status.landed = batch.next;
+            status.landed = landed;
             status.waiting = waiting;
             status.held_bytes = held;
             status.landings += 1;
@@ -396,7 +497,7 @@ impl<S: Source> Lander<S> {
             status.error = None;
         });
         // Step (g): only now may the source forget.
-        self.source.landed(batch.next).await?;
+        self.source.landed(&batch.next).await?;
         failpoint::hit("g");
         Ok(())
     }
@@ -431,27 +532,106 @@ impl<S: Source> Lander<S> {
         Ok(())
     }
 
-    /// Step (a), at the start and after every fault: the tables alone say where things stand.
+    /// What is no fault of ours and has a way on. Partitions that changed hands: what was read lands as
+    /// far as it can, and reading begins anew. One partition whose records are missing: it stops, and
+    /// the others go on. Everything else is given back.
+    async fn give_way(&mut self, error: LakeError) -> Result<Option<LakeError>, LakeError> {
+        let partition = match &error {
+            LakeError::Source(SourceError::Moved { .. }) => None,
+            LakeError::Source(SourceError::Cut { partition, .. } | SourceError::Damaged { partition, .. }) => {
+                self.stopped.insert(Arc::clone(partition), error.to_string());
+                Some(Arc::clone(partition))
+            }
+            LakeError::Gap { .. } => (self.stopped.keys())
+                .find(|partition| self.open.next.contains_key(*partition))
+                .cloned(),
+            _ => return Ok(Some(error)),
+        };
+        if let Some(partition) = &partition {
+            // Without any other partition there is nothing to go on with.
+            if self.open.next.keys().all(|ours| self.stopped.contains_key(ours)) {
+                return Ok(Some(error));
+            }
+            tracing::error!(%error, source = self.name, partition = %partition, "a partition has stopped: somebody must look");
+        }
+        let landing = async {
+            self.finish_landing().await?;
+            if !self.open.is_empty() {
+                self.begin_landing();
+                self.finish_landing().await?;
+            }
+            Ok::<(), LakeError>(())
+        };
+        if let Err(error) = landing.await {
+            tracing::debug!(%error, source = self.name, "what was read is read again by whoever lands it now");
+        }
+        match self.recover().await {
+            Ok(()) => Ok(None),
+            Err(error) => Ok(Some(error)),
+        }
+    }
+
+    /// Step (a), at the start and after every fault: the tables alone say where things stand. A
+    /// partition that cannot go on from there stops, and the others go on without it.
     async fn recover(&mut self) -> Result<(), LakeError> {
+        loop {
+            let error = match self.try_recover().await {
+                Err(LakeError::Source(error)) => error,
+                done => return done,
+            };
+            let (SourceError::Cut { partition, .. } | SourceError::Damaged { partition, .. }) = &error else {
+                return Err(error.into());
+            };
+            self.stopped.insert(Arc::clone(partition), error.to_string());
+            if self
+                .source
+                .partitions()
+                .iter()
+                .all(|ours| self.stopped.contains_key(ours))
+            {
+                return Err(error.into());
+            }
+            tracing::error!(%error, source = self.name, partition = %partition, "a partition has stopped: somebody must look");
+        }
+    }
+
+    async fn try_recover(&mut self) -> Result<(), LakeError> {
         if let Some(landing) = self.landing.take() {
             // Its outcome is in the tables, or will be refused there; but let it not write beside us.
             let _ = landing.task.await;
         }
+        let mut partitions = self.source.partitions();
+        partitions.retain(|partition| !self.stopped.contains_key(partition));
+        // After the partitions: what their last owner landed until now is seen.
         self.at = load(&self.lake).await?;
-        let next = self.at.events.txn(&self.app).await?.unwrap_or(0);
+        let mut landed = BTreeMap::new();
+        let mut behind = false;
+        for partition in partitions {
+            let app = txn::source(&self.name, &partition);
+            let next = self.at.events.txn(&app).await?;
+            behind |= next.is_some() && self.at.calls.txn(&app).await? != next;
+            landed.insert(partition, next);
+        }
         failpoint::hit("a");
         // Step (g), if the last run did not come to it. The source also learns that it has a consumer,
         // before it forgets anything.
-        if let Err(error) = self.source.landed(next).await {
-            tracing::warn!(%error, app = self.app, next, "the source did not take the landed position");
+        let known = (landed.iter()).map(|(partition, next)| (Arc::clone(partition), next.unwrap_or(0)));
+        let known: Positions = known.collect();
+        if let Err(error) = self.source.landed(&known).await {
+            tracing::warn!(%error, source = self.name, "the source did not take the landed positions");
         }
+        let at = self.source.begin(landed).await?;
         self.states.clear();
-        self.open = Batch::at(next);
-        for journal in self.source.journals() {
+        self.open = Batch::at(at);
+        for journal in self.journals(behind).await? {
             self.meet(journal).await?;
         }
-        let (open, held) = (self.open_calls(), self.held() as u64);
+        let (open, held, next) = (self.open_calls(), self.held() as u64, sum(&self.open.next));
+        let stopped = self.stopped.iter();
+        let stopped: BTreeMap<String, String> = stopped.map(|(name, why)| (name.to_string(), why.clone())).collect();
         self.status.send_modify(|status| {
+            status.partitions = self.open.next.len() as u64;
+            status.stopped = stopped;
             status.landed = next;
             status.waiting = 0;
             status.held_bytes = held;
@@ -461,16 +641,40 @@ impl<S: Source> Lander<S> {
         Ok(())
     }
 
-    /// Takes over other writers' versions (compaction) while nothing lands.
+    /// The journals to take up at once. Where only the records tell, those whose calls lag behind their
+    /// events: a crash between the two commits left them so, and they may never send again.
+    async fn journals(&self, behind: bool) -> Result<Vec<JournalId>, LakeError> {
+        if let Some(known) = self.source.journals() {
+            return Ok(known);
+        }
+        let mut lagging = Vec::new();
+        if behind {
+            for extent in extents(&self.at.events, &[]).await? {
+                let landed = self.at.events.txn(&txn::offset(extent.journal)).await?;
+                if self.at.calls.txn(&txn::calls(extent.journal)).await? != landed {
+                    lagging.push(extent.journal);
+                }
+            }
+        }
+        Ok(lagging)
+    }
+
+    /// Takes over other writers' versions (compaction, other landers) while nothing lands.
     async fn refresh(&mut self) -> Result<(), LakeError> {
         let at = load(&self.lake).await?;
-        let landed = at.events.txn(&self.app).await?.unwrap_or(0);
-        if landed != self.open.from {
-            return Err(LakeError::Assertion {
-                what: "nobody else lands this source",
-                expected: self.open.from,
-                found: landed,
-            });
+        for (partition, from) in &self.open.from {
+            let landed = at
+                .events
+                .txn(&txn::source(&self.name, partition))
+                .await?
+                .unwrap_or(*from);
+            if landed != *from {
+                return Err(LakeError::Overtaken {
+                    partition: partition.to_string(),
+                    ours: *from,
+                    theirs: landed,
+                });
+            }
         }
         self.at = at;
         self.show();
@@ -479,13 +683,15 @@ impl<S: Source> Lander<S> {
 
     fn show(&mut self) {
         // After a fault the same records are read again: until then the old view is the better one.
-        if self.open.next < self.shown {
+        // Partitions that are another's now do not count.
+        let next = &self.open.next;
+        if (self.shown.iter()).any(|(partition, shown)| next.get(partition).is_some_and(|next| next < shown)) {
             return;
         }
-        self.shown = self.open.next;
+        self.shown.clone_from(next);
         let landing = self.landing.as_ref().map(|landing| landing.batch.as_ref());
         self.tail.set(view(&self.at, landing, &self.open));
-        let visible = self.shown;
+        let visible = sum(&self.shown);
         self.status.send_modify(|status| status.visible = visible);
     }
 
@@ -500,9 +706,10 @@ impl<S: Source> Lander<S> {
     }
 
     fn landed_position(&self) -> i64 {
-        self.landing
+        sum(self
+            .landing
             .as_ref()
-            .map_or(self.open.from, |landing| landing.batch.from)
+            .map_or(&self.open.from, |landing| &landing.batch.from))
     }
 
     fn open_calls(&self) -> u64 {
@@ -510,7 +717,24 @@ impl<S: Source> Lander<S> {
     }
 }
 
-fn spans_of(items: &[crate::source::Item]) -> BTreeMap<JournalId, (i64, i64)> {
+/// What a read came across.
+#[derive(Debug, Default)]
+struct Counts {
+    bytes: usize,
+    duplicates: u64,
+    unreadable: u64,
+    lost: u64,
+}
+
+/// One partition's part, as rows.
+struct Encoded {
+    states: BTreeMap<JournalId, JournalState>,
+    rows: Result<Rows, LakeError>,
+    spans: BTreeMap<JournalId, (i64, i64)>,
+    bytes: usize,
+}
+
+fn spans_of(items: &[Item]) -> BTreeMap<JournalId, (i64, i64)> {
     let mut spans = BTreeMap::new();
     for item in items {
         let span = spans.entry(item.journal_id()).or_insert((item.offset(), item.offset()));

@@ -45,25 +45,25 @@ impl Tail {
 
 async fn unlanded(at: &Landed, journal: JournalDir) -> Result<Batch, LakeError> {
     let next = at.events.txn(&txn::source("journal", &journal.id.to_string())).await?;
-    let mut batch = Batch::at(next.unwrap_or(0));
+    let from = next.unwrap_or(0);
+    let mut batch = Batch::default();
     let (state, calls) = JournalState::load(journal.id, &at.events, &at.calls).await?;
     batch.join(journal.id, &state, calls);
     let mut states = BTreeMap::from([(journal.id, state)]);
     tokio::task::spawn_blocking(move || {
-        let mut reading = journal.read(batch.next)?;
+        let mut reading = journal.read(from)?;
         loop {
-            let fetched = reading.next(READ_BYTES)?;
-            if fetched.items.is_empty() {
+            let items = reading.next(READ_BYTES)?;
+            if items.is_empty() {
                 return Ok(batch);
             }
-            batch.next = fetched.next;
-            let bytes = fetched.items.iter().map(crate::source::Item::size).sum::<usize>();
+            let bytes = items.iter().map(crate::source::Item::size).sum::<usize>();
             if batch.bytes + bytes > MAX_TAIL_BYTES {
                 return Err(LakeError::Internal(format!(
                     "more than {MAX_TAIL_BYTES} bytes of records have not landed: start `weir up`, which lands them, and ask again"
                 )));
             }
-            batch.add(encode(&fetched.items, &mut states)?, bytes);
+            batch.add(encode(&items, &mut states)?, bytes);
         }
     })
     .await?

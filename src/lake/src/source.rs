@@ -1,6 +1,6 @@
 //! Where events come from: a journal here, a Kafka partition elsewhere.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,6 +26,24 @@ pub enum Item {
 }
 
 impl Item {
+    /// The record that these bytes are, or the bytes under their offset if they are none.
+    pub(crate) fn read(journal_id: JournalId, offset: i64, payload: Vec<u8>) -> Item {
+        let why = match Record::parse(&payload) {
+            Ok(record) if record.envelope.journal_id == journal_id && record.envelope.offset == offset => {
+                return Item::Record(record);
+            }
+            Ok(_) => "it names another journal or offset".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::error!(journal = %journal_id, offset, why, "a record is no event: it lands as unreadable");
+        Item::Unreadable {
+            journal_id,
+            offset,
+            raw: payload,
+            why,
+        }
+    }
+
     /// The journal that recorded it.
     #[must_use]
     pub fn journal_id(&self) -> JournalId {
@@ -54,13 +72,50 @@ impl Item {
     }
 }
 
+/// Where reading stands, for each partition of a source.
+pub type Positions = BTreeMap<Arc<str>, i64>;
+
 /// What a source had to give.
 #[derive(Debug, Default)]
 pub struct Fetched {
-    /// Records in the source's order; empty if there are none yet.
+    /// Parts of the partitions that had something; a partition is there once.
+    pub parts: Vec<Part>,
+}
+
+/// What one partition had to give. A journal's records come from one partition only.
+#[derive(Debug, Default)]
+pub struct Part {
+    /// Which partition.
+    pub partition: Arc<str>,
+    /// Records in the partition's order; empty if there are none yet.
     pub items: Vec<Item>,
-    /// The position after the last of them.
+    /// Journals of which nothing before these offsets will ever come: they began elsewhere.
+    pub begins: Vec<(JournalId, i64)>,
+    /// What is in the partition and comes from no journal.
+    pub strays: Vec<Stray>,
+    /// The position from which to read on once all this has landed.
     pub next: i64,
+}
+
+/// Bytes that no journal recorded. They are kept too, as records of a journal that stands for the
+/// partition ([`Stray::journal`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// The bytes.
+    pub raw: Vec<u8>,
+    /// Why they are no record.
+    pub why: String,
+}
+
+impl Stray {
+    /// The journal under which a partition's strays are kept: always the same for the same name.
+    #[must_use]
+    pub fn journal(app: &str) -> JournalId {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&blake3::hash(app.as_bytes()).as_bytes()[..16]);
+        // Version 8: made by a rule of our own.
+        JournalId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
 }
 
 /// Why a source could not give records.
@@ -73,6 +128,8 @@ pub enum SourceError {
     Cut {
         /// The source.
         source_name: String,
+        /// The partition.
+        partition: Arc<str>,
         /// The position that must land next.
         wanted: i64,
         /// The oldest position still there.
@@ -83,10 +140,18 @@ pub enum SourceError {
     Damaged {
         /// The source.
         source_name: String,
+        /// The partition.
+        partition: Arc<str>,
         /// Where.
         at: i64,
         /// What was found.
         what: String,
+    },
+    /// The partitions are no longer the same: what was read should land, and reading begin anew.
+    #[error("the partitions of source {source_name} have changed hands")]
+    Moved {
+        /// The source.
+        source_name: String,
     },
     /// A fault that may pass.
     #[error("source {source_name}: {what}")]
@@ -98,39 +163,48 @@ pub enum SourceError {
     },
 }
 
-/// One ordered stream of records with positions of its own, which can be read again from any
+/// Ordered streams of records, each with positions of its own, which can be read again from any
 /// position that was not yet released.
 pub trait Source: Send + 'static {
-    /// The kind of source: `journal`, `kafka`. With [`Source::partition`] it names the transaction
-    /// that remembers how far this source has landed.
+    /// The kind of source: `journal`, `kafka`. With a partition's name it names the transaction
+    /// that remembers how far that partition has landed.
     fn name(&self) -> &str;
 
-    /// Which one of its kind: the journal's id, or topic and partition.
-    fn partition(&self) -> &str;
+    /// The partitions that are ours now. Nothing of others is given until the next
+    /// [`SourceError::Moved`].
+    fn partitions(&mut self) -> Vec<Arc<str>>;
 
     /// The journals that this source is known to carry, so that their open calls are taken up at once
-    /// and not at their next record.
-    fn journals(&self) -> Vec<JournalId> {
-        Vec::new()
+    /// and not at their next record; `None` if only the records tell.
+    fn journals(&self) -> Option<Vec<JournalId>> {
+        None
     }
 
-    /// Records from position `from` on: at least one if there is one, and then up to about
-    /// `max_bytes`.
-    fn fetch(&mut self, from: i64, max_bytes: usize) -> impl Future<Output = Result<Fetched, SourceError>> + Send;
+    /// Reads from here on: from where each partition has landed, or from its begin where nothing has.
+    /// Gives the positions at which it begins.
+    fn begin(
+        &mut self,
+        landed: BTreeMap<Arc<str>, Option<i64>>,
+    ) -> impl Future<Output = Result<Positions, SourceError>> + Send;
 
-    /// Returns when there may be a record at `from`. May be cancelled at any time.
-    fn wait(&mut self, from: i64) -> impl Future<Output = ()> + Send;
+    /// The next records: at least one if there is one, and then up to about `max_bytes`.
+    fn fetch(&mut self, max_bytes: usize) -> impl Future<Output = Result<Fetched, SourceError>> + Send;
 
-    /// All before `next` is durably in the lake: the source may forget it.
-    fn landed(&mut self, next: i64) -> impl Future<Output = Result<(), SourceError>> + Send;
+    /// Returns when there may be another record, or something else to say. May be cancelled at any
+    /// time.
+    fn wait(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// All before these positions is durably in the lake: the source may forget it.
+    fn landed(&mut self, next: &Positions) -> impl Future<Output = Result<(), SourceError>> + Send;
 }
 
-/// A source in memory, for tests and benchmarks.
+/// A source in memory with one partition, for tests and benchmarks.
 #[derive(Clone, Debug)]
 pub struct MemorySource {
     shared: Arc<Shared>,
-    partition: String,
+    partition: Arc<str>,
     end: watch::Receiver<i64>,
+    position: i64,
 }
 
 #[derive(Debug)]
@@ -157,8 +231,9 @@ impl MemorySource {
                 log: Mutex::default(),
                 end: tx,
             }),
-            partition: partition.to_owned(),
+            partition: partition.into(),
             end: rx,
+            position: 0,
         }
     }
 
@@ -208,52 +283,67 @@ impl Source for MemorySource {
         "memory"
     }
 
-    fn partition(&self) -> &str {
-        &self.partition
+    fn partitions(&mut self) -> Vec<Arc<str>> {
+        vec![Arc::clone(&self.partition)]
     }
 
-    fn journals(&self) -> Vec<JournalId> {
+    fn journals(&self) -> Option<Vec<JournalId>> {
         let mut found: Vec<JournalId> = self.log().items.iter().map(Item::journal_id).collect();
         found.sort_unstable();
         found.dedup();
-        found
+        Some(found)
     }
 
-    async fn fetch(&mut self, from: i64, max_bytes: usize) -> Result<Fetched, SourceError> {
-        let log = self.log();
-        if from < log.first {
-            return Err(SourceError::Cut {
-                source_name: self.partition.clone(),
-                wanted: from,
-                oldest: log.first,
-            });
-        }
-        let start = (from - log.repeat).max(log.first);
-        let mut fetched = Fetched {
-            items: Vec::new(),
-            next: start,
-        };
-        let mut bytes = 0;
-        let skip = usize::try_from(start - log.first).unwrap_or(usize::MAX);
-        for item in log.items.iter().skip(skip) {
-            if bytes >= max_bytes && fetched.next > from {
-                break;
+    async fn begin(&mut self, landed: BTreeMap<Arc<str>, Option<i64>>) -> Result<Positions, SourceError> {
+        self.position = landed.get(&self.partition).copied().flatten().unwrap_or(0);
+        Ok(Positions::from([(Arc::clone(&self.partition), self.position)]))
+    }
+
+    async fn fetch(&mut self, max_bytes: usize) -> Result<Fetched, SourceError> {
+        let from = self.position;
+        let part = {
+            let log = self.log();
+            if from < log.first {
+                return Err(SourceError::Cut {
+                    source_name: self.partition.to_string(),
+                    partition: Arc::clone(&self.partition),
+                    wanted: from,
+                    oldest: log.first,
+                });
             }
-            bytes += item.size();
-            fetched.items.push(item.clone());
-            fetched.next += 1;
-        }
-        fetched.next = fetched.next.max(from);
-        Ok(fetched)
+            let start = (from - log.repeat).max(log.first);
+            let mut part = Part {
+                partition: Arc::clone(&self.partition),
+                next: start,
+                ..Part::default()
+            };
+            let mut bytes = 0;
+            let skip = usize::try_from(start - log.first).unwrap_or(usize::MAX);
+            for item in log.items.iter().skip(skip) {
+                if bytes >= max_bytes && part.next > from {
+                    break;
+                }
+                bytes += item.size();
+                part.items.push(item.clone());
+                part.next += 1;
+            }
+            part.next = part.next.max(from);
+            part
+        };
+        self.position = part.next;
+        Ok(Fetched { parts: vec![part] })
     }
 
-    async fn wait(&mut self, from: i64) {
+    async fn wait(&mut self) {
+        let from = self.position;
         // The sender lives in `self`: this cannot fail.
         let _ = self.end.wait_for(|end| *end > from).await;
     }
 
-    async fn landed(&mut self, next: i64) -> Result<(), SourceError> {
-        self.log().landed = next;
+    async fn landed(&mut self, next: &Positions) -> Result<(), SourceError> {
+        if let Some(next) = next.get(&self.partition) {
+            self.log().landed = *next;
+        }
         Ok(())
     }
 }

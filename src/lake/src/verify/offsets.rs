@@ -4,6 +4,7 @@ use event::{Chain, Digest};
 use futures::TryStreamExt as _;
 
 use super::report::{JournalReport, Problem, Range, TailReport, push};
+use crate::batch::txn;
 use crate::decode::{EventRows, RECORD_COLUMNS};
 use crate::encode::seal;
 use crate::journal_source::JournalDir;
@@ -50,17 +51,21 @@ enum Slot {
 /// Checks one journal's rows.
 pub(super) async fn check(events: &Snapshot, extent: Extent) -> Result<(JournalReport, End), LakeError> {
     let mut report = JournalReport::empty(extent.journal);
+    let first = events.txn(&txn::first(extent.journal)).await?.unwrap_or(0);
+    report.begins = first;
     report.rows = extent.rows;
     report.landed = Some(Range {
         first: extent.min,
         last: extent.max,
     });
     let mut end = End::default();
-    if extent.min > 0 {
+    if extent.min > first {
         report.missing.push(Range {
-            first: 0,
+            first,
             last: extent.min - 1,
         });
+    }
+    if extent.min > 0 {
         end.chain = None;
     }
     let mut at = extent.min;
@@ -187,17 +192,17 @@ pub(super) fn check_tail(journal: &JournalDir, next: i64, mut end: End) -> TailR
         }
     };
     loop {
-        let fetched = match reading.next(4 << 20) {
-            Ok(fetched) => fetched,
+        let items = match reading.next(4 << 20) {
+            Ok(items) => items,
             Err(error) => {
                 problem(&mut report.problems, next, error.to_string());
                 return report;
             }
         };
-        if fetched.items.is_empty() {
+        if items.is_empty() {
             return report;
         }
-        for item in &fetched.items {
+        for item in &items {
             report.records += 1;
             if let Item::Unreadable { why, .. } = item {
                 problem(&mut report.problems, item.offset(), why.clone());

@@ -49,6 +49,8 @@ pub struct Problem {
 pub struct JournalReport {
     /// The journal.
     pub journal_id: JournalId,
+    /// Its first offset that was to land here: what came before was landed elsewhere.
+    pub begins: i64,
     /// Rows in `events`.
     pub rows: u64,
     /// The first and the last landed offset.
@@ -126,6 +128,7 @@ impl JournalReport {
     pub(crate) fn empty(journal_id: JournalId) -> JournalReport {
         JournalReport {
             journal_id,
+            begins: 0,
             rows: 0,
             landed: None,
             missing: Vec::new(),
@@ -154,13 +157,19 @@ impl JournalReport {
         }
     }
 
+    /// Whether it is no journal, but stands for what others wrote into a partition of the topic.
+    #[must_use]
+    pub fn is_strays(&self) -> bool {
+        self.journal_id.0.get_version_num() == 8
+    }
+
     /// Whether every event is there once, unaltered.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty()
             && self.doubled.is_empty()
             && self.altered.is_empty()
-            && self.unreadable.is_empty()
+            && (self.unreadable.is_empty() || self.is_strays())
             && self.tail.as_ref().is_none_or(|tail| tail.problems.is_empty())
     }
 }
@@ -197,7 +206,15 @@ impl fmt::Display for Problem {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for journal in &self.journals {
-            write!(f, "journal {}: {} events", journal.journal_id, journal.rows)?;
+            if journal.is_strays() {
+                write!(
+                    f,
+                    "strays {}: {} messages that no journal sent",
+                    journal.journal_id, journal.rows
+                )?;
+            } else {
+                write!(f, "journal {}: {} events", journal.journal_id, journal.rows)?;
+            }
             match journal.landed {
                 Some(landed) => writeln!(f, ", offsets {landed}, {} links of the chain hold", journal.links)?,
                 None => writeln!(f)?,
@@ -205,7 +222,12 @@ impl fmt::Display for Report {
             list(f, "MISSING", &journal.missing)?;
             list(f, "MORE THAN ONCE", &journal.doubled)?;
             list(f, "ALTERED", &journal.altered)?;
-            list(f, "UNREADABLE", &journal.unreadable)?;
+            if !journal.is_strays() {
+                list(f, "UNREADABLE", &journal.unreadable)?;
+            }
+            if journal.begins > 0 {
+                writeln!(f, "    its first {} events landed elsewhere", journal.begins)?;
+            }
             if let Some(tail) = &journal.tail {
                 writeln!(
                     f,

@@ -1,0 +1,201 @@
+//! A Kafka topic as a source: the partitions that the consumer group gives us, read from where the
+//! tables say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use stream::{Arrival, Broken, Intake, Membership, Settings, StreamError, TopicFacts, What};
+
+use crate::source::{Fetched, Item, Part, Positions, Source, SourceError, Stray};
+
+/// Reads the topic as one of those who share it.
+#[derive(Debug)]
+pub struct KafkaSource {
+    intake: Intake,
+    membership: Membership,
+    topic: String,
+    accept_loss: bool,
+    /// Names of the partitions that are read.
+    names: BTreeMap<i32, Arc<str>>,
+}
+
+impl KafkaSource {
+    /// Looks at the topic, making it if need be, and joins the group. `accept_loss`: where the topic no
+    /// longer has what should land next, go on with what it has.
+    pub async fn open(settings: &Settings, accept_loss: bool) -> Result<(KafkaSource, TopicFacts), StreamError> {
+        let (intake, facts) = Intake::open(settings).await?;
+        let source = KafkaSource {
+            intake,
+            membership: Membership::join(settings)?,
+            topic: settings.topic.clone(),
+            accept_loss,
+            names: BTreeMap::new(),
+        };
+        Ok((source, facts))
+    }
+
+    fn name_of(&self, partition: i32) -> Arc<str> {
+        format!("{}/{partition}", self.topic).into()
+    }
+
+    fn unavailable(&self, what: String) -> SourceError {
+        SourceError::Unavailable {
+            source_name: self.topic.clone(),
+            what,
+        }
+    }
+
+    fn broken(&self, broken: Broken) -> SourceError {
+        let source_name = format!("Kafka topic {}", self.topic);
+        match broken {
+            Broken::Cut {
+                partition,
+                wanted,
+                oldest,
+            } => SourceError::Cut {
+                source_name,
+                partition: self.name_of(partition),
+                wanted,
+                oldest,
+            },
+            Broken::Short { partition, wanted, end } => SourceError::Damaged {
+                source_name,
+                partition: self.name_of(partition),
+                at: wanted,
+                what: format!(
+                    "the partition ends at {end}, before what has landed from it: the topic was made anew, or a broker lost what it had acknowledged"
+                ),
+            },
+            Broken::Other(what) => self.unavailable(what),
+        }
+    }
+}
+
+impl Source for KafkaSource {
+    fn name(&self) -> &str {
+        "kafka"
+    }
+
+    fn partitions(&mut self) -> Vec<Arc<str>> {
+        let ours = self.membership.take();
+        self.names = ours
+            .iter()
+            .map(|partition| (*partition, self.name_of(*partition)))
+            .collect();
+        self.names.values().cloned().collect()
+    }
+
+    async fn begin(&mut self, landed: BTreeMap<Arc<str>, Option<i64>>) -> Result<Positions, SourceError> {
+        // Only what is landed here is read: a partition that has stopped stays out.
+        self.names.retain(|_, name| landed.contains_key(name));
+        let mut begin = BTreeMap::new();
+        for (partition, name) in &self.names {
+            let known = landed.get(name).copied().flatten();
+            let position = match known {
+                Some(position) if !self.accept_loss => position,
+                known => {
+                    let oldest = (self.intake.oldest(*partition).await).map_err(|e| self.unavailable(e.to_string()))?;
+                    match known {
+                        // Nothing of it has landed, and its begin is gone.
+                        None if oldest > 0 && !self.accept_loss => {
+                            return Err(self.broken(Broken::Cut {
+                                partition: *partition,
+                                wanted: 0,
+                                oldest,
+                            }));
+                        }
+                        None => oldest,
+                        Some(position) if position < oldest => {
+                            tracing::error!(partition = %name, from = position, to = oldest - 1, "positions of the topic are gone: their loss was accepted");
+                            oldest
+                        }
+                        Some(position) => position,
+                    }
+                }
+            };
+            begin.insert(*partition, position);
+        }
+        self.intake.begin(begin.clone());
+        let named = begin
+            .iter()
+            .filter_map(|(partition, position)| Some((self.names.get(partition)?.clone(), *position)));
+        Ok(named.collect())
+    }
+
+    async fn fetch(&mut self, max_bytes: usize) -> Result<Fetched, SourceError> {
+        if self.membership.has_moved() {
+            return Err(SourceError::Moved {
+                source_name: self.topic.clone(),
+            });
+        }
+        let arrivals = self.intake.take(max_bytes).map_err(|broken| self.broken(broken))?;
+        let mut by_partition: BTreeMap<i32, Vec<Arrival>> = BTreeMap::new();
+        for arrival in arrivals {
+            by_partition.entry(arrival.partition).or_default().push(arrival);
+        }
+        let mut parts = Vec::with_capacity(by_partition.len());
+        for (partition, arrivals) in by_partition {
+            let Some(name) = self.names.get(&partition).cloned() else {
+                continue;
+            };
+            parts.push(tokio::task::spawn_blocking(move || part(name, arrivals)));
+        }
+        let mut fetched = Fetched::default();
+        for part in parts {
+            let part = part.await.map_err(|e| self.unavailable(e.to_string()))?;
+            fetched.parts.push(part);
+        }
+        Ok(fetched)
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            () = self.intake.wait() => {}
+            () = self.membership.moved() => {}
+        }
+    }
+
+    async fn landed(&mut self, _next: &Positions) -> Result<(), SourceError> {
+        // The table's transactions say it; the topic forgets by its own clock.
+        Ok(())
+    }
+}
+
+/// Reads the messages of one partition. CPU-bound.
+fn part(name: Arc<str>, arrivals: Vec<Arrival>) -> Part {
+    let mut part = Part {
+        partition: name,
+        items: Vec::with_capacity(arrivals.len()),
+        ..Part::default()
+    };
+    for arrival in arrivals {
+        part.next = arrival.next;
+        match arrival.what {
+            What::Nothing => {}
+            What::Stray { raw, why } => part.strays.push(Stray { raw, why }),
+            What::Unreadable {
+                journal_id,
+                offset,
+                raw,
+                why,
+            } => part.items.push(Item::Unreadable {
+                journal_id,
+                offset,
+                raw,
+                why,
+            }),
+            What::Record {
+                journal_id,
+                offset,
+                payload,
+                begins,
+            } => {
+                if begins {
+                    part.begins.push((journal_id, offset));
+                }
+                part.items.push(Item::read(journal_id, offset, payload));
+            }
+        }
+    }
+    part
+}
