@@ -4,49 +4,61 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use stream::{Arrival, Broken, Intake, Membership, Settings, StreamError, TopicFacts, What};
+use stream::{Arrival, Broken, Intake, Membership, Settings, StreamError, What};
 
 use crate::source::{Fetched, Item, Part, Positions, Source, SourceError, Stray};
 
-/// Reads the topic as one of those who share it.
+/// Reads the topic as one of those who share it. Connects when it is first asked for records, and again
+/// as often as that fails.
 #[derive(Debug)]
 pub struct KafkaSource {
-    intake: Intake,
-    membership: Membership,
-    topic: String,
+    settings: Settings,
     accept_loss: bool,
+    connected: Option<Connected>,
     /// Names of the partitions that are read.
     names: BTreeMap<i32, Arc<str>>,
 }
 
+#[derive(Debug)]
+struct Connected {
+    intake: Intake,
+    membership: Membership,
+}
+
 impl KafkaSource {
-    /// Looks at the topic, making it if need be, and joins the group. `accept_loss`: where the topic no
-    /// longer has what should land next, go on with what it has.
-    pub async fn open(settings: &Settings, accept_loss: bool) -> Result<(KafkaSource, TopicFacts), StreamError> {
-        let (intake, facts) = Intake::open(settings).await?;
-        let source = KafkaSource {
-            intake,
-            membership: Membership::join(settings)?,
-            topic: settings.topic.clone(),
+    /// A source of the topic. `accept_loss`: where the topic no longer has what should land next, go on
+    /// with what it has. Fails only if the settings cannot work.
+    pub fn new(settings: &Settings, accept_loss: bool) -> Result<KafkaSource, StreamError> {
+        settings.check()?;
+        Ok(KafkaSource {
+            settings: settings.clone(),
             accept_loss,
+            connected: None,
             names: BTreeMap::new(),
-        };
-        Ok((source, facts))
+        })
+    }
+
+    async fn connect(&mut self) -> Result<(), SourceError> {
+        let failed = |error: StreamError| self.unavailable(error.to_string());
+        let intake = Intake::open(&self.settings).await.map_err(failed)?;
+        let membership = Membership::join(&self.settings).map_err(failed)?;
+        self.connected = Some(Connected { intake, membership });
+        Ok(())
     }
 
     fn name_of(&self, partition: i32) -> Arc<str> {
-        format!("{}/{partition}", self.topic).into()
+        format!("{}/{partition}", self.settings.topic).into()
     }
 
     fn unavailable(&self, what: String) -> SourceError {
         SourceError::Unavailable {
-            source_name: self.topic.clone(),
+            source_name: self.settings.topic.clone(),
             what,
         }
     }
 
     fn broken(&self, broken: Broken) -> SourceError {
-        let source_name = format!("Kafka topic {}", self.topic);
+        let source_name = format!("Kafka topic {}", self.settings.topic);
         match broken {
             Broken::Cut {
                 partition,
@@ -77,7 +89,10 @@ impl Source for KafkaSource {
     }
 
     fn partitions(&mut self) -> Vec<Arc<str>> {
-        let ours = self.membership.take();
+        let Some(connected) = &mut self.connected else {
+            return Vec::new();
+        };
+        let ours = connected.membership.take();
         self.names = ours
             .iter()
             .map(|partition| (*partition, self.name_of(*partition)))
@@ -88,13 +103,16 @@ impl Source for KafkaSource {
     async fn begin(&mut self, landed: BTreeMap<Arc<str>, Option<i64>>) -> Result<Positions, SourceError> {
         // Only what is landed here is read: a partition that has stopped stays out.
         self.names.retain(|_, name| landed.contains_key(name));
+        let Some(Connected { intake, .. }) = &self.connected else {
+            return Ok(Positions::new());
+        };
         let mut begin = BTreeMap::new();
         for (partition, name) in &self.names {
             let known = landed.get(name).copied().flatten();
             let position = match known {
                 Some(position) if !self.accept_loss => position,
                 known => {
-                    let oldest = (self.intake.oldest(*partition).await).map_err(|e| self.unavailable(e.to_string()))?;
+                    let oldest = (intake.oldest(*partition).await).map_err(|e| self.unavailable(e.to_string()))?;
                     match known {
                         // Nothing of it has landed, and its begin is gone.
                         None if oldest > 0 && !self.accept_loss => {
@@ -115,7 +133,7 @@ impl Source for KafkaSource {
             };
             begin.insert(*partition, position);
         }
-        self.intake.begin(begin.clone());
+        intake.begin(begin.clone());
         let named = begin
             .iter()
             .filter_map(|(partition, position)| Some((self.names.get(partition)?.clone(), *position)));
@@ -123,12 +141,16 @@ impl Source for KafkaSource {
     }
 
     async fn fetch(&mut self, max_bytes: usize) -> Result<Fetched, SourceError> {
-        if self.membership.has_moved() {
+        let Some(Connected { intake, membership }) = &self.connected else {
+            self.connect().await?;
+            return Ok(Fetched::default());
+        };
+        if membership.has_moved() {
             return Err(SourceError::Moved {
-                source_name: self.topic.clone(),
+                source_name: self.settings.topic.clone(),
             });
         }
-        let arrivals = self.intake.take(max_bytes).map_err(|broken| self.broken(broken))?;
+        let arrivals = intake.take(max_bytes).map_err(|broken| self.broken(broken))?;
         let mut by_partition: BTreeMap<i32, Vec<Arrival>> = BTreeMap::new();
         for arrival in arrivals {
             by_partition.entry(arrival.partition).or_default().push(arrival);
@@ -149,9 +171,12 @@ impl Source for KafkaSource {
     }
 
     async fn wait(&mut self) {
+        let Some(Connected { intake, membership }) = &mut self.connected else {
+            return;
+        };
         tokio::select! {
-            () = self.intake.wait() => {}
-            () = self.membership.moved() => {}
+            () = intake.wait() => {}
+            () = membership.moved() => {}
         }
     }
 

@@ -127,6 +127,12 @@ impl LanderHandle {
         self.status.borrow().clone()
     }
 
+    /// Whether it has ended: nothing lands any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.commands.is_closed()
+    }
+
     /// Lands all that the source has by now; returns the source position up to which all has landed.
     pub async fn flush(&self) -> Result<i64, LakeError> {
         let (tx, rx) = oneshot::channel();
@@ -209,7 +215,13 @@ impl<S: Source> Lander<S> {
         loop {
             let error = match self.step().await {
                 Ok(true) => {
-                    failures = 0;
+                    if failures > 0 {
+                        failures = 0;
+                        self.status.send_modify(|status| {
+                            status.failures = 0;
+                            status.error = None;
+                        });
+                    }
                     continue;
                 }
                 Ok(false) => return Ok(()),

@@ -165,7 +165,7 @@ pub enum SourceError {
 
 /// Ordered streams of records, each with positions of its own, which can be read again from any
 /// position that was not yet released.
-pub trait Source: Send + 'static {
+pub trait Source: Send + Sync + 'static {
     /// The kind of source: `journal`, `kafka`. With a partition's name it names the transaction
     /// that remembers how far that partition has landed.
     fn name(&self) -> &str;

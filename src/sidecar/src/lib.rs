@@ -31,6 +31,6 @@ pub use open_calls::{POSITION as OPEN_CALLS_POSITION, recover};
 pub use policies::{Apply, Facts, Policies};
 pub use route::{Route, Routes};
 pub use server::{Running, start};
-pub use shared::{RecordError, Shared};
+pub use shared::{Companion, RecordError, Shared};
 pub use snapshot::{Limits, Owner, Parts, Snapshot, hash_key};
 pub use upstream::Target;

@@ -467,7 +467,9 @@ pub mod extra {
         ])
     }
 
-    fn written(rows: &[(&str, &str, &str, i128)]) -> String {
+    /// Metrics without labels as text: name, `counter` or `gauge`, what it is, value.
+    #[must_use]
+    pub fn written(rows: &[(&str, &str, &str, i128)]) -> String {
         let mut text = String::new();
         for &(name, kind, help, value) in rows {
             let suffix = if kind == "counter" { "_total" } else { "" };

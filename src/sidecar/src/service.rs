@@ -83,7 +83,12 @@ fn readiness(worker: &Worker) -> Response<AnswerBody> {
     if shared.snapshot.load().routes.targets().is_empty() {
         return text(StatusCode::SERVICE_UNAVAILABLE, &format!("{}\n", CallError::NoUpstream));
     }
-    text(StatusCode::OK, "ready\n")
+    let mut ready = "ready\n".to_owned();
+    for trouble in shared.companions().iter().filter_map(|companion| companion.trouble()) {
+        ready.push_str(&trouble);
+        ready.push('\n');
+    }
+    text(StatusCode::OK, &ready)
 }
 
 fn metrics(worker: &Worker) -> Response<AnswerBody> {
@@ -92,7 +97,10 @@ fn metrics(worker: &Worker) -> Response<AnswerBody> {
         .metrics
         .open_calls
         .set(i64::try_from(shared.open_calls.count()).unwrap_or(i64::MAX));
-    let extra = extra::journal(&shared.journal.stats()) + &extra::vault(&shared.vault.stats());
+    let mut extra = extra::journal(&shared.journal.stats()) + &extra::vault(&shared.vault.stats());
+    for companion in shared.companions().iter() {
+        extra += &companion.metrics();
+    }
     match shared.metrics.encode(&extra) {
         Ok(body) => {
             let mut response = text(StatusCode::OK, &body);

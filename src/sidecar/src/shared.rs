@@ -13,6 +13,15 @@ use crate::metrics::Metrics;
 use crate::open_calls::OpenCalls;
 use crate::snapshot::Snapshot;
 
+/// What runs beside the proxy in the same process, and is spoken of where the proxy is asked.
+pub trait Companion: Send + Sync {
+    /// Its metrics, in OpenMetrics text without the end mark; [`crate::metrics::extra::written`] helps.
+    fn metrics(&self) -> String;
+
+    /// What it is in trouble with: a line for `/readyz`. The proxy serves all the same.
+    fn trouble(&self) -> Option<String>;
+}
+
 /// Shared by all workers; everything in it may be used from any thread.
 pub struct Shared {
     /// The configuration in force.
@@ -25,6 +34,7 @@ pub struct Shared {
     pub vault: Vault,
     /// Which calls are open.
     pub open_calls: OpenCalls,
+    companions: ArcSwap<Vec<Arc<dyn Companion>>>,
     draining: AtomicBool,
 }
 
@@ -38,8 +48,24 @@ impl Shared {
             metrics: Metrics::new(),
             vault: Vault::new(VaultLimits::default()),
             open_calls: OpenCalls::default(),
+            companions: ArcSwap::default(),
             draining: AtomicBool::new(false),
         })
+    }
+
+    /// From now on `/metrics` and `/readyz` speak of this one too.
+    pub fn accompany(&self, companion: Arc<dyn Companion>) {
+        self.companions.rcu(|known| {
+            let mut all = Vec::clone(known);
+            all.push(Arc::clone(&companion));
+            all
+        });
+    }
+
+    /// What runs beside the proxy.
+    #[must_use]
+    pub fn companions(&self) -> Arc<Vec<Arc<dyn Companion>>> {
+        self.companions.load_full()
     }
 
     /// From now on `/readyz` says no.

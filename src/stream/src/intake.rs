@@ -17,7 +17,7 @@ use crate::client::{Complaints, base, own, unusable};
 use crate::parts::Assembler;
 use crate::topic::{self, ASK};
 use crate::wire::Label;
-use crate::{Settings, StreamError, TopicFacts};
+use crate::{Settings, StreamError};
 
 /// Bytes of records that wait for the lander at most; one record may come on top.
 const HELD: usize = 16 << 20;
@@ -143,8 +143,8 @@ impl Shared {
 
 impl Intake {
     /// Looks at the topic, making it if need be. Nothing is read before [`Intake::begin`].
-    pub async fn open(settings: &Settings) -> Result<(Intake, TopicFacts), StreamError> {
-        let facts = topic::ensure(settings).await?;
+    pub async fn open(settings: &Settings) -> Result<Intake, StreamError> {
+        topic::ensure(settings).await?;
         let mut config = base(settings)?;
         config
             // Never joined: positions are the table's, partitions the other consumer's affair.
@@ -179,13 +179,12 @@ impl Intake {
                 path: "the intake's thread".to_owned(),
                 source,
             })?;
-        let intake = Intake {
+        Ok(Intake {
             shared,
             settings: settings.clone(),
             complaints,
             thread: Some(thread),
-        };
-        Ok((intake, facts))
+        })
     }
 
     /// The topic.

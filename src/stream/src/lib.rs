@@ -30,4 +30,3 @@ pub use membership::Membership;
 pub use progress::{Progress, ShipperStatus};
 pub use settings::{Compression, Mechanism, Protocol, Security, Settings};
 pub use shipper::{POSITION, Shipper};
-pub use topic::TopicFacts;

@@ -63,6 +63,11 @@ impl Settings {
     pub fn is_set(&self) -> bool {
         !self.brokers.is_empty()
     }
+
+    /// Whether they can work at all: what is missing is named.
+    pub fn check(&self) -> Result<(), crate::StreamError> {
+        crate::client::base(self).map(|_| ())
+    }
 }
 
 /// `[kafka.security]`

@@ -17,13 +17,13 @@ const LEAST_MESSAGE: usize = 16 << 10;
 
 /// What we must know of the topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicFacts {
+pub(crate) struct TopicFacts {
     /// Its partitions.
-    pub partitions: i32,
+    pub(crate) partitions: i32,
     /// The longest batch that it takes, in bytes.
-    pub max_message_bytes: usize,
+    pub(crate) max_message_bytes: usize,
     /// What somebody may want to change; nothing of it stops us.
-    pub advice: Vec<String>,
+    advice: Vec<String>,
 }
 
 impl TopicFacts {

@@ -22,8 +22,11 @@ pub struct Args {
 pub enum Command {
     /// Serve apps, record their calls, land them, answer SQL: all in this process.
     Up(UpArgs),
-    /// Serve apps and record their calls, without lake and SQL.
+    /// Serve apps and record their calls, without lake and SQL; ships the events to Kafka if one is configured.
     Sidecar(UpArgs),
+    /// Land the events of all sidecars from Kafka, and answer SQL over them.
+    #[cfg(feature = "analytics")]
+    Analytics(AnalyticsArgs),
     /// See the whole product in a minute: an offline upstream, a few hundred calls, and what SQL says of them.
     Demo(crate::demo::DemoArgs),
     /// Ask the call history in SQL.
@@ -42,6 +45,8 @@ pub enum Command {
     Config(ConfigArgs),
     /// Show known models and their prices.
     Models(ModelsArgs),
+    /// Ask a running `weir` whether it is ready. Exit status 0: it is, 1: it is not.
+    Health(HealthArgs),
 }
 
 /// Where the configuration and the data lie.
@@ -64,6 +69,33 @@ pub struct UpArgs {
     /// An OpenAI-compatible server to send calls to, such as http://127.0.0.1:8000/v1.
     #[arg(long, value_name = "URL")]
     pub upstream: Option<String>,
+    /// Where the configuration and the data lie.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `weir analytics`.
+#[cfg(feature = "analytics")]
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct AnalyticsArgs {
+    /// Address for `/healthz`, `/readyz` and `/metrics` [default: 127.0.0.1:8081].
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Goes on where records are gone before they landed: what is lost is logged and counted, and
+    /// `weir lake verify` shows it for ever. Without it such a partition stops.
+    #[arg(long)]
+    pub accept_loss: bool,
+    /// Where the configuration and the data lie.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `weir health`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct HealthArgs {
+    /// Its address [default: the one that the data folder names, else 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
     /// Where the configuration and the data lie.
     #[command(flatten)]
     pub place: Place,
@@ -200,6 +232,14 @@ pub enum JournalCommand {
         /// The report as JSON.
         #[arg(long)]
         json: bool,
+        /// Where the data lies.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Let go of a consumer that will not come back (`lake`, `kafka`), so that it no longer holds segments.
+    Forget {
+        /// The consumer, as `inspect` names it.
+        consumer: String,
         /// Where the data lies.
         #[command(flatten)]
         place: Place,

@@ -38,6 +38,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(args) => commands::up::run(args, true),
         Command::Sidecar(args) => commands::up::run(args, false),
+        #[cfg(feature = "analytics")]
+        Command::Analytics(args) => commands::analytics::run(args),
         Command::Demo(args) => commands::demo::run(args),
         #[cfg(feature = "analytics")]
         Command::Sql(args) => commands::sql::run(args),
@@ -48,6 +50,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Guard(args) => commands::guard::run(args),
         Command::Config(args) => commands::config::run(args),
         Command::Models(args) => commands::models::run(&args),
+        Command::Health(args) => commands::health::run(&args),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use journal::tool::{Report, export, inspect, verify};
+use journal::{Journal, Options};
 
 use super::data_folder;
 use crate::args::{JournalArgs, JournalCommand};
@@ -23,6 +24,9 @@ pub fn run(args: JournalArgs) -> Result<ExitCode, Failure> {
             verify(&journal_folder(&data_folder(&place)?)).map_err(Failure::other)?,
             json,
         ),
+        JournalCommand::Forget { consumer, place } => {
+            return forget(&journal_folder(&data_folder(&place)?), &consumer);
+        }
         JournalCommand::Export { from, to, place } => {
             return write_events(&journal_folder(&data_folder(&place)?), from, to);
         }
@@ -37,6 +41,23 @@ pub fn run(args: JournalArgs) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Needs the folder for itself: whoever runs on it may be that consumer.
+fn forget(folder: &Path, consumer: &str) -> Result<ExitCode, Failure> {
+    let (journal, _) = Journal::open(folder, Options::default())?;
+    let known = journal.positions().all();
+    let Some(position) = known.get(consumer) else {
+        let names = known.keys().cloned().collect::<Vec<_>>().join(", ");
+        return Err(Failure::Usage(format!(
+            "no consumer is called {consumer}; there are: {names}"
+        )));
+    };
+    journal.positions().remove(consumer).map_err(Failure::other)?;
+    say(&format!(
+        "{consumer}, which stood at offset {position}, holds nothing any more"
+    ))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn write_events(folder: &Path, from: i64, to: Option<i64>) -> Result<ExitCode, Failure> {

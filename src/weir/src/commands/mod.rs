@@ -1,5 +1,7 @@
 //! One file a command.
 
+#[cfg(feature = "analytics")]
+pub mod analytics;
 pub mod config;
 pub mod demo;
 pub mod guard;
@@ -9,6 +11,7 @@ mod guard_figures;
 mod guard_scan;
 mod guard_test;
 mod guard_text;
+pub mod health;
 pub mod journal;
 #[cfg(feature = "analytics")]
 pub mod lake;

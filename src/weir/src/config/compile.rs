@@ -19,6 +19,8 @@ pub struct Compiled {
     pub parts: sidecar::Parts,
     /// The journal's part.
     pub journal: journal::Options,
+    /// Kafka's part, if a broker is named.
+    pub kafka: Option<stream::Settings>,
 }
 
 /// Checks and compiles `config`. `base` is the folder that relative pack files are looked up in;
@@ -57,7 +59,34 @@ pub fn compile(config: &Config, base: &Path, env: impl Fn(&str) -> Option<String
     Ok(Compiled {
         parts,
         journal: journal_options(config),
+        kafka: kafka(config, base)?,
     })
+}
+
+/// Kafka's settings with the paths of files resolved; `None` without brokers.
+pub fn kafka(config: &Config, base: &Path) -> Result<Option<stream::Settings>, ConfigError> {
+    let mut settings = config.kafka.clone();
+    if !settings.is_set() {
+        return Ok(None);
+    }
+    if settings.topic.is_empty() {
+        return Err(value("kafka.topic".to_owned(), "must not be empty".to_owned()));
+    }
+    let security = &mut settings.security;
+    for (key, file) in [
+        ("ca_file", &mut security.ca_file),
+        ("certificate_file", &mut security.certificate_file),
+        ("key_file", &mut security.key_file),
+    ] {
+        if let Some(file) = file {
+            *file = base.join(&*file);
+            if !file.is_file() {
+                let message = format!("there is no file {}", file.display());
+                return Err(value(format!("kafka.security.{key}"), message));
+            }
+        }
+    }
+    Ok(Some(settings))
 }
 
 fn policies(config: &Config, base: &Path) -> Result<Policies, ConfigError> {
@@ -191,6 +220,16 @@ mod tests {
     #[test]
     fn defaults_compile() {
         assert!(compile(&Config::default(), Path::new("."), |_| None).is_ok());
+    }
+
+    #[test]
+    fn kafka_needs_its_files() {
+        let mut config = Config::default();
+        assert_eq!(kafka(&config, Path::new(".")).unwrap(), None);
+        config.kafka.brokers = vec!["k:9092".to_owned()];
+        config.kafka.security.ca_file = Some("ca.pem".into());
+        let error = kafka(&config, Path::new("/nowhere")).unwrap_err().to_string();
+        assert_eq!(error, "kafka.security.ca_file: there is no file /nowhere/ca.pem");
     }
 
     #[test]

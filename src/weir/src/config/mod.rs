@@ -5,12 +5,13 @@ mod load;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use compile::{Compiled, compile};
+pub use compile::{Compiled, compile, kafka};
 pub use load::{ConfigError, load};
 pub use watch::watch;
 
@@ -36,8 +37,12 @@ pub struct Config {
     pub guard: Guard,
     /// The durable local event log.
     pub journal: Journal,
+    /// Kafka: where events are shipped to, and landed from by `weir analytics`.
+    pub kafka: stream::Settings,
     /// The tables that SQL reads.
     pub lake: Lake,
+    /// What `weir analytics` is asked over HTTP.
+    pub analytics: Analytics,
     /// Prices that come before those of the built-in table.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub price: Vec<Price>,
@@ -54,7 +59,9 @@ impl Default for Config {
             client_key: Vec::new(),
             guard: Guard::default(),
             journal: Journal::default(),
+            kafka: stream::Settings::default(),
             lake: Lake::default(),
+            analytics: Analytics::default(),
             price: Vec::new(),
         }
     }
@@ -153,6 +160,22 @@ impl Default for Lake {
             maintenance_seconds: 300,
             query_memory_mib: 1024,
             query_timeout_seconds: 300,
+        }
+    }
+}
+
+/// `[analytics]`: where `weir analytics` answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Analytics {
+    /// Address for `/healthz`, `/readyz` and `/metrics`.
+    pub listen: SocketAddr,
+}
+
+impl Default for Analytics {
+    fn default() -> Self {
+        Analytics {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
         }
     }
 }

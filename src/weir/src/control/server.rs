@@ -41,8 +41,11 @@ impl Drop for Control {
 /// Serves the control socket of `data`.
 pub fn serve(data: &Path, engine: Arc<Engine>) -> std::io::Result<Control> {
     let path = socket_path(data);
-    // The journal's lock says that no other process has this folder, so an old socket is dead.
+    // Several analytics may share a folder: the first one answers. A socket on which nobody does is dead.
     if path.exists() {
+        if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+            return Err(std::io::ErrorKind::AddrInUse.into());
+        }
         std::fs::remove_file(&path)?;
     }
     let listener = UnixListener::bind(&path)?;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use journal::Journal;
-use lake::{JournalSource, Lake, LandOptions, Lander, LanderHandle, MaintainOptions, maintain};
+use lake::source::Source;
+use lake::{Lake, LandOptions, Lander, LanderHandle, MaintainOptions, maintain};
 use query::output::{self, Format};
 use query::{Engine, EngineOptions};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::LanderCompanion;
 use crate::config::Config;
 use crate::control::{self, Control};
 use crate::error::Failure;
@@ -33,8 +34,9 @@ pub fn engine_options(config: &Config) -> EngineOptions {
 }
 
 impl Analytics {
-    /// Opens the lake, creating it if need be, and begins to land `journal`.
-    pub async fn start(config: &Config, journal: Journal) -> Result<Analytics, Failure> {
+    /// Opens the lake, creating it if need be, and begins to land what `source` gives. `accept_loss`:
+    /// goes on where records are missing.
+    pub async fn start(config: &Config, source: impl Source, accept_loss: bool) -> Result<Analytics, Failure> {
         let location = Lake::location_of(&config.data);
         let lake = Lake::create(&location.to_string_lossy())
             .await
@@ -42,9 +44,9 @@ impl Analytics {
         let options = LandOptions {
             max_bytes: usize::try_from(config.lake.commit_mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX),
             max_age: Duration::from_secs(config.lake.commit_seconds.max(1)),
+            accept_loss,
             ..LandOptions::default()
         };
-        let source = JournalSource::new(journal);
         let (lander, handle) = Lander::open(lake.clone(), source, options)
             .await
             .map_err(Failure::other)?;
@@ -77,6 +79,11 @@ impl Analytics {
             stop_upkeep,
             control,
         })
+    }
+
+    /// What `/metrics` and `/readyz` say of it.
+    pub fn companion(&self) -> Arc<LanderCompanion> {
+        Arc::new(LanderCompanion(self.lander.clone()))
     }
 
     /// The rows of a query as an aligned table.

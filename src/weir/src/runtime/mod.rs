@@ -2,6 +2,9 @@
 
 #[cfg(feature = "analytics")]
 mod analytics;
+mod companions;
+#[cfg(feature = "analytics")]
+mod status_page;
 mod upkeep;
 
 use std::net::SocketAddr;
@@ -13,16 +16,26 @@ use event::Body;
 use event::body::{ConfigChanged, SidecarStarted, SidecarStopped};
 use journal::{Journal, Recovery};
 use sidecar::{Running, Shared, Snapshot};
+use stream::Shipper;
 
 use crate::config::{Compiled, Config, ConfigError, compile, load};
 use crate::error::Failure;
 
 #[cfg(feature = "analytics")]
 pub use analytics::{Analytics, engine_options};
+#[cfg(feature = "analytics")]
+pub use companions::LanderCompanion;
+#[cfg(feature = "analytics")]
+pub use status_page::StatusPage;
 
 /// The journal of a data folder.
 pub fn journal_folder(data: &Path) -> PathBuf {
     data.join("journal")
+}
+
+/// File in the data folder that names the topic's partition which is the journal's.
+fn kafka_file(data: &Path) -> PathBuf {
+    data.join("kafka.json")
 }
 
 /// File in the data folder that names the address of the running process.
@@ -54,6 +67,7 @@ pub struct Weir {
     pub recovery: Recovery,
     /// Calls that the last run left open.
     pub interrupted: u64,
+    shipper: Option<Shipper>,
     #[cfg(feature = "analytics")]
     analytics: Option<Analytics>,
 }
@@ -71,17 +85,35 @@ impl Weir {
         let Compiled {
             parts,
             journal: options,
+            kafka,
         } = compiled(config, plan.file.as_deref())?;
         let snapshot = Snapshot::new(&parts, environment)?;
         let (journal, recovery) = Journal::open(&journal_folder(&config.data), options)?;
         let shared = Shared::new(snapshot, journal.clone());
         #[cfg(feature = "analytics")]
         let analytics = match plan.analytics {
-            true => Some(Analytics::start(config, journal.clone()).await?),
+            true => Some(Analytics::start(config, lake::JournalSource::new(journal.clone()), false).await?),
             false => None,
         };
+        #[cfg(feature = "analytics")]
+        if let Some(analytics) = &analytics {
+            shared.accompany(analytics.companion());
+        }
         #[cfg(not(feature = "analytics"))]
         let _ = plan.analytics;
+        let shipper = match &kafka {
+            Some(settings) => {
+                let shipper = Shipper::start(journal.clone(), settings.clone(), kafka_file(&config.data))
+                    .map_err(|error| Failure::Usage(error.to_string()))?;
+                shared.accompany(Arc::new(companions::ShipperCompanion {
+                    progress: shipper.progress(),
+                    journal: journal.clone(),
+                }));
+                Some(shipper)
+            }
+            None => None,
+        };
+        warn_of_absent_consumers(&journal, plan.analytics, kafka.is_some());
         let interrupted = recover(&journal).await?;
         let running = sidecar::start(Arc::clone(&shared), config.server.listen, config.server.threads)?;
         let snapshot = shared.snapshot.load();
@@ -102,7 +134,7 @@ impl Weir {
         drop(snapshot);
         // Scripts that start Weir on port 0 find the address here.
         std::fs::write(listen_file(&config.data), running.listen.to_string())?;
-        let upkeep = upkeep::start(Arc::clone(&shared), plan.analytics);
+        let upkeep = upkeep::start(Arc::clone(&shared), plan.analytics || shipper.is_some());
         Ok(Weir {
             plan,
             shared,
@@ -110,6 +142,7 @@ impl Weir {
             upkeep,
             recovery,
             interrupted,
+            shipper,
             #[cfg(feature = "analytics")]
             analytics,
         })
@@ -181,6 +214,11 @@ impl Weir {
         };
         warn_unrecorded(self.shared.record(&Body::SidecarStopped(Box::new(stopped))));
         let flushed = self.shared.journal.flush();
+        if let Some(shipper) = self.shipper {
+            tokio::task::spawn_blocking(move || shipper.stop())
+                .await
+                .map_err(Failure::other)?;
+        }
         #[cfg(feature = "analytics")]
         if let Some(analytics) = self.analytics {
             analytics.stop().await;
@@ -209,6 +247,20 @@ async fn recover(journal: &Journal) -> Result<u64, Failure> {
         tokio::time::sleep(Duration::from_millis(500)).await;
         if let Err(error) = journal.release() {
             tracing::warn!(%error, "cannot free journal segments");
+        }
+    }
+}
+
+/// A consumer of an earlier way of running keeps the journal from letting go of anything.
+fn warn_of_absent_consumers(journal: &Journal, lands: bool, ships: bool) {
+    let absent = |name: &str| (name == "lake" && !lands) || (name == stream::POSITION && !ships);
+    for (name, position) in journal.positions().all() {
+        if absent(&name) {
+            tracing::warn!(
+                consumer = name,
+                position,
+                "the journal keeps everything for a consumer that does not run: if it will not come back, stop and run `weir journal forget {name}`"
+            );
         }
     }
 }
