@@ -42,7 +42,10 @@ while [ $# -gt 0 ]; do
   esac
 done
 case "$command" in
-  up | down | kill | stop | cont | status) [ "${#rest[@]}" -eq 0 ] || complain "what is ${rest[0]}?" ;;
+  up | down | kill | stop | cont | status | watch) [ "${#rest[@]}" -eq 0 ] || complain "what is ${rest[0]}?" ;;
+  topic | produce | consume | groups | offsets) ;;
+  tool) [ "${#rest[@]}" -gt 0 ] || usage ;;
+  *) usage ;;
 esac
 if [ "$command" = up ]; then
   mkdir -p "$dir"
@@ -239,42 +242,57 @@ watch() {
   done
 }
 
-up() {
-  find_kafka
-  if broker >/dev/null; then
-    [ -z "$parent" ] || complain "it runs already in $dir"
-  else
-    # A folder counts as made when `env` is there: what was cut off before that is made anew.
-    if [ ! -f "$dir/env" ]; then
-      rm -rf "$dir/data"
-      configure
-      format
-      mv "$dir/env.new" "$dir/env"
-    elif [ "$secure" = yes ] && [ ! -d "$dir/tls" ]; then
-      complain "$dir was made without --secure: take another folder"
-    fi
-    # Nothing is inherited, neither the caller's pipes nor the lock: whoever reads those would wait for ever.
-    level=info heap=512m launch=(exec setsid)
-    (java_run kafka.Kafka "$dir/server.properties") </dev/null >"$dir/broker.log" 2>&1 9>&- &
-    echo $! >"$dir/pid"
-  fi
-  # shellcheck disable=SC1091
-  . "$dir/env"
-  local pid deadline=$((SECONDS + 60))
-  pid="$(cat "$dir/pid")"
-  until grep -q 'Kafka Server started' "$dir/broker.log" && answers "${KAFKA_BOOTSTRAP##*:}"; do
-    if ! kill -0 "$pid" 2>/dev/null || [ "$SECONDS" -ge "$deadline" ]; then
+# Starts the broker and waits until it answers.
+start() {
+  : >"$dir/broker.log"
+  # Nothing is inherited, neither the caller's pipes nor the lock: whoever reads those would wait for ever.
+  level=info heap=512m launch=(exec setsid)
+  (java_run kafka.Kafka "$dir/server.properties") </dev/null >"$dir/broker.log" 2>&1 9>&- &
+  local pid=$! deadline=$((SECONDS + 60))
+  echo "$pid" >"$dir/pid"
+  until grep -q 'Kafka Server started' "$dir/broker.log" && answers "$1"; do
+    kill -0 "$pid" 2>/dev/null || return 1
+    if [ "$SECONDS" -ge "$deadline" ]; then
       kill -9 "$pid" 2>/dev/null || true
-      tail -n 40 "$dir/broker.log" >&2
-      complain "the broker does not start, see $dir/broker.log"
+      return 1
     fi
     sleep 0.05
   done
-  if [ -n "$parent" ]; then
-    # In a session of its own: what ends the caller's group must not end this.
-    setsid "${BASH_SOURCE[0]}" watch --dir "$dir" --parent "$parent" </dev/null >/dev/null 2>&1 9>&- &
+}
+
+up() {
+  find_kafka
+  local made=no tries=3 address
+  if broker >/dev/null; then
+    [ -z "$parent" ] || complain "it runs already in $dir"
+  else
+    [ ! -f "$dir/env" ] || [ "$secure" = no ] || [ -d "$dir/tls" ] ||
+      complain "$dir was made without --secure: take another folder"
+    while :; do
+      # A folder counts as made when `env` is there: what was cut off before that is made anew.
+      if [ ! -f "$dir/env" ]; then
+        rm -rf "$dir/data"
+        configure
+        format
+        mv "$dir/env.new" "$dir/env"
+        made=yes
+      fi
+      address="$(sed -n 's/^KAFKA_BOOTSTRAP=//p' "$dir/env")"
+      if start "${address##*:}"; then break; fi
+      # Somebody else may have taken a port since it was found free.
+      tries=$((tries - 1))
+      if [ "$made$port" != yes0 ] || [ "$tries" = 0 ] || ! grep -q 'Address already in use' "$dir/broker.log"; then
+        tail -n 40 "$dir/broker.log" >&2
+        complain "the broker does not start, see $dir/broker.log"
+      fi
+      rm "$dir/env"
+    done
+    if [ -n "$parent" ]; then
+      # In a session of its own: what ends the caller's group must not end this.
+      setsid "${BASH_SOURCE[0]}" watch --dir "$dir" --parent "$parent" </dev/null >/dev/null 2>&1 9>&- &
+    fi
   fi
-  echo "$KAFKA_BOOTSTRAP"
+  sed -n 's/^KAFKA_BOOTSTRAP=//p' "$dir/env"
 }
 
 # Sends the signals to the broker and waits until it is gone.
@@ -316,8 +334,10 @@ case "$command" in
   up) up ;;
   down) end TERM CONT ;;
   kill) end KILL ;;
-  stop) kill -s STOP "$(broker)" ;;
-  cont) kill -s CONT "$(broker)" ;;
+  stop | cont)
+    pid="$(broker)" || complain "no broker runs in $dir"
+    kill -s "${command^^}" "$pid"
+    ;;
   status)
     # shellcheck disable=SC1091
     . "$dir/env"
@@ -332,5 +352,4 @@ case "$command" in
   offsets) tool org.apache.kafka.tools.GetOffsetShell "${rest[@]}" ;;
   tool) tool "${rest[@]}" ;;
   watch) watch ;; # for `up --parent`
-  *) usage ;;
 esac

@@ -8,34 +8,30 @@ cache="${WEIR_TEST_CACHE:-$HOME/.cache/weir/test-env}"
 version="$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$here/pom.xml")"
 kafka="$cache/kafka/$version"
 
-pins="$(cat "$here/pom.xml" "$here/kafka.sh" "${BASH_SOURCE[0]}" | sha256sum | cut -d' ' -f1)"
+if ! command -v java >/dev/null; then
+  echo "tests/kafka/setup.sh: java is missing; Kafka needs Java 17 or later (Debian: default-jre-headless)" >&2
+  exit 1
+fi
+pins="$({ cat "$here/pom.xml" && ls -lL "$(command -v java)"; } | sha256sum | cut -d' ' -f1)"
 if [ "$(cat "$kafka/installed" 2>/dev/null || true)" = "$pins" ]; then
   echo "$kafka"
   exit 0
 fi
 
-if ! command -v java >/dev/null; then
-  echo "tests/kafka/setup.sh: java is missing; Kafka needs Java 17 (Debian: openjdk-17-jre-headless)" >&2
-  exit 1
-fi
 mkdir -p "$kafka"
 exec 9>"$kafka/lock"
 flock 9 # two runs at once would install over each other
 
-jars="$(sha256sum "$here/pom.xml" | cut -d' ' -f1)"
-if [ "$(cat "$kafka/fetched" 2>/dev/null || true)" != "$jars" ]; then
+if [ "$(cat "$kafka/installed" 2>/dev/null || true)" != "$pins" ]; then
   if ! command -v mvn >/dev/null; then
     echo "tests/kafka/setup.sh: mvn is missing; it fetches Kafka (Debian: maven)" >&2
     exit 1
   fi
-  rm -rf "$kafka/lib" "$kafka/fetched" "$kafka/installed"
-  mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies \
+  rm -rf "${kafka:?}/lib"
+  mvn -q -B -Dstyle.color=never -f "$here/pom.xml" dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$kafka/lib" >&2
-  echo "$jars" >"$kafka/fetched"
-fi
 
-# The classes of one whole run, parsed: with them a broker starts in half the time. Without them, too.
-if [ "$(cat "$kafka/installed" 2>/dev/null || true)" != "$pins" ]; then
+  # The classes of one whole run, parsed: with them a broker starts in half the time.
   run="$(mktemp -d)"
   rm -f "$kafka/classes.jsa"
   if ! { KAFKA_HOME="$kafka" KAFKA_JVM="-XX:ArchiveClassesAtExit=$kafka/classes.jsa" \
