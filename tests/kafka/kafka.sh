@@ -222,7 +222,8 @@ END
 }
 
 format() {
-  local options=(--standalone -t "$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c1-22)")
+  # An id is base64 for URLs; one that begins with "-" would pass for an option.
+  local options=(--standalone -t "$(head -c 16 /dev/urandom | base64 | tr '+/' 'ab' | cut -c1-22)")
   if [ "$secure" = yes ]; then
     for mechanism in SCRAM-SHA-256 SCRAM-SHA-512; do
       options+=(--add-scram "$mechanism=[name=$user,password=$password]")
