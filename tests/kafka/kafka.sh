@@ -247,7 +247,7 @@ watch() {
 start() {
   : >"$dir/broker.log"
   # Nothing is inherited, neither the caller's pipes nor the lock: whoever reads those would wait for ever.
-  level=info heap=512m launch=(exec setsid)
+  local level=info heap=512m launch=(exec setsid)
   (java_run kafka.Kafka "$dir/server.properties") </dev/null >"$dir/broker.log" 2>&1 9>&- &
   local pid=$! deadline=$((SECONDS + 60))
   echo "$pid" >"$dir/pid"
