@@ -31,6 +31,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 # The C library, the usual root certificates and a user without rights, nothing else: no shell either.
 FROM gcr.io/distroless/cc-debian12:nonroot AS base
 ENV WEIR_DATA=/var/lib/weir
+# Where the root certificates are: the OpenSSL that Kafka's client brings would look elsewhere.
+ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 ENTRYPOINT ["/usr/local/bin/weir"]
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --start-interval=1s --retries=3 \
     CMD ["/usr/local/bin/weir", "health"]

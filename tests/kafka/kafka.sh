@@ -5,7 +5,7 @@
 #   kafka.sh down    [--dir DIR]    ends it           kafka.sh stop [--dir DIR]   freezes it (SIGSTOP)
 #   kafka.sh kill    [--dir DIR]    kill -9           kafka.sh cont [--dir DIR]   wakes it (SIGCONT)
 #   kafka.sh status  [--dir DIR]    exit status 0: it runs and answers
-#   kafka.sh topic|produce|consume|groups|offsets [--dir DIR] [--as plain|scram|sasl-plain|mtls] ARGS…
+#   kafka.sh topic|configs|produce|consume|groups|offsets [--dir DIR] [--as plain|scram|sasl-plain|mtls] ARGS…
 #                                   Kafka's own tools; `tool CLASS ARGS…` runs any other
 #
 # DIR is ~/.cache/weir/kafka if nothing is said. DIR/env has all addresses and files as shell variables.
@@ -43,7 +43,7 @@ while [ $# -gt 0 ]; do
 done
 case "$command" in
   up | down | kill | stop | cont | status | watch) [ "${#rest[@]}" -eq 0 ] || complain "what is ${rest[0]}?" ;;
-  topic | produce | consume | groups | offsets) ;;
+  topic | configs | produce | consume | groups | offsets) ;;
   tool) [ "${#rest[@]}" -gt 0 ] || usage ;;
   *) usage ;;
 esac
@@ -347,6 +347,7 @@ case "$command" in
     echo "process $pid answers at $KAFKA_BOOTSTRAP"
     ;;
   topic) tool org.apache.kafka.tools.TopicCommand "${rest[@]}" ;;
+  configs) tool kafka.admin.ConfigCommand "${rest[@]}" ;;
   produce) tool org.apache.kafka.tools.ConsoleProducer "${rest[@]}" ;;
   consume) tool org.apache.kafka.tools.consumer.ConsoleConsumer "${rest[@]}" ;;
   groups) tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand "${rest[@]}" ;;

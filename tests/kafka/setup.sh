@@ -28,7 +28,7 @@ if [ "$(cat "$kafka/installed" 2>/dev/null || true)" != "$pins" ]; then
     exit 1
   fi
   rm -rf "${kafka:?}/lib"
-  mvn -q -B -Dstyle.color=never -f "$here/pom.xml" dependency:copy-dependencies \
+  mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$kafka/lib" >&2
 
   # The classes of one whole run, parsed: with them a broker starts in half the time.
