@@ -13,6 +13,10 @@ check:
 test:
     cargo test --workspace
 
+# A Kafka at 127.0.0.1:9092 with its data in ~/.cache/weir/kafka: `just kafka up`, `just kafka down`, …
+kafka *ARGS:
+    tests/kafka/kafka.sh {{ARGS}}
+
 # Writes golden files and generated documents anew; review the diff.
 golden:
     UPDATE_GOLDEN=1 cargo test -p weir-event -p weir-provider -p weir-query
