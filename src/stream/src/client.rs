@@ -36,6 +36,8 @@ pub(crate) fn base(settings: &Settings) -> Result<ClientConfig, StreamError> {
             config.set(key, path.to_string_lossy());
         }
     };
+    // The OpenSSL that comes with the client knows no system's certificates: it has to look for them.
+    config.set("ssl.ca.location", "probe");
     path(&mut config, "ssl.ca.location", &security.ca_file);
     path(&mut config, "ssl.certificate.location", &security.certificate_file);
     path(&mut config, "ssl.key.location", &security.key_file);

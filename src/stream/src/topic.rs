@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext as _;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::client::{Complaints, base, own, unusable};
 use crate::wire::OVERHEAD;
@@ -44,9 +44,9 @@ pub(crate) async fn ensure(settings: &Settings) -> Result<TopicFacts, StreamErro
     let options = AdminOptions::new()
         .request_timeout(Some(ASK))
         .operation_timeout(Some(ASK));
-    let mut known = describe(&admin, settings, &options).await.map_err(failed)?;
     let mut made = false;
-    if let Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) = known {
+    let mut found = partitions(&admin, settings).map_err(failed)?;
+    if found == Err(RDKafkaErrorCode::UnknownTopicOrPartition) {
         if !settings.create_topic {
             return Err(StreamError::NoTopic {
                 topic: settings.topic.clone(),
@@ -54,15 +54,31 @@ pub(crate) async fn ensure(settings: &Settings) -> Result<TopicFacts, StreamErro
         }
         create(&admin, settings, &options).await.map_err(failed)??;
         made = true;
-        for _ in 0..50 {
-            known = describe(&admin, settings, &options).await.map_err(failed)?;
-            if known.is_ok() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
     }
-    let partitions = partitions(&admin, settings, &complaints).await?;
+    // A topic that was just made is not known to every broker at once.
+    for _ in 0..50 {
+        if found.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        found = partitions(&admin, settings).map_err(failed)?;
+    }
+    let partitions = match found {
+        Ok(partitions) => partitions,
+        Err(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+            return Err(StreamError::Refused {
+                brokers: settings.brokers.join(","),
+                why: RDKafkaErrorCode::TopicAuthorizationFailed.to_string(),
+            });
+        }
+        Err(code) => {
+            return Err(StreamError::Topic {
+                topic: settings.topic.clone(),
+                what: code.to_string(),
+            });
+        }
+    };
+    let known = describe(&admin, settings, &options).await.map_err(failed)?;
     let mut facts = TopicFacts {
         partitions,
         max_message_bytes: 1_000_000,
@@ -88,7 +104,7 @@ async fn describe(
     admin: &Admin,
     settings: &Settings,
     options: &AdminOptions,
-) -> Result<Result<ConfigResource, RDKafkaErrorCode>, rdkafka::error::KafkaError> {
+) -> Result<Result<ConfigResource, RDKafkaErrorCode>, KafkaError> {
     let asked = admin
         .describe_configs([&ResourceSpecifier::Topic(&settings.topic)], options)
         .await?;
@@ -99,7 +115,7 @@ async fn create(
     admin: &Admin,
     settings: &Settings,
     options: &AdminOptions,
-) -> Result<Result<(), StreamError>, rdkafka::error::KafkaError> {
+) -> Result<Result<(), StreamError>, KafkaError> {
     let retention = (u64::from(settings.retention_hours) * 3_600_000).to_string();
     let copies = match settings.replication_factor {
         0 => -1,
@@ -134,41 +150,15 @@ async fn create(
     })
 }
 
-async fn partitions(admin: &Admin, settings: &Settings, complaints: &Complaints) -> Result<i32, StreamError> {
-    let failed = |error| StreamError::of(&settings.brokers.join(","), error, complaints.last());
-    let unknown = |what: String| StreamError::Topic {
-        topic: settings.topic.clone(),
-        what,
-    };
-    let mut last = None;
-    // A topic that was just made is not known to every broker at once.
-    for _ in 0..50 {
-        let metadata = admin
-            .inner()
-            .fetch_metadata(Some(&settings.topic), ASK)
-            .map_err(failed)?;
-        let found = (metadata.topics().iter()).find(|topic| topic.name() == settings.topic);
-        match found.map(|topic| (topic.error(), topic.partitions().len())) {
-            Some((None, count)) if count > 0 => {
-                return i32::try_from(count).map_err(|_| unknown(format!("it has {count} partitions")));
-            }
-            Some((Some(error), _)) => last = Some(RDKafkaErrorCode::from(error)),
-            _ => {}
-        }
-        match last {
-            Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => {
-                return Err(StreamError::Refused {
-                    brokers: settings.brokers.join(","),
-                    why: code.to_string(),
-                });
-            }
-            _ => tokio::time::sleep(Duration::from_millis(100)).await,
-        }
-    }
-    Err(unknown(match last {
-        Some(code) => code.to_string(),
-        None => "no broker knows its partitions".to_owned(),
-    }))
+/// How many partitions the topic has; the inner error is the cluster's.
+fn partitions(admin: &Admin, settings: &Settings) -> Result<Result<i32, RDKafkaErrorCode>, KafkaError> {
+    let metadata = admin.inner().fetch_metadata(Some(&settings.topic), ASK)?;
+    let topic = (metadata.topics().iter()).find(|topic| topic.name() == settings.topic);
+    Ok(match topic.map(|topic| (topic.error(), topic.partitions().len())) {
+        Some((Some(error), _)) => Err(RDKafkaErrorCode::from(error)),
+        Some((None, count)) if count > 0 => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
+        _ => Err(RDKafkaErrorCode::UnknownTopicOrPartition),
+    })
 }
 
 fn check(config: &ConfigResource, settings: &Settings, made: bool, facts: &mut TopicFacts) -> Result<(), StreamError> {
