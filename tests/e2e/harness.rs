@@ -239,7 +239,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A running `weir up`.
+/// A running `weir up`, `weir sidecar` or `weir analytics`.
 pub struct Weir<'a> {
     child: Child,
     pub place: &'a Place,
@@ -283,11 +283,16 @@ impl<'a> Weir<'a> {
 
     /// With these environment variables.
     pub fn start_env(place: &'a Place, args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::start_role("up", place, args, env)
+    }
+
+    /// In another role.
+    pub fn start_role(role: &str, place: &'a Place, args: &[&str], env: &[(&str, &str)]) -> Self {
         let _ = fs::remove_file(place.data().join("listen"));
         let log = File::options().create(true).append(true).open(place.log()).unwrap();
         let mut command = weir();
         command
-            .args(["up", "--listen", "127.0.0.1:0", "--data"])
+            .args([role, "--listen", "127.0.0.1:0", "--data"])
             .arg(place.data())
             .args(args)
             .envs(env.iter().copied());

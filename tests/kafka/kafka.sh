@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A real Kafka on a bare machine: one KRaft node, on loopback, with its data in a folder.
 #
-#   kafka.sh up      [--dir DIR] [--port N] [--secure] [--parent PID]   starts it, prints its address
+#   kafka.sh up      [--dir DIR] [--port N] [--secure] [--advertise N] [--parent PID]
+#                                   starts it, prints its address
 #   kafka.sh down    [--dir DIR]    ends it           kafka.sh stop [--dir DIR]   freezes it (SIGSTOP)
 #   kafka.sh kill    [--dir DIR]    kill -9           kafka.sh cont [--dir DIR]   wakes it (SIGCONT)
 #   kafka.sh status  [--dir DIR]    exit status 0: it runs and answers
@@ -10,7 +11,8 @@
 #
 # DIR is ~/.cache/weir/kafka if nothing is said. DIR/env has all addresses and files as shell variables.
 # `up` on a folder that has been used keeps its data, ports and listeners. --port 0 takes free ports;
-# otherwise the ports N to N+3 are plain, controller, SASL_SSL and mTLS. With --parent the broker ends
+# otherwise the ports N to N+3 are plain, controller, SASL_SSL and mTLS. With --advertise clients of the
+# plain listener are sent to another port, behind which a proxy of the tests' may stand. With --parent the broker ends
 # when that process does.
 set -euo pipefail
 
@@ -29,13 +31,14 @@ usage() {
 command="${1:-}"
 [ -n "$command" ] || usage
 shift
-dir="$HOME/.cache/weir/kafka" port=9092 secure=no parent="" as=plain
+dir="$HOME/.cache/weir/kafka" port=9092 secure=no parent="" as=plain advertise=""
 rest=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --dir) dir="$2" && shift 2 ;;
     --port) port="$2" && shift 2 ;;
     --parent) parent="$2" && shift 2 ;;
+    --advertise) advertise="$2" && shift 2 ;;
     --as) as="$2" && shift 2 ;;
     --secure) secure=yes && shift ;;
     *) rest+=("$1") && shift ;;
@@ -145,7 +148,7 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:$controller
 listeners=$listeners,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=$listeners
+advertised.listeners=${listeners/PLAIN:\/\/127.0.0.1:$plain/PLAIN:\/\/127.0.0.1:${advertise:-$plain}}
 listener.security.protocol.map=$map
 inter.broker.listener.name=PLAIN
 controller.listener.names=CONTROLLER

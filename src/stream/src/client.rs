@@ -93,12 +93,20 @@ impl Complaints {
     }
 
     pub(crate) fn note(&self, reason: &str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // That all are down is told last, and says less than why.
+        if last.is_none() || !reason.contains("brokers are down") {
+            *last = Some(reason.to_owned());
+        }
     }
 }
 
 impl ClientContext for Complaints {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // Why a broker hangs up is said here first, and to some clients only here.
+        if facility == "FAIL" {
+            self.note(message);
+        }
         log(level, facility, message);
     }
 
@@ -108,10 +116,11 @@ impl ClientContext for Complaints {
     }
 }
 
-pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    // Told once by whoever it stops; a choice of ours; a broker that has just started.
+    const QUIET: [&str; 3] = ["FAIL", "CONFWARN", "GETPID"];
     match level {
-        // What these say comes as an error too, and is told once by whoever it stops.
-        _ if facility == "FAIL" => tracing::debug!(facility, message, "librdkafka"),
+        _ if QUIET.contains(&facility) => tracing::debug!(facility, message, "librdkafka"),
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
             tracing::error!(facility, message, "librdkafka");
         }

@@ -9,7 +9,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
-use crate::client::{Complaints, log};
+use crate::client::Complaints;
 
 /// Delivery reports of one producer, in the order in which they come.
 #[derive(Clone, Debug)]
@@ -89,7 +89,7 @@ fn opened(ticket: usize) -> (i64, bool) {
 
 impl ClientContext for Inflight {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
+        self.complaints.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -17,7 +17,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use tokio::sync::watch;
 
-use crate::client::{Complaints, base, log, own, unusable};
+use crate::client::{Complaints, base, own, unusable};
 use crate::{Settings, StreamError};
 
 /// How long a partition that is taken from us waits for what is being landed of it.
@@ -139,7 +139,7 @@ struct Member {
 
 impl ClientContext for Member {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
+        self.complaints.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext};
 
 use crate::client::{Complaints, base, own, unusable};
 use crate::wire::OVERHEAD;
@@ -12,6 +14,8 @@ use crate::{Settings, StreamError};
 
 /// How long one question to the cluster may take.
 pub(crate) const ASK: Duration = Duration::from_secs(10);
+/// What a client may have said in the time that a question takes.
+const MAX_COMPLAINTS: usize = 100;
 /// A message limit below this would cut records into crumbs.
 const LEAST_MESSAGE: usize = 16 << 10;
 
@@ -40,12 +44,19 @@ pub(crate) async fn ensure(settings: &Settings) -> Result<TopicFacts, StreamErro
     own(&mut config, settings);
     let complaints = Complaints::default();
     let admin = AdminClient::from_config_and_context(&config, complaints.clone()).map_err(unusable)?;
-    let failed = |error| StreamError::of(&settings.brokers.join(","), error, complaints.last());
+    let probe = Probe::from_config_and_context(&config, complaints.clone()).map_err(unusable)?;
+    let failed = |error| {
+        // Why a broker hung up waits for whoever polls.
+        for _ in 0..MAX_COMPLAINTS {
+            probe.poll(Duration::ZERO);
+        }
+        StreamError::of(&settings.brokers.join(","), error, complaints.last())
+    };
     let options = AdminOptions::new()
         .request_timeout(Some(ASK))
         .operation_timeout(Some(ASK));
     let mut made = false;
-    let mut found = partitions(&admin, settings).map_err(failed)?;
+    let mut found = partitions(&probe, settings).map_err(failed)?;
     if found == Err(RDKafkaErrorCode::UnknownTopicOrPartition) {
         if !settings.create_topic {
             return Err(StreamError::NoTopic {
@@ -61,7 +72,7 @@ pub(crate) async fn ensure(settings: &Settings) -> Result<TopicFacts, StreamErro
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
-        found = partitions(&admin, settings).map_err(failed)?;
+        found = partitions(&probe, settings).map_err(failed)?;
     }
     let partitions = match found {
         Ok(partitions) => partitions,
@@ -99,6 +110,15 @@ pub(crate) async fn ensure(settings: &Settings) -> Result<TopicFacts, StreamErro
 }
 
 type Admin = AdminClient<Complaints>;
+
+/// Sends nothing: of all clients it is the one that can be asked, and tells what it complains of.
+type Probe = BaseProducer<Complaints>;
+
+impl ProducerContext for Complaints {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _result: &DeliveryResult<'_>, _opaque: ()) {}
+}
 
 async fn describe(
     admin: &Admin,
@@ -151,8 +171,8 @@ async fn create(
 }
 
 /// How many partitions the topic has; the inner error is the cluster's.
-fn partitions(admin: &Admin, settings: &Settings) -> Result<Result<i32, RDKafkaErrorCode>, KafkaError> {
-    let metadata = admin.inner().fetch_metadata(Some(&settings.topic), ASK)?;
+fn partitions(probe: &Probe, settings: &Settings) -> Result<Result<i32, RDKafkaErrorCode>, KafkaError> {
+    let metadata = probe.client().fetch_metadata(Some(&settings.topic), ASK)?;
     let topic = (metadata.topics().iter()).find(|topic| topic.name() == settings.topic);
     Ok(match topic.map(|topic| (topic.error(), topic.partitions().len())) {
         Some((Some(error), _)) => Err(RDKafkaErrorCode::from(error)),

@@ -1,0 +1,113 @@
+//! Kafka away, killed or frozen; sidecar and analytics killed: everything arrives once.
+
+use std::time::Duration;
+
+use crate::broker::{Broker, all_landed, analytics, call, metric, ready, sidecar};
+use crate::harness::{PATIENCE, Place, Upstream, eventually};
+
+/// Calls never notice; everything arrives when the broker is back.
+#[test]
+fn calls_never_notice_that_kafka_is_away() {
+    let (broker, upstream) = (Broker::start(), Upstream::start());
+    let (near, far) = (Place::new(), Place::new());
+    broker.run("kill", &[]);
+    // Both start without it.
+    let app = sidecar(&near, &upstream, &broker.section("buffer_mib = 1"));
+    let lander = analytics(&far, &broker.section(""), &[]);
+    for _ in 0..20 {
+        call(&app, "shop", "hi");
+    }
+    let (status, said) = eventually("the trouble is told", PATIENCE, || {
+        Some(ready(&app)).filter(|(_, said)| said.contains("kafka: "))
+    });
+    assert_eq!(status, 200, "the sidecar serves");
+    assert!(
+        said.contains("no Kafka broker answers") && said.contains("wait in the journal"),
+        "{said}"
+    );
+    assert_eq!(metric(&app, "weir_shipper_up"), 0);
+    let (status, said) = eventually("the analytics tell it too", PATIENCE, || {
+        Some(ready(&lander)).filter(|(_, said)| said.contains("no Kafka broker answers"))
+    });
+    assert_eq!(status, 200, "SQL is there: {said}");
+    broker.up();
+    eventually("what waited arrives", PATIENCE, || {
+        (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
+    });
+    // Away again, in the midst, with more than the client may hold.
+    broker.run("kill", &[]);
+    let filler = "word ".repeat(20_000);
+    for _ in 0..30 {
+        call(&app, "shop", &filler);
+    }
+    broker.up();
+    eventually("all has arrived", PATIENCE * 2, || {
+        (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
+    });
+    assert_eq!(ready(&app), (200, "ready\n".to_owned()));
+    app.stop();
+    all_landed(&far, &[&near]);
+    lander.stop();
+}
+
+/// kill -9 of each process in turn, under load.
+#[test]
+fn everything_arrives_once_whoever_is_killed() {
+    let (broker, upstream) = (Broker::start(), Upstream::start());
+    let (near, far) = (Place::new(), Place::new());
+    let kafka = broker.section("");
+    let mut app = sidecar(&near, &upstream, &kafka);
+    let mut lander = analytics(&far, &kafka, &[]);
+    for round in 0..3 {
+        for _ in 0..20 {
+            call(&app, "shop", "hi");
+        }
+        match round {
+            0 => {
+                app.kill();
+                app = sidecar(&near, &upstream, &kafka);
+            }
+            1 => {
+                broker.run("kill", &[]);
+                call(&app, "shop", "hi");
+                broker.up();
+            }
+            _ => {
+                // A batch is open or landing.
+                std::thread::sleep(Duration::from_millis(700));
+                lander.kill();
+                lander = analytics(&far, &kafka, &[]);
+            }
+        }
+    }
+    call(&app, "shop", "the last");
+    app.stop();
+    all_landed(&far, &[&near]);
+    lander.stop();
+    far.verify();
+}
+
+/// What a sidecar sent and does not know to have arrived it sends again: the lander drops it.
+#[test]
+fn what_comes_twice_is_dropped() {
+    let (broker, upstream) = (Broker::start(), Upstream::start());
+    let (near, far) = (Place::new(), Place::new());
+    let kafka = broker.section("");
+    let app = sidecar(&near, &upstream, &kafka);
+    for _ in 0..10 {
+        call(&app, "shop", "hi");
+    }
+    eventually("all has arrived", PATIENCE, || {
+        (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
+    });
+    app.kill();
+    // As if the position had never been stored.
+    std::fs::remove_file(near.data().join("journal/positions/kafka")).unwrap();
+    let app = sidecar(&near, &upstream, &kafka);
+    call(&app, "shop", "more");
+    app.stop();
+    let lander = analytics(&far, &kafka, &[]);
+    all_landed(&far, &[&near]);
+    assert!(metric(&lander, "weir_lander_duplicate_records_total") > 30);
+    lander.stop();
+}

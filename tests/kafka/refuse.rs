@@ -1,0 +1,194 @@
+//! What cannot work is said: what is wrong, where, and what to do. Nothing is lost by it.
+
+use crate::broker::{Broker, all_landed, analytics, call, metric, ready, sidecar, sidecar_env};
+use crate::harness::{PATIENCE, Place, Upstream, eventually, weir};
+
+#[track_caller]
+fn says(app: &crate::harness::Weir<'_>, words: &[&str]) {
+    let mut last = String::new();
+    eventually(&format!("{words:?} in /readyz"), PATIENCE, || {
+        last = ready(app).1;
+        words.iter().all(|word| last.contains(word)).then_some(())
+    });
+}
+
+#[test]
+fn topics_that_cannot_serve_are_explained() {
+    let (broker, upstream) = (Broker::start(), Upstream::start());
+    let near = Place::new();
+    for (topic, setting, words) in [
+        (
+            "small",
+            "max.message.bytes=1000",
+            &["max.message.bytes=1000 is too small", "1048588"],
+        ),
+        (
+            "compact",
+            "cleanup.policy=compact",
+            &["cleanup.policy has `compact`", "cleanup.policy=delete"],
+        ),
+    ] {
+        broker.run(
+            "topic",
+            &["--create", "--topic", topic, "--partitions", "1", "--config", setting],
+        );
+        let app = sidecar(&near, &upstream, &broker.section(&format!("topic = \"{topic}\"")));
+        call(&app, "shop", "hi");
+        says(&app, words);
+        app.stop();
+    }
+    let app = sidecar(
+        &near,
+        &upstream,
+        &broker.section("topic = \"nowhere\"\ncreate_topic = false"),
+    );
+    says(&app, &["topic nowhere does not exist", "create_topic = false"]);
+    // Made by somebody at last: everything arrives, from the beginning.
+    broker.run("topic", &["--create", "--topic", "nowhere", "--partitions", "2"]);
+    eventually("all has arrived", PATIENCE, || {
+        (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
+    });
+    app.stop();
+    let far = Place::new();
+    let lander = analytics(&far, &broker.section("topic = \"nowhere\""), &[]);
+    all_landed(&far, &[&near]);
+    lander.stop();
+}
+
+/// A topic with a limit below ours: records are cut to fit.
+#[test]
+fn a_topics_own_limit_counts() {
+    let (broker, upstream) = (Broker::start(), Upstream::start());
+    let (near, far) = (Place::new(), Place::new());
+    let config = ["--config", "max.message.bytes=20000"];
+    let create = ["--create", "--topic", "weir.events.v1", "--partitions", "3"];
+    broker.run("topic", &[&create[..], &config[..]].concat());
+    // Hard to compress, so that the limit counts.
+    let mut state = 1u64;
+    let noise: String = (0..200_000)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            char::from(b'a' + u8::try_from((state >> 33) % 26).unwrap())
+        })
+        .collect();
+    let app = sidecar(&near, &upstream, &broker.section(""));
+    for _ in 0..3 {
+        call(&app, "shop", &noise);
+    }
+    eventually("all has arrived", PATIENCE, || {
+        (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
+    });
+    app.stop();
+    let lander = analytics(&far, &broker.section(""), &[]);
+    all_landed(&far, &[&near]);
+    lander.stop();
+}
+
+/// Records that were removed before they landed: that partition stops, says so, and goes on only when
+/// somebody accepts the loss, which stays visible.
+#[test]
+fn a_cut_log_is_an_alarm() {
+    let (broker, upstream) = (Broker::start(), Upstream::start());
+    let (near, far) = (Place::new(), Place::new());
+    let kafka = broker.section("partitions = 1");
+    let app = sidecar(&near, &upstream, &kafka);
+    for _ in 0..10 {
+        call(&app, "shop", "hi");
+    }
+    eventually("all has arrived", PATIENCE, || {
+        (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
+    });
+    broker.run(
+        "tool",
+        &[
+            "org.apache.kafka.tools.DeleteRecordsCommand",
+            "--offset-json-file",
+            &delete_file(&near, 12),
+        ],
+    );
+    let lander = analytics(&far, &kafka, &[]);
+    let (status, said) = eventually("the alarm", PATIENCE, || {
+        Some(ready(&lander)).filter(|(status, _)| *status == 503)
+    });
+    assert!(said.contains("position 0 is gone, the oldest is 12"), "{status} {said}");
+    assert_eq!(far.sql_number("select count(*) from events"), 0);
+    lander.stop();
+    let lander = analytics(&far, &kafka, &["--accept-loss"]);
+    let id = call(&app, "shop", "after");
+    far.call(&id);
+    assert_eq!(metric(&lander, "weir_lander_lost_records_total"), 12);
+    app.stop();
+    lander.stop();
+    let said = far.tool(&["lake", "verify"]);
+    assert!(!said.status.success());
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("MISSING: 0–11"), "{said}");
+}
+
+fn delete_file(place: &Place, before: i64) -> String {
+    let path = place.data().join("delete.json");
+    let what = serde_json::json!({
+        "version": 1, "partitions": [{"topic": "weir.events.v1", "partition": 0, "offset": before}]
+    });
+    std::fs::write(&path, what.to_string()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// What somebody else writes into the topic is kept, and stops nothing.
+#[test]
+fn strays_are_kept() {
+    let (broker, upstream) = (Broker::start(), Upstream::start());
+    let (near, far) = (Place::new(), Place::new());
+    let kafka = broker.section("partitions = 1");
+    let app = sidecar(&near, &upstream, &kafka);
+    call(&app, "shop", "hi");
+    eventually("all has arrived", PATIENCE, || {
+        (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
+    });
+    let sent = broker.try_run("produce", &["--topic", "weir.events.v1"], b"not ours\nnor this\n");
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    call(&app, "shop", "after");
+    app.stop();
+    let lander = analytics(&far, &kafka, &[]);
+    all_landed(&far, &[&near]);
+    let strays = far.sql_number("select count(*) from events where type = 'unreadable'");
+    assert_eq!(strays, 2);
+    assert_eq!(metric(&lander, "weir_lander_unreadable_records_total"), 2);
+    lander.stop();
+}
+
+#[test]
+fn what_is_missing_in_the_configuration_is_named() {
+    let (near, upstream) = (Place::new(), Upstream::start());
+    near.write_config("[kafka]\ntopic = \"t\"\n");
+    let said = weir()
+        .args(["analytics", "--config"])
+        .arg(near.config())
+        .output()
+        .unwrap();
+    assert_eq!(said.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("set kafka.brokers") && said.contains("weir up"), "{said}");
+    let secure = "[kafka]\nbrokers = [\"127.0.0.1:1\"]\n[kafka.security]\nprotocol = \"sasl_tls\"\nusername = \"u\"\npassword_env = \"NO_SUCH_PASSWORD\"\n";
+    near.write_config(&crate::harness::config(&upstream, secure));
+    let said = weir()
+        .args(["sidecar", "--listen", "127.0.0.1:0", "--data"])
+        .arg(near.data())
+        .arg("--config")
+        .arg(near.config())
+        .output()
+        .unwrap();
+    assert_eq!(said.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(
+        said.contains("environment variable NO_SUCH_PASSWORD is not set"),
+        "{said}"
+    );
+    // Nobody there: the sidecar serves all the same.
+    let app = sidecar_env(&near, &upstream, "[kafka]\nbrokers = [\"127.0.0.1:1\"]\n", &[]);
+    call(&app, "shop", "hi");
+    says(&app, &["no Kafka broker answers at 127.0.0.1:1"]);
+    app.stop();
+}
