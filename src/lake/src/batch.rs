@@ -10,9 +10,10 @@ use crate::LakeError;
 use crate::arena::{Arena, Place};
 use crate::encode::{Bodies, CallRows, CallsBuilder, EventsBuilder};
 use crate::fold::Fold;
-use crate::scan::{WINDOW, window};
+use crate::scan::Windows;
 use crate::schema::{CALLS, EVENTS};
 use crate::source::{Item, Positions};
+use crate::spill::Spill;
 use crate::store::Snapshot;
 
 /// How far a journal has come: what must come next, and which of its calls are open.
@@ -142,6 +143,7 @@ impl JournalState {
         journal: JournalId,
         events: &Snapshot,
         calls: &Snapshot,
+        room: &Spill,
     ) -> Result<(JournalState, Option<RecordBatch>), LakeError> {
         let next = events.txn(&txn::offset(journal)).await?.unwrap_or(0);
         let emitted = calls.txn(&txn::calls(journal)).await?.unwrap_or(0);
@@ -155,21 +157,18 @@ impl JournalState {
         }
         let mut state = JournalState {
             next,
-            fold: Fold::default(),
+            fold: Fold::within(room),
             last_time: now_nanos(),
         };
         let mut rows = CallRows::new();
-        let mut at = low.min(emitted);
-        while at < next {
-            let to = (at + WINDOW).min(next);
-            let items = window(events, journal, at, to).await?;
+        let mut windows = Windows::new(events, journal, low.min(emitted), next);
+        while let Some(items) = windows.next().await? {
             for item in &items {
                 if let Item::Record(record) = item {
                     state.last_time = record.envelope.time_unix_nano;
                 }
             }
-            state.fold.apply_all(&items, emitted, &mut rows);
-            at = to;
+            state.fold.apply_all(&items, emitted, &mut rows)?;
         }
         let rows = if rows.len() == 0 { None } else { Some(rows.finish()?) };
         Ok((state, rows))
@@ -244,7 +243,7 @@ pub(crate) fn encode(items: &[Item], states: &mut BTreeMap<JournalId, JournalSta
                     .and_then(|((_, body), place)| Bodies::find(body, place, RESPONSE_KEY, response)),
             };
             calls.append(&mut arena, call, bodies);
-        });
+        })?;
     }
     let held = arena.len() + items.len() * EVENT_ROW_BYTES + calls.len() * CALL_ROW_BYTES;
     let texts = arena.finish();

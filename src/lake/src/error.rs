@@ -96,6 +96,10 @@ pub enum LakeError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The request of an open call was put into a file and does not come back. Landing begins again from
+    /// the tables, which have it.
+    #[error("the request of an open call cannot be read back: {0}")]
+    Request(#[source] std::io::Error),
     /// A background task died.
     #[error("a background task failed: {0}")]
     Task(#[from] tokio::task::JoinError),

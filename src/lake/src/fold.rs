@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use event::body::{CallEnded, CallInterrupted};
 use event::{Applied, Body, Call, CallId, Event, EventType, Record};
 
+use crate::LakeError;
 use crate::encode::CallRows;
 use crate::source::Item;
+use crate::spill::{Kept, Spill};
 
 /// What the fold came across that is no part of an orderly history. Counted, never hidden.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,51 +35,77 @@ impl FoldCounts {
 /// wherever the fold is stopped and begun again.
 #[derive(Debug, Default)]
 pub(crate) struct Fold {
-    open: HashMap<CallId, Call>,
+    open: HashMap<CallId, Open>,
     counts: FoldCounts,
+    room: Spill,
+}
+
+/// An open call without its request, which may be long, and the request.
+#[derive(Debug, Default)]
+struct Open {
+    call: Call,
+    request: Option<Kept>,
 }
 
 impl Fold {
+    /// A fold that keeps requests in this room.
+    pub(crate) fn within(room: &Spill) -> Fold {
+        Fold {
+            room: room.clone(),
+            ..Fold::default()
+        }
+    }
+
     /// Takes in the next record; a call that it ends is handed to `ended`.
-    pub(crate) fn apply(&mut self, item: &Item, ended: &mut dyn FnMut(&Call)) {
-        let Item::Record(record) = item else { return };
-        let Some(call_id) = record.envelope.call_id else { return };
+    pub(crate) fn apply(&mut self, item: &Item, ended: &mut dyn FnMut(&Call)) -> Result<(), LakeError> {
+        let Item::Record(record) = item else { return Ok(()) };
+        let Some(call_id) = record.envelope.call_id else {
+            return Ok(());
+        };
         if record.envelope.seq == 0 {
             self.open.entry(call_id).or_default();
         }
-        let Some(call) = self.open.get_mut(&call_id) else {
+        let Some(open) = self.open.get_mut(&call_id) else {
             self.counts.late += 1;
-            return;
+            return Ok(());
         };
         let (event, fits) = decode(record);
         if !fits {
             self.counts.bad_bodies += 1;
         }
-        if call.apply(&event) == Applied::Duplicate {
+        if open.call.apply(&event) == Applied::Duplicate {
             self.counts.late += 1;
         }
-        if call.is_ended() {
-            ended(call);
+        if open.call.is_ended() {
+            if let Some(request) = open.request.take() {
+                let request = request.take().map_err(LakeError::Request)?;
+                open.call.started.request_body = Some(request);
+            }
+            ended(&open.call);
             self.open.remove(&call_id);
+        } else if let Some(request) = open.call.started.request_body.take() {
+            open.request = Some(self.room.keep(request));
         }
+        Ok(())
     }
 
     /// Takes in records; rows of calls that end at `from` or after are added to `rows`.
-    pub(crate) fn apply_all(&mut self, items: &[Item], from: i64, rows: &mut CallRows) {
+    pub(crate) fn apply_all(&mut self, items: &[Item], from: i64, rows: &mut CallRows) -> Result<(), LakeError> {
         for item in items {
             let emit = item.offset() >= from;
             self.apply(item, &mut |call| {
                 if emit {
                     rows.append(call);
                 }
-            });
+            })?;
         }
+        Ok(())
     }
 
     /// Where a reader must begin to rebuild this fold at `next`.
     pub(crate) fn low(&self, next: i64) -> i64 {
         (self.open.values())
-            .filter_map(|call| call.first_offset)
+            .filter_map(|open| open.call.first_offset)
             .fold(next, i64::min)
     }
 

@@ -17,6 +17,7 @@ use crate::fold::FoldCounts;
 use crate::landing::{Landed, land};
 use crate::scan::extents;
 use crate::source::{Item, Part, Positions, Source, SourceError, Stray};
+use crate::spill::Spill;
 use crate::store::{Lake, Snapshot};
 use crate::tail::{TableView, Tail, View};
 use crate::{LakeError, TableKind};
@@ -158,6 +159,8 @@ pub struct Lander<S> {
     /// Partitions that stay away until somebody has looked.
     stopped: BTreeMap<Arc<str>, String>,
     at: Landed,
+    /// Where requests of open calls are kept.
+    room: Spill,
     states: BTreeMap<JournalId, JournalState>,
     open: Batch,
     landing: Option<Landing>,
@@ -180,6 +183,7 @@ impl<S: Source> Lander<S> {
     pub async fn open(lake: Lake, source: S, options: LandOptions) -> Result<(Lander<S>, LanderHandle), LakeError> {
         let name = source.name().to_owned();
         let at = load(&lake).await?;
+        let room = lake.room();
         let tail = Tail::new(view(&at, None, &Batch::default()));
         let (commands_tx, commands) = mpsc::channel(16);
         let (status, status_rx) = watch::channel(LanderStatus::default());
@@ -190,6 +194,7 @@ impl<S: Source> Lander<S> {
             name,
             stopped: BTreeMap::new(),
             at,
+            room,
             states: BTreeMap::new(),
             open: Batch::default(),
             landing: None,
@@ -479,7 +484,7 @@ impl<S: Source> Lander<S> {
         if self.states.contains_key(&journal) {
             return Ok(());
         }
-        let (state, calls) = JournalState::load(journal, &self.at.events, &self.at.calls).await?;
+        let (state, calls) = JournalState::load(journal, &self.at.events, &self.at.calls, &self.room).await?;
         self.open.join(journal, &state, calls);
         self.states.insert(journal, state);
         Ok(())

@@ -31,6 +31,7 @@ mod rebuild;
 mod scan;
 pub mod schema;
 pub mod source;
+mod spill;
 mod status;
 mod store;
 mod tail;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::batch::{Batch, JournalState, encode, txn};
 use crate::journal_source::JournalDir;
 use crate::landing::Landed;
+use crate::spill::Spill;
 use crate::store::Lake;
 use crate::tail::{TableView, Tail, View};
 use crate::{LakeError, TableKind};
@@ -47,7 +48,7 @@ async fn unlanded(at: &Landed, journal: JournalDir) -> Result<Batch, LakeError> 
     let next = at.events.txn(&txn::source("journal", &journal.id.to_string())).await?;
     let from = next.unwrap_or(0);
     let mut batch = Batch::default();
-    let (state, calls) = JournalState::load(journal.id, &at.events, &at.calls).await?;
+    let (state, calls) = JournalState::load(journal.id, &at.events, &at.calls, &Spill::default()).await?;
     batch.join(journal.id, &state, calls);
     let mut states = BTreeMap::from([(journal.id, state)]);
     tokio::task::spawn_blocking(move || {

@@ -10,7 +10,7 @@ use crate::compact::{COMPACTION, TARGET_BYTES};
 use crate::encode::CallRows;
 use crate::files::{FileWriter, Place, Purpose, Written, by_day, make_durable, upload};
 use crate::fold::Fold;
-use crate::scan::{WINDOW, extents, window};
+use crate::scan::{Windows, extents};
 use crate::store::Lake;
 use crate::{LakeError, TableKind};
 
@@ -43,6 +43,7 @@ pub async fn rebuild(lake: &Lake) -> Result<RebuildReport, LakeError> {
     let table = lake.table(TableKind::Calls);
     let calls = table.load().await?;
     let events = lake.table(TableKind::Events).load().await?;
+    let room = lake.room();
     let mut report = RebuildReport::default();
     let mut out = Output::new(table.place.clone());
     let mut txns = vec![(COMPACTION.to_owned(), now_millis())];
@@ -51,20 +52,17 @@ pub async fn rebuild(lake: &Lake) -> Result<RebuildReport, LakeError> {
             .txn(&txn::offset(extent.journal))
             .await?
             .unwrap_or(extent.max + 1);
-        let mut fold = Fold::default();
+        let mut fold = Fold::within(&room);
         let mut rows = CallRows::new();
-        let mut at = extent.min;
-        while at < next {
-            let to = (at + WINDOW).min(next);
-            let items = window(&events, extent.journal, at, to).await?;
+        let mut windows = Windows::new(&events, extent.journal, extent.min, next);
+        while let Some(items) = windows.next().await? {
             report.events += items.len() as u64;
-            fold.apply_all(&items, 0, &mut rows);
+            fold.apply_all(&items, 0, &mut rows)?;
             if rows.len() >= FLUSH_ROWS {
                 report.calls += rows.len() as u64;
                 let full = std::mem::replace(&mut rows, CallRows::new());
                 out = out.write(full.finish()?).await?;
             }
-            at = to;
         }
         report.calls += rows.len() as u64;
         if rows.len() > 0 {

@@ -12,8 +12,12 @@ use crate::schema::TableKind;
 use crate::source::Item;
 use crate::store::Snapshot;
 
-/// Offsets that are read and put in order at once.
-pub(crate) const WINDOW: i64 = 16_384;
+/// Offsets that are read and put in order at once, at most.
+const WINDOW: i64 = 16_384;
+/// How many at first, while nothing is known of their length.
+const FIRST_WINDOW: i64 = 64;
+/// Bytes that a window should have.
+const WINDOW_BYTES: usize = 64 << 20;
 
 /// A session for reading the lake internally: predicates go into the files.
 pub(crate) fn session() -> SessionContext {
@@ -53,14 +57,46 @@ pub(crate) fn range(journal: JournalId, from: i64, to: i64) -> Expr {
         .and(col("\"offset\"").lt(lit(to)))
 }
 
-/// The records of one journal from `from` up to `to` (exclusive, at most [`WINDOW`] of them wanted),
-/// in order.
-pub(crate) async fn window(
-    snapshot: &Snapshot,
+/// The records of one journal in order, as many at once as fit into memory.
+pub(crate) struct Windows<'a> {
+    events: &'a Snapshot,
     journal: JournalId,
-    from: i64,
-    to: i64,
-) -> Result<Vec<Item>, LakeError> {
+    at: i64,
+    end: i64,
+    size: i64,
+}
+
+impl<'a> Windows<'a> {
+    /// From `from` up to `end`.
+    pub(crate) fn new(events: &'a Snapshot, journal: JournalId, from: i64, end: i64) -> Windows<'a> {
+        Windows {
+            events,
+            journal,
+            at: from,
+            end,
+            size: FIRST_WINDOW,
+        }
+    }
+
+    /// The next ones; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Item>>, LakeError> {
+        if self.at >= self.end {
+            return Ok(None);
+        }
+        let to = (self.at + self.size).min(self.end);
+        let items = window(self.events, self.journal, self.at, to).await?;
+        self.at = to;
+        // The next are about as long as these.
+        let bytes: usize = items.iter().map(Item::size).sum();
+        let each = (bytes / items.len().max(1)).max(1);
+        let fit = i64::try_from(WINDOW_BYTES / each).unwrap_or(WINDOW);
+        self.size = fit.clamp(1, WINDOW.min(self.size * 8));
+        Ok(Some(items))
+    }
+}
+
+/// The records of one journal from `from` up to `to` (exclusive), in order.
+async fn window(snapshot: &Snapshot, journal: JournalId, from: i64, to: i64) -> Result<Vec<Item>, LakeError> {
     let filter = range(journal, from, to);
     let mut rows = read(snapshot, TableKind::Events, RECORD_COLUMNS, Some(filter)).await?;
     let mut items = Vec::new();

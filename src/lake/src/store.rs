@@ -14,6 +14,7 @@ use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError, ensure_table_uri
 use crate::LakeError;
 use crate::files::{Place, make_version_durable};
 use crate::schema::{DAY, TableKind};
+use crate::spill::Spill;
 
 /// The lake: its two tables, wherever they lie. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -87,6 +88,12 @@ impl Lake {
             TableKind::Events => &self.events,
             TableKind::Calls => &self.calls,
         }
+    }
+
+    /// Room for requests of open calls: beside the tables, where the disk is meant to hold much.
+    pub(crate) fn room(&self) -> Spill {
+        let local = self.events.place.local.as_deref().and_then(Path::parent);
+        local.map_or_else(Spill::default, Spill::within)
     }
 
     pub(crate) fn tables(&self) -> [&Table; 2] {

@@ -138,10 +138,10 @@ fn rows(items: &[Item], cuts: &[usize]) -> Vec<Call> {
             fold = Fold::default();
             for item in &items[low..at] {
                 // Ends before the mark have their rows.
-                fold.apply(item, &mut |_| {});
+                fold.apply(item, &mut |_| {}).unwrap();
             }
         }
-        fold.apply(item, &mut |call| out.push(call.clone()));
+        fold.apply(item, &mut |call| out.push(call.clone())).unwrap();
     }
     out
 }
