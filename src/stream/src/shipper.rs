@@ -27,6 +27,9 @@ pub(crate) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(300);
 const READ_BYTES: usize = 1 << 20;
 /// How long an idle shipper waits before it looks into the journal again.
 const IDLE: Duration = Duration::from_millis(50);
+/// How long a full client is left alone: long enough to send a good part of what it holds, short enough
+/// not to run dry.
+const FULL: Duration = Duration::from_millis(5);
 /// Storing a position costs an `fsync`; a crash sends again what arrived since the last one.
 const STORE_EVERY: Duration = Duration::from_secs(1);
 /// Without an arrival for so long, what is on its way counts as stuck.
@@ -382,7 +385,7 @@ impl Work {
                     Ok(()) => break,
                     Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                         record = back;
-                        session.producer.poll(IDLE);
+                        session.producer.poll(FULL);
                         self.look(session, &mut 0)?;
                         if self.stop.wish() != Wish::Go {
                             return Ok(false);
