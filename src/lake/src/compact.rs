@@ -242,10 +242,11 @@ fn merge(place: &Place, day: i32, inputs: Vec<Input>) -> Result<(Written, usize,
     Ok((written, rows, bytes))
 }
 
-fn day_number(day: &str) -> Result<i32, LakeError> {
+/// The day of a partition, in days since 1970.
+pub(crate) fn day_number(day: &str) -> Result<i32, LakeError> {
     use arrow::compute::kernels::cast_utils::Parser as _;
     arrow::datatypes::Date32Type::parse(day)
-        .ok_or_else(|| LakeError::Internal(format!("partition {DAY}={day} is no date")))
+        .ok_or_else(|| LakeError::Internal(format!("partition {DAY}={day} is no date, such as 2026-01-31")))
 }
 
 #[cfg(test)]

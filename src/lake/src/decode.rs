@@ -75,6 +75,16 @@ impl<'a> EventRows<'a> {
         self.offset.value(i)
     }
 
+    /// Type of row `i`.
+    pub(crate) fn event_type(&self, i: usize) -> &str {
+        self.event_type.value(i)
+    }
+
+    /// The chain's value at row `i`, as text, if it has one.
+    pub(crate) fn chain(&self, i: usize) -> Option<&str> {
+        some(self.chain, i)
+    }
+
     /// Row `i` as the record it was.
     pub(crate) fn item(&self, i: usize) -> Result<Item, LakeError> {
         let damaged = |what: String| LakeError::Row {

@@ -666,7 +666,7 @@ impl<S: Source> Lander<S> {
         }
         let mut lagging = Vec::new();
         if behind {
-            for extent in extents(&self.at.events, &[]).await? {
+            for extent in extents(&self.at.events).await? {
                 let landed = self.at.events.txn(&txn::offset(extent.journal)).await?;
                 if self.at.calls.txn(&txn::calls(extent.journal)).await? != landed {
                     lagging.push(extent.journal);

@@ -10,7 +10,11 @@ use object_store::path::Path;
 use tokio::sync::watch;
 
 use crate::LakeError;
+use crate::batch::now_nanos;
 use crate::compact::{CompactReport, compact};
+use crate::encode::day_of;
+use crate::files::day_text;
+use crate::retention::expire;
 use crate::store::{Lake, Table};
 
 /// How often upkeep is done, and how much.
@@ -25,6 +29,8 @@ pub struct MaintainOptions {
     /// Pause between two removals of old files. A file goes a day after the table let go of it, so
     /// that no reader loses it.
     pub vacuum_every: Duration,
+    /// Days that are kept, today not among them; 0: all.
+    pub keep_days: u32,
 }
 
 impl Default for MaintainOptions {
@@ -34,6 +40,7 @@ impl Default for MaintainOptions {
             min_files: 16,
             checkpoint_versions: 50,
             vacuum_every: Duration::from_secs(6 * 3600),
+            keep_days: 0,
         }
     }
 }
@@ -69,6 +76,13 @@ pub async fn compact_now(lake: &Lake) -> Result<CompactReport, LakeError> {
 }
 
 async fn run(lake: &Lake, options: &MaintainOptions, vacuum: bool) -> Result<CompactReport, LakeError> {
+    if options.keep_days > 0 {
+        let before = day_of(now_nanos()).saturating_sub_unsigned(options.keep_days);
+        let report = expire(lake, &day_text(before)).await?;
+        if !report.days.is_empty() {
+            tracing::info!(?report, "days were taken away, as the retention says");
+        }
+    }
     let report = compact(lake, options.min_files).await?;
     for table in lake.tables() {
         checkpoint(table, options.checkpoint_versions).await?;

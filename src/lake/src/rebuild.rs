@@ -47,7 +47,7 @@ pub async fn rebuild(lake: &Lake) -> Result<RebuildReport, LakeError> {
     let mut report = RebuildReport::default();
     let mut out = Output::new(table.place.clone());
     let mut txns = vec![(COMPACTION.to_owned(), now_millis())];
-    for extent in extents(&events, &[]).await? {
+    for extent in extents(&events).await? {
         let next = events
             .txn(&txn::offset(extent.journal))
             .await?

@@ -119,8 +119,13 @@ pub(crate) struct Extent {
     pub(crate) rows: u64,
 }
 
-/// The journals in a snapshot of `events`, or in rows of it.
-pub(crate) async fn extents(snapshot: &Snapshot, tail: &[RecordBatch]) -> Result<Vec<Extent>, LakeError> {
+/// The journals in a snapshot of `events`.
+pub(crate) async fn extents(snapshot: &Snapshot) -> Result<Vec<Extent>, LakeError> {
+    extents_where(snapshot, None).await
+}
+
+/// The journals in those rows of `events` that meet `filter`.
+pub(crate) async fn extents_where(snapshot: &Snapshot, filter: Option<Expr>) -> Result<Vec<Extent>, LakeError> {
     let mut found: std::collections::BTreeMap<String, (i64, i64, u64)> = std::collections::BTreeMap::new();
     let mut add = |batch: &RecordBatch| -> Result<(), LakeError> {
         let (journals, offsets) = (text(batch, "journal_id")?, int(batch, "offset")?);
@@ -146,11 +151,10 @@ pub(crate) async fn extents(snapshot: &Snapshot, tail: &[RecordBatch]) -> Result
         }
         Ok(())
     };
-    let mut rows = read(snapshot, TableKind::Events, &["journal_id", "offset"], None).await?;
+    let mut rows = read(snapshot, TableKind::Events, &["journal_id", "offset"], filter).await?;
     while let Some(batch) = rows.try_next().await? {
         add(&batch)?;
     }
-    tail.iter().try_for_each(&mut add)?;
     (found.into_iter())
         .map(|(name, (min, max, rows))| {
             let journal = (name.parse()).map_err(|_| LakeError::Internal(format!("journal id {name} is no UUID")))?;

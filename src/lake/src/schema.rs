@@ -81,7 +81,7 @@ pub const EVENTS: &[Column] = &[
         "type",
         Kind::Word,
         false,
-        "What happened, in past tense: `call.started`, `call.completed`, … `unreadable` marks a record that could not be read; its bytes are in `raw`.",
+        "What happened, in past tense: `call.started`, `call.completed`, … `unreadable` marks a record that could not be read; its bytes are in `raw`. `lake.expired` and `lake.erased` stand for records that retention or erasure took away.",
     ),
     col(
         "call_id",

@@ -60,7 +60,11 @@ fn main() {
             partitions: 1,
             ..Settings::default()
         };
-        shipped.push(ship(&journal, settings.clone(), dir.path().join(format!("home-{round}"))));
+        shipped.push(ship(
+            &journal,
+            settings.clone(),
+            dir.path().join(format!("home-{round}")),
+        ));
         bare.push(send(&records, &settings));
         let (s, b) = (shipped.last().unwrap(), bare.last().unwrap());
         println!(
@@ -184,7 +188,14 @@ fn event(n: i64) -> Draft {
         ),
         ..CallStarted::default()
     };
-    Draft::new(&Scope::default(), Some(CallId::new()), 0, n, &Body::CallStarted(Box::new(body))).unwrap()
+    Draft::new(
+        &Scope::default(),
+        Some(CallId::new()),
+        0,
+        n,
+        &Body::CallStarted(Box::new(body)),
+    )
+    .unwrap()
 }
 
 /// CPU seconds of this process, user and system.

@@ -190,6 +190,31 @@ pub enum LakeCommand {
         #[command(flatten)]
         place: Place,
     },
+    /// Take away whole days. `verify` goes on saying what was there.
+    Expire {
+        /// The first day that stays, UTC.
+        #[arg(long, value_name = "2026-01-31")]
+        before: String,
+        /// Where the data lies.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Erase every record of a user, a session or a call. `verify` goes on saying that they were there.
+    #[command(group = clap::ArgGroup::new("whose").required(true))]
+    Erase {
+        /// All calls of this user.
+        #[arg(long, value_name = "ID", group = "whose")]
+        user: Option<String>,
+        /// All calls of this session.
+        #[arg(long, value_name = "ID", group = "whose")]
+        session: Option<String>,
+        /// This call.
+        #[arg(long, value_name = "ID", group = "whose")]
+        call: Option<String>,
+        /// Where the data lies.
+        #[command(flatten)]
+        place: Place,
+    },
     /// Merge small files, write checkpoints, clear away what is no longer used.
     Compact {
         /// Where the data lies.

@@ -22,21 +22,25 @@ enum Mark {
     End,
     /// An end whose row need not be there yet.
     LateEnd,
+    /// An end in a journal of which something before it has expired: perhaps the call's beginning, and
+    /// its row with it.
+    OldEnd,
     Row,
 }
 
 /// Compares `events` with `calls`. `emitted` says up to which offset of each journal every end must
-/// have its row.
+/// have its row, `expired` from which offset on something of it is gone.
 pub(super) async fn check(
     events: &Snapshot,
     calls: &Snapshot,
     emitted: &BTreeMap<JournalId, i64>,
+    expired: &BTreeMap<JournalId, i64>,
 ) -> Result<CallsReport, LakeError> {
     let mut report = CallsReport::default();
     let (_, _, rows) = calls.size();
     let shares = u64::max(1, (rows + 1) / SHARE + 1);
     for share in 0..shares {
-        let mut marks = event_marks(events, emitted, share, shares).await?;
+        let mut marks = event_marks(events, emitted, expired, share, shares).await?;
         marks.extend(row_marks(calls, share, shares).await?);
         marks.sort_unstable();
         for group in marks.chunk_by(|(a, _), (b, _)| a == b) {
@@ -49,13 +53,17 @@ pub(super) async fn check(
 async fn event_marks(
     events: &Snapshot,
     emitted: &BTreeMap<JournalId, i64>,
+    expired: &BTreeMap<JournalId, i64>,
     share: u64,
     shares: u64,
 ) -> Result<Vec<(u128, Mark)>, LakeError> {
     let mut marks = Vec::new();
     let columns = ["journal_id", "offset", "call_id", "type", "seq"];
     let mut rows = read(events, TableKind::Events, &columns, None).await?;
-    let emitted: BTreeMap<String, i64> = emitted.iter().map(|(id, offset)| (id.to_string(), *offset)).collect();
+    let named = |offsets: &BTreeMap<JournalId, i64>| -> BTreeMap<String, i64> {
+        offsets.iter().map(|(id, offset)| (id.to_string(), *offset)).collect()
+    };
+    let (emitted, expired) = (named(emitted), named(expired));
     while let Some(batch) = rows.try_next().await? {
         let (journals, offsets) = (text(&batch, "journal_id")?, int(&batch, "offset")?);
         let (ids, types, seqs) = (text(&batch, "call_id")?, text(&batch, "type")?, int(&batch, "seq")?);
@@ -70,9 +78,12 @@ async fn event_marks(
                 marks.push((id, Mark::Start));
             }
             if EventType::from(types.value(row)).is_terminal() {
-                let due = emitted
-                    .get(journals.value(row))
-                    .is_some_and(|next| offsets.value(row) < *next);
+                let (journal, offset) = (journals.value(row), offsets.value(row));
+                if expired.get(journal).is_some_and(|first| *first < offset) {
+                    marks.push((id, Mark::OldEnd));
+                    continue;
+                }
+                let due = emitted.get(journal).is_some_and(|next| offset < *next);
                 marks.push((id, if due { Mark::End } else { Mark::LateEnd }));
             }
         }
@@ -109,12 +120,16 @@ fn judge(marks: &[(u128, Mark)], report: &mut CallsReport) {
     let Some((id, _)) = marks.first() else { return };
     let id = Uuid::from_u128(*id);
     let count = |wanted: Mark| marks.iter().filter(|(_, mark)| *mark == wanted).count() as u64;
-    let (starts, due, late, rows) = (
-        count(Mark::Start),
-        count(Mark::End),
-        count(Mark::LateEnd),
-        count(Mark::Row),
-    );
+    let (starts, late, rows) = (count(Mark::Start), count(Mark::LateEnd), count(Mark::Row));
+    let (mut due, old) = (count(Mark::End), count(Mark::OldEnd));
+    match starts {
+        // Its beginning has expired, its row too or soon.
+        0 if old == 1 => {
+            report.rows += rows;
+            return;
+        }
+        _ => due += old,
+    }
     let ends = due + late;
     report.rows += rows;
     report.started += starts.min(1);

@@ -14,8 +14,10 @@ use event::JournalId;
 
 use crate::batch::txn;
 use crate::journal_source::JournalDir;
+use crate::retention::expired_runs;
 use crate::scan::extents;
 use crate::store::{Lake, Snapshot};
+use crate::tombstone::Run;
 use crate::{LakeError, TableKind};
 
 pub use report::{CallsReport, JournalReport, Problem, Range, Report, TailReport};
@@ -31,8 +33,13 @@ pub async fn verify(lake: &Lake, journal: Option<&Path>) -> Result<Report, LakeE
     };
     let mut journals: BTreeMap<JournalId, JournalReport> = BTreeMap::new();
     let mut ends: BTreeMap<JournalId, offsets::End> = BTreeMap::new();
-    for extent in extents(&events, &[]).await? {
-        let (report, end) = offsets::check(&events, extent).await?;
+    let mut runs: BTreeMap<JournalId, Vec<Run>> = BTreeMap::new();
+    for run in expired_runs(&events).await? {
+        runs.entry(run.journal).or_default().push(run);
+    }
+    for extent in extents(&events).await? {
+        let of_journal = runs.get(&extent.journal).map_or(&[][..], Vec::as_slice);
+        let (report, end) = offsets::check(&events, extent, of_journal).await?;
         journals.insert(extent.journal, report);
         ends.insert(extent.journal, end);
     }
@@ -53,7 +60,8 @@ pub async fn verify(lake: &Lake, journal: Option<&Path>) -> Result<Report, LakeE
     for id in journals.keys() {
         emitted.insert(*id, calls.txn(&txn::calls(*id)).await?.unwrap_or(0));
     }
-    let calls_report = calls::check(&events, &calls, &emitted).await?;
+    let expired = runs.iter().filter_map(|(id, runs)| Some((*id, runs.first()?.first)));
+    let calls_report = calls::check(&events, &calls, &emitted, &expired.collect()).await?;
     let mut report = Report {
         journals: journals.into_values().collect(),
         calls: calls_report,

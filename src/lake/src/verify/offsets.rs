@@ -3,7 +3,7 @@
 use event::{Chain, Digest};
 use futures::TryStreamExt as _;
 
-use super::report::{JournalReport, Problem, Range, TailReport, push};
+use super::report::{JournalReport, Problem, Range, TailReport, push, push_all};
 use crate::batch::txn;
 use crate::decode::{EventRows, RECORD_COLUMNS};
 use crate::encode::seal;
@@ -11,6 +11,7 @@ use crate::journal_source::JournalDir;
 use crate::scan::{Extent, range, read};
 use crate::source::Item;
 use crate::store::Snapshot;
+use crate::tombstone::{ERASED, Run, erased_digest};
 use crate::{LakeError, TableKind};
 
 /// Offsets that are checked at once: some 20 MB of hashes.
@@ -44,12 +45,19 @@ impl Default for End {
 enum Slot {
     Empty,
     Once(Link),
+    /// As `Once`, of a record that was erased.
+    Erased(Link),
     Damaged,
     Twice,
 }
 
-/// Checks one journal's rows.
-pub(super) async fn check(events: &Snapshot, extent: Extent) -> Result<(JournalReport, End), LakeError> {
+/// Checks one journal's rows. `runs`: what has expired of it, in order.
+pub(super) async fn check(
+    events: &Snapshot,
+    mut extent: Extent,
+    runs: &[Run],
+) -> Result<(JournalReport, End), LakeError> {
+    extent.max = runs.iter().map(|run| run.last).fold(extent.max, i64::max);
     let mut report = JournalReport::empty(extent.journal);
     let first = events.txn(&txn::first(extent.journal)).await?.unwrap_or(0);
     report.begins = first;
@@ -69,10 +77,27 @@ pub(super) async fn check(events: &Snapshot, extent: Extent) -> Result<(JournalR
         end.chain = None;
     }
     let mut at = extent.min;
+    let mut runs = runs.iter().peekable();
     while at <= extent.max {
-        let to = (at + STRETCH).min(extent.max + 1);
-        stretch(events, extent, at, to, &mut report, &mut end).await?;
-        at = to;
+        match runs.peek() {
+            Some(run) if run.first == at => {
+                push_all(&mut report.expired, run.first, run.last);
+                end.chain = run.chain;
+                at = run.last + 1;
+                runs.next();
+            }
+            // It overlaps what was before it: rows that should not be there.
+            Some(run) if run.first < at => {
+                push_all(&mut report.doubled, run.first, run.last.min(at - 1));
+                runs.next();
+            }
+            next => {
+                let limit = next.map_or(extent.max + 1, |run| run.first);
+                let to = (at + STRETCH).min(limit);
+                stretch(events, extent, at, to, &mut report, &mut end).await?;
+                at = to;
+            }
+        }
     }
     Ok((report, end))
 }
@@ -101,7 +126,10 @@ async fn stretch(
                         if matches!(item, Item::Unreadable { .. }) {
                             push(&mut report.unreadable, offset);
                         }
-                        Slot::Once(link(&item))
+                        match is_erased(&item) {
+                            true => Slot::Erased(link(&item)),
+                            false => Slot::Once(link(&item)),
+                        }
                     }
                     Err(error) => {
                         problem(&mut report.altered, offset, error.to_string());
@@ -123,8 +151,13 @@ async fn stretch(
                 end.chain = None;
             }
             Slot::Damaged => end.chain = None,
-            Slot::Once(link) => match follow(end, extent, offset, link) {
-                Ok(held) => report.links += u64::from(held),
+            Slot::Once(link) | Slot::Erased(link) => match follow(end, extent, offset, link) {
+                Ok(held) => {
+                    report.links += u64::from(held);
+                    if let Slot::Erased(_) = slot {
+                        push(&mut report.erased, offset);
+                    }
+                }
                 Err(what) => problem(&mut report.altered, offset, what),
             },
         }
@@ -133,10 +166,17 @@ async fn stretch(
     Ok(())
 }
 
+fn is_erased(item: &Item) -> bool {
+    matches!(item, Item::Record(record) if record.envelope.event_type == ERASED)
+}
+
 fn link(item: &Item) -> Link {
     match item {
         Item::Record(record) => Link {
-            digest: record.canonical().ok().map(|bytes| Digest::of(&bytes)),
+            digest: match record.envelope.event_type == ERASED {
+                true => erased_digest(record),
+                false => record.canonical().ok().map(|bytes| Digest::of(&bytes)),
+            },
             chain: Some(record.envelope.chain),
         },
         Item::Unreadable { raw, .. } => match seal(raw) {

@@ -24,15 +24,17 @@ impl fmt::Display for Range {
     }
 }
 
+/// Adds offsets to ranges that are built in order.
+pub(crate) fn push_all(ranges: &mut Vec<Range>, first: i64, last: i64) {
+    match ranges.last_mut() {
+        Some(range) if range.last + 1 == first => range.last = last,
+        _ => ranges.push(Range { first, last }),
+    }
+}
+
 /// Adds an offset to ranges that are built in order.
 pub(crate) fn push(ranges: &mut Vec<Range>, offset: i64) {
-    match ranges.last_mut() {
-        Some(range) if range.last + 1 == offset => range.last = offset,
-        _ => ranges.push(Range {
-            first: offset,
-            last: offset,
-        }),
-    }
+    push_all(ranges, offset, offset);
 }
 
 /// One thing wrong at one place.
@@ -59,6 +61,10 @@ pub struct JournalReport {
     pub missing: Vec<Range>,
     /// Offsets that are there more than once.
     pub doubled: Vec<Range>,
+    /// Offsets that retention took away.
+    pub expired: Vec<Range>,
+    /// Offsets whose record was erased: its digest is there.
+    pub erased: Vec<Range>,
     /// Offsets whose record could not be read when it landed: there, but damaged before they came.
     pub unreadable: Vec<Range>,
     /// Rows that were altered, or do not rebuild their record.
@@ -133,6 +139,8 @@ impl JournalReport {
             landed: None,
             missing: Vec::new(),
             doubled: Vec::new(),
+            expired: Vec::new(),
+            erased: Vec::new(),
             unreadable: Vec::new(),
             altered: Vec::new(),
             links: 0,
@@ -219,6 +227,8 @@ impl fmt::Display for Report {
                 Some(landed) => writeln!(f, ", offsets {landed}, {} links of the chain hold", journal.links)?,
                 None => writeln!(f)?,
             }
+            list(f, "expired", &journal.expired)?;
+            list(f, "erased", &journal.erased)?;
             list(f, "MISSING", &journal.missing)?;
             list(f, "MORE THAN ONCE", &journal.doubled)?;
             list(f, "ALTERED", &journal.altered)?;

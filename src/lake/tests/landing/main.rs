@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::cast_possible_wrap, reason = "tests count to thousands")]
 
+mod forgets;
 mod history;
 mod judge;
 mod kills;

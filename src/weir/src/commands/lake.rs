@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use lake::{Lake, LakeStatus};
+use lake::{Lake, LakeStatus, Whose};
 
 use super::data_folder;
 use super::sql::open_lake;
@@ -25,6 +25,37 @@ pub fn run(args: LakeArgs) -> Result<ExitCode, Failure> {
                 say(&format!(
                     "calls made anew from {} events: {} calls written, {} still open, {} files for {}",
                     report.events, report.calls, report.open, report.files_added, report.files_removed
+                ))?;
+                Ok(ExitCode::SUCCESS)
+            }
+            LakeCommand::Expire { before, place } => {
+                let report = lake::expire(&open(&data_folder(&place)?).await?, &before)
+                    .await
+                    .map_err(Failure::other)?;
+                say(&format!(
+                    "{} days before {before} are gone: {} events, {} calls; their files go within a day",
+                    report.days.len(),
+                    report.events,
+                    report.calls
+                ))?;
+                Ok(ExitCode::SUCCESS)
+            }
+            LakeCommand::Erase {
+                user,
+                session,
+                call,
+                place,
+            } => {
+                let whose = (user.map(Whose::User))
+                    .or(session.map(Whose::Session))
+                    .or(call.map(Whose::Call))
+                    .ok_or_else(|| Failure::Usage("name a --user, a --session or a --call".to_owned()))?;
+                let report = lake::erase(&open(&data_folder(&place)?).await?, &whose)
+                    .await
+                    .map_err(Failure::other)?;
+                say(&format!(
+                    "{} calls erased: {} rows of calls, {} events, {} files written anew; the old ones go within a day",
+                    report.calls, report.call_rows, report.event_rows, report.files
                 ))?;
                 Ok(ExitCode::SUCCESS)
             }

@@ -146,6 +146,8 @@ pub struct Lake {
     pub commit_mib: u64,
     /// Seconds between two rounds of compaction, checkpoints and clean-up; 0 turns them off.
     pub maintenance_seconds: u64,
+    /// Days after which calls and events are taken away; 0 keeps them for ever.
+    pub retention_days: u32,
     /// Memory for queries, in MiB.
     pub query_memory_mib: u64,
     /// Longest time of one query, in seconds.
@@ -158,6 +160,7 @@ impl Default for Lake {
             commit_seconds: 10,
             commit_mib: 32,
             maintenance_seconds: 300,
+            retention_days: 0,
             query_memory_mib: 1024,
             query_timeout_seconds: 300,
         }

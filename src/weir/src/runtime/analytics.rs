@@ -64,6 +64,7 @@ impl Analytics {
                 lake,
                 MaintainOptions {
                     every,
+                    keep_days: config.lake.retention_days,
                     ..MaintainOptions::default()
                 },
                 stopping,

@@ -1,0 +1,224 @@
+//! Erasure: every record of some calls goes from both tables; a digest keeps each one's place.
+
+use std::collections::HashSet;
+use std::fs::File;
+
+use arrow::array::{Array as _, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use bytes::Bytes;
+use datafusion::prelude::{col, lit};
+use futures::TryStreamExt as _;
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+
+use crate::arena::Arena;
+use crate::commit::{Commit, now_millis};
+use crate::compact::{COMPACTION, day_number};
+use crate::decode::{EventRows, text};
+use crate::encode::EventsBuilder;
+use crate::files::{FileWriter, Place, Purpose, Written, make_durable, upload};
+use crate::scan::read;
+use crate::schema::DAY;
+use crate::store::{Lake, Snapshot, Table};
+use crate::tombstone::erased;
+use crate::{LakeError, TableKind};
+
+/// Whose calls are erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// A user's, by `user_id`.
+    User(String),
+    /// A session's, by `session_id`.
+    Session(String),
+    /// One call.
+    Call(String),
+}
+
+/// What [`erase`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct EraseReport {
+    /// Calls that were found.
+    pub calls: u64,
+    /// Rows of `calls` that went.
+    pub call_rows: u64,
+    /// Rows of `events` of which only place and digest are left.
+    pub event_rows: u64,
+    /// Files that were written anew.
+    pub files: u64,
+}
+
+/// Erases the calls of somebody from both tables. The files that had them go from the disk a day later,
+/// as all replaced files do. What has not landed yet, and what journals and Kafka still hold, is not
+/// touched. Another writer that is faster makes it fail with [`LakeError::Conflict`]: do it again.
+pub async fn erase(lake: &Lake, whose: &Whose) -> Result<EraseReport, LakeError> {
+    let (events, calls) = (lake.table(TableKind::Events), lake.table(TableKind::Calls));
+    let (events_now, calls_now) = (events.load().await?, calls.load().await?);
+    let ids = find(&events_now, &calls_now, whose).await?;
+    let mut report = EraseReport {
+        calls: ids.len() as u64,
+        ..EraseReport::default()
+    };
+    if ids.is_empty() {
+        return Ok(report);
+    }
+    // Events first: a crash in between leaves rows of calls whose events are erased, which doing it
+    // again clears.
+    (report.event_rows, report.files) = rewrite(events, &events_now, &ids).await?;
+    let (rows, files) = rewrite(calls, &calls_now, &ids).await?;
+    report.call_rows = rows;
+    report.files += files;
+    Ok(report)
+}
+
+/// The calls: those with a row, and those that are open or whose row is still to come.
+async fn find(events: &Snapshot, calls: &Snapshot, whose: &Whose) -> Result<HashSet<String>, LakeError> {
+    let (column, attribute, value) = match whose {
+        Whose::Call(id) => return Ok(HashSet::from([id.clone()])),
+        Whose::User(id) => ("user_id", "user.id", id),
+        Whose::Session(id) => ("session_id", "session.id", id),
+    };
+    let mut found = HashSet::new();
+    let mut rows = read(calls, TableKind::Calls, &["call_id"], Some(col(column).eq(lit(value)))).await?;
+    while let Some(batch) = rows.try_next().await? {
+        found.extend(text(&batch, "call_id")?.iter().flatten().map(str::to_owned));
+    }
+    let begins = col("\"type\"").eq(lit("call.started"));
+    let mut rows = read(events, TableKind::Events, &["call_id", "body"], Some(begins)).await?;
+    while let Some(batch) = rows.try_next().await? {
+        let (ids, bodies) = (text(&batch, "call_id")?, text(&batch, "body")?);
+        for (id, body) in ids.iter().zip(bodies.iter()) {
+            let (Some(id), Some(body)) = (id, body) else { continue };
+            // Few bodies have the value at all: only those are read.
+            if body.contains(value.as_str()) && says(body, attribute, value) {
+                found.insert(id.to_owned());
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn says(body: &str, attribute: &str, value: &str) -> bool {
+    let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    body.get(attribute).and_then(serde_json::Value::as_str) == Some(value)
+}
+
+/// Writes every file anew that has rows of these calls. Returns the rows, and the files.
+async fn rewrite(table: &Table, snapshot: &Snapshot, ids: &HashSet<String>) -> Result<(u64, u64), LakeError> {
+    let place = &table.place;
+    let mut commit = Commit {
+        txns: vec![(COMPACTION.to_owned(), now_millis())],
+        ..Commit::default()
+    };
+    let (mut rows, mut written) = (0, Vec::new());
+    for file in snapshot.state.log_data().iter() {
+        let Some(day) = file.partition_values_map().remove(DAY).flatten() else {
+            continue;
+        };
+        let path = file.object_store_path().to_string();
+        let bytes = match &place.local {
+            Some(_) => None,
+            None => {
+                let store = place.log_store.object_store(None);
+                Some(store.get(&Path::from(path.as_str())).await?.bytes().await?)
+            }
+        };
+        let (task_place, day, ids) = (place.clone(), day_number(&day)?, ids.clone());
+        let done = tokio::task::spawn_blocking(move || without(&task_place, &path, bytes, day, &ids)).await??;
+        let Some(Cleared { files, erased }) = done else {
+            continue;
+        };
+        for (file, bytes) in files {
+            upload(place, &file, bytes).await?;
+            written.push(file);
+        }
+        rows += erased;
+        commit.removes.push(file.remove_action(true));
+    }
+    if commit.removes.is_empty() {
+        return Ok((0, 0));
+    }
+    let files = commit.removes.len() as u64;
+    make_durable(place, &written).await?;
+    commit.adds = written.into_iter().map(|file| file.add).collect();
+    commit.run(table, snapshot).await?;
+    Ok((rows, files))
+}
+
+struct Cleared {
+    files: Vec<(Written, Option<Vec<u8>>)>,
+    erased: u64,
+}
+
+/// The file without these calls; `None` if it has none of them. Blocking.
+fn without(
+    place: &Place,
+    path: &str,
+    bytes: Option<Bytes>,
+    day: i32,
+    ids: &HashSet<String>,
+) -> Result<Option<Cleared>, LakeError> {
+    let open = || -> Result<Box<dyn Iterator<Item = Result<RecordBatch, arrow::error::ArrowError>>>, LakeError> {
+        let options = ArrowReaderOptions::new().with_schema(place.kind.file_schema());
+        Ok(match (&place.local, &bytes) {
+            (Some(dir), _) => {
+                let path = dir.join(path);
+                let file = File::open(&path).map_err(|e| LakeError::io(&path, e))?;
+                Box::new(ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?.build()?)
+            }
+            (None, bytes) => {
+                let bytes = bytes.clone().unwrap_or_default();
+                Box::new(ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options)?.build()?)
+            }
+        })
+    };
+    let is_theirs = |batch: &RecordBatch| -> Result<BooleanArray, LakeError> {
+        let column = text(batch, "call_id")?;
+        Ok((0..column.len())
+            .map(|row| Some(!column.is_null(row) && ids.contains(column.value(row))))
+            .collect())
+    };
+    let mut any = false;
+    for batch in open()? {
+        any = is_theirs(&batch?)?.true_count() > 0;
+        if any {
+            break;
+        }
+    }
+    if !any {
+        return Ok(None);
+    }
+    let mut writer = FileWriter::create(place, day, Purpose::Compact)?;
+    let (mut erased, mut left) = (0, 0);
+    for batch in open()? {
+        let batch = batch?;
+        let theirs = is_theirs(&batch)?;
+        let keep: BooleanArray = theirs.iter().map(|theirs| theirs.map(|theirs| !theirs)).collect();
+        let kept = filter_record_batch(&batch, &keep)?;
+        left += kept.num_rows();
+        writer.write(&kept)?;
+        if theirs.true_count() > 0 {
+            erased += theirs.true_count() as u64;
+            if place.kind == TableKind::Events {
+                let stones = tombstones(&filter_record_batch(&batch, &theirs)?)?;
+                left += stones.num_rows();
+                writer.write(&stones)?;
+            }
+        }
+    }
+    let mut files = Vec::new();
+    if left > 0 {
+        files.push(writer.finish(true)?);
+    }
+    Ok(Some(Cleared { files, erased }))
+}
+
+fn tombstones(rows: &RecordBatch) -> Result<RecordBatch, LakeError> {
+    let decoded = EventRows::of(rows)?;
+    let mut arena = Arena::with_capacity(rows.num_rows() * 256);
+    let mut builder = EventsBuilder::new(0);
+    for row in 0..rows.num_rows() {
+        builder.append(&mut arena, &erased(&decoded.item(row)?)?);
+    }
+    Ok(builder.finish(&arena.finish())?)
+}

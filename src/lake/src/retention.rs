@@ -1,0 +1,209 @@
+//! Retention: whole days go, and what is left of each is the account of what was there.
+
+use std::collections::BTreeSet;
+
+use arrow::array::RecordBatch;
+use datafusion::prelude::{Expr, col, lit};
+use datafusion::scalar::ScalarValue;
+use event::{Chain, JournalId};
+use futures::TryStreamExt as _;
+
+use crate::arena::Arena;
+use crate::commit::{Commit, now_millis};
+use crate::compact::{COMPACTION, day_number};
+use crate::decode::{EventRows, RECORD_COLUMNS};
+use crate::encode::EventsBuilder;
+use crate::files::{make_durable, write_days};
+use crate::scan::{extents_where, range, read};
+use crate::schema::DAY;
+use crate::source::Item;
+use crate::store::{Lake, Snapshot};
+use crate::tombstone::{EXPIRED, Run};
+use crate::{LakeError, TableKind};
+
+/// Offsets that are looked at at once.
+const STRETCH: i64 = 262_144;
+const NANOS_PER_DAY: i64 = 86_400_000_000_000;
+
+/// What [`expire`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ExpireReport {
+    /// Days that went.
+    pub days: BTreeSet<String>,
+    /// Rows of `events` that went.
+    pub events: u64,
+    /// Rows of `calls` that went.
+    pub calls: u64,
+}
+
+/// Takes away every day before `before` (`2026-01-31`, UTC): rows of `calls` by the day on which the
+/// call began, rows of `events` by their own. Files go from the disk a day later, so that no reader
+/// loses them. Another writer that is faster makes it fail with [`LakeError::Conflict`]; what is done
+/// by then is done.
+pub async fn expire(lake: &Lake, before: &str) -> Result<ExpireReport, LakeError> {
+    let limit = day_number(before)?;
+    let mut report = ExpireReport::default();
+    // Calls first: rows without events would be a fault, events without a row are told to have expired.
+    let table = lake.table(TableKind::Calls);
+    let snapshot = table.load().await?;
+    let old = days(&snapshot, limit);
+    if !old.is_empty() {
+        let commit = Commit {
+            removes: removes(&snapshot, &old),
+            txns: vec![(COMPACTION.to_owned(), now_millis())],
+            ..Commit::default()
+        };
+        let (_, _, rows) = snapshot.size();
+        let after = commit.run(table, &snapshot).await?;
+        report.calls = rows.saturating_sub(after.size().2);
+        report.days.extend(old);
+    }
+    let table = lake.table(TableKind::Events);
+    let mut snapshot = table.load().await?;
+    for day in days(&snapshot, limit) {
+        let (rows, expired) = account(&snapshot, &day).await?;
+        if expired == 0 {
+            continue;
+        }
+        let files = write_days(&table.place, vec![rows]).await?;
+        make_durable(&table.place, &files).await?;
+        let commit = Commit {
+            removes: removes(&snapshot, &BTreeSet::from([day.clone()])),
+            adds: files.into_iter().map(|file| file.add).collect(),
+            txns: vec![(COMPACTION.to_owned(), now_millis())],
+            ..Commit::default()
+        };
+        snapshot = commit.run(table, &snapshot).await?;
+        report.events += expired;
+        report.days.insert(day);
+    }
+    Ok(report)
+}
+
+/// The days before `limit` that have more than their account.
+fn days(snapshot: &Snapshot, limit: i32) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for file in snapshot.state.log_data().iter() {
+        let Some(day) = file.partition_values_map().remove(DAY).flatten() else {
+            continue;
+        };
+        let stats = file
+            .stats()
+            .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+        let only_account = stats.is_some_and(|stats| {
+            let end = |end: &str| {
+                stats
+                    .get(end)
+                    .and_then(|values| values.get("type")?.as_str().map(str::to_owned))
+            };
+            [end("minValues"), end("maxValues")]
+                .iter()
+                .all(|value| value.as_deref() == Some(EXPIRED))
+        });
+        if !only_account && day_number(&day).is_ok_and(|number| number < limit) {
+            found.insert(day);
+        }
+    }
+    found
+}
+
+fn removes(snapshot: &Snapshot, days: &BTreeSet<String>) -> Vec<deltalake::kernel::Remove> {
+    let in_days = |day: Option<String>| day.is_some_and(|day| days.contains(&day));
+    (snapshot.state.log_data().iter())
+        .filter(|file| in_days(file.partition_values_map().remove(DAY).flatten()))
+        .map(|file| file.remove_action(true))
+        .collect()
+}
+
+/// The rows that stand for a day, and how many rows they stand for anew.
+async fn account(events: &Snapshot, day: &str) -> Result<(RecordBatch, u64), LakeError> {
+    let number = day_number(day)?;
+    let on_day = || col(DAY).eq(lit(ScalarValue::Date32(Some(number))));
+    let mut runs = Vec::new();
+    let mut expired = 0;
+    for extent in extents_where(events, Some(on_day())).await? {
+        let mut at = extent.min;
+        while at <= extent.max {
+            let to = (at + STRETCH).min(extent.max + 1);
+            expired += stretch(events, on_day(), extent.journal, (at, to), &mut runs).await?;
+            at = to;
+        }
+    }
+    let time = i64::from(number) * NANOS_PER_DAY;
+    let mut arena = Arena::with_capacity(runs.len() * 256);
+    let mut rows = EventsBuilder::new(time);
+    for run in joined(runs) {
+        rows.append(&mut arena, &run.row(time)?);
+    }
+    Ok((rows.finish(&arena.finish())?, expired))
+}
+
+/// One journal's offsets of the day, as runs in order.
+async fn stretch(
+    events: &Snapshot,
+    on_day: Expr,
+    journal: JournalId,
+    (from, to): (i64, i64),
+    runs: &mut Vec<Run>,
+) -> Result<u64, LakeError> {
+    let filter = on_day.and(range(journal, from, to));
+    let mut found: Vec<Run> = Vec::new();
+    let mut expired = 0;
+    let mut rows = read(events, TableKind::Events, RECORD_COLUMNS, Some(filter)).await?;
+    while let Some(batch) = rows.try_next().await? {
+        let decoded = EventRows::of(&batch)?;
+        for row in 0..batch.num_rows() {
+            if decoded.event_type(row) == EXPIRED {
+                let run = decoded.item(row).ok().as_ref().and_then(Run::of);
+                found.push(run.ok_or_else(|| LakeError::Row {
+                    journal: journal.to_string(),
+                    offset: decoded.offset(row),
+                    what: "it does not say which offsets have expired".to_owned(),
+                })?);
+                continue;
+            }
+            expired += 1;
+            let offset = decoded.offset(row);
+            found.push(Run {
+                journal,
+                first: offset,
+                last: offset,
+                chain: decoded.chain(row).and_then(|text| text.parse::<Chain>().ok()),
+            });
+        }
+    }
+    found.sort_unstable_by_key(|run| run.first);
+    runs.extend(found);
+    Ok(expired)
+}
+
+/// Runs that follow on one another become one.
+fn joined(runs: Vec<Run>) -> Vec<Run> {
+    let mut out: Vec<Run> = Vec::new();
+    for run in runs {
+        match out.last_mut() {
+            Some(last) if last.journal == run.journal && last.last + 1 == run.first => {
+                last.last = run.last;
+                last.chain = run.chain;
+            }
+            _ => out.push(run),
+        }
+    }
+    out
+}
+
+/// The runs of a journal that have expired, in order.
+pub(crate) async fn expired_runs(events: &Snapshot) -> Result<Vec<Run>, LakeError> {
+    let filter = col("\"type\"").eq(lit(EXPIRED));
+    let mut runs = Vec::new();
+    let mut rows = read(events, TableKind::Events, RECORD_COLUMNS, Some(filter)).await?;
+    while let Some(batch) = rows.try_next().await? {
+        let decoded = EventRows::of(&batch)?;
+        for row in 0..batch.num_rows() {
+            let item: Result<Item, LakeError> = decoded.item(row);
+            runs.extend(item.ok().as_ref().and_then(Run::of));
+        }
+    }
+    runs.sort_unstable_by_key(|run| (run.journal, run.first));
+    Ok(runs)
+}

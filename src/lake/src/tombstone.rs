@@ -1,0 +1,136 @@
+//! What stands in `events` for rows that retention or erasure took away: their place in the account.
+//!
+//! A row of type [`EXPIRED`] stands for a run of a journal's offsets and has the hash chain's value at
+//! its end; one of type [`ERASED`] stands for a single record and keeps its digest beside its own chain
+//! value. So `verify` follows the chain over both, and says expired or erased, not missing.
+
+use event::{Chain, Digest, Envelope, EventId, JournalId, Json, Record, VERSION};
+use serde::{Deserialize, Serialize};
+
+use crate::LakeError;
+use crate::source::Item;
+
+/// Type of a row that stands for offsets which retention took away.
+pub const EXPIRED: &str = "lake.expired";
+/// Type of a row that stands for a record which was erased.
+pub const ERASED: &str = "lake.erased";
+
+/// Body of an [`EXPIRED`] row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Expired {
+    /// The last offset; the row's own is the first.
+    pub(crate) last: i64,
+}
+
+/// Body of an [`ERASED`] row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Erased {
+    /// BLAKE3 of the record's canonical bytes, 64 hex digits.
+    digest: String,
+}
+
+/// A run of offsets whose records have expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) journal: JournalId,
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    /// The chain's value at `last`, where it is known.
+    pub(crate) chain: Option<Chain>,
+}
+
+impl Run {
+    /// The row, filed at this time.
+    pub(crate) fn row(&self, time_unix_nano: i64) -> Result<Item, LakeError> {
+        let body = Json::of(&Expired { last: self.last }).map_err(internal)?;
+        // An unknown value is all zeros, which no record has.
+        let chain = self.chain.unwrap_or(Chain::START);
+        Ok(tombstone(
+            EXPIRED,
+            self.journal,
+            self.first,
+            time_unix_nano,
+            chain,
+            body,
+        ))
+    }
+
+    /// Reads such a row; `None` if it is another.
+    pub(crate) fn of(item: &Item) -> Option<Run> {
+        let Item::Record(record) = item else { return None };
+        let envelope = &record.envelope;
+        if envelope.event_type != EXPIRED {
+            return None;
+        }
+        let body: Expired = serde_json::from_str(record.body.get()).ok()?;
+        Some(Run {
+            journal: envelope.journal_id,
+            first: envelope.offset,
+            last: body.last,
+            chain: Some(envelope.chain).filter(|chain| *chain != Chain::START),
+        })
+    }
+}
+
+/// The row that stands for an erased record.
+pub(crate) fn erased(item: &Item) -> Result<Item, LakeError> {
+    let (digest, chain, time) = match item {
+        Item::Record(record) if record.envelope.event_type == ERASED => return Ok(item.clone()),
+        Item::Record(record) => {
+            let bytes = record.canonical().map_err(internal)?;
+            (
+                Digest::of(&bytes),
+                record.envelope.chain,
+                record.envelope.time_unix_nano,
+            )
+        }
+        // Nobody knows whose it was.
+        Item::Unreadable { .. } => return Ok(item.clone()),
+    };
+    let body = Json::of(&Erased {
+        digest: hex::encode(digest.0),
+    })
+    .map_err(internal)?;
+    Ok(tombstone(ERASED, item.journal_id(), item.offset(), time, chain, body))
+}
+
+/// The digest of the record that such a row stands for; `None` if it is another row.
+pub(crate) fn erased_digest(record: &Record) -> Option<Digest> {
+    if record.envelope.event_type != ERASED {
+        return None;
+    }
+    let body: Erased = serde_json::from_str(record.body.get()).ok()?;
+    let mut digest = [0; 32];
+    hex::decode_to_slice(body.digest, &mut digest).ok()?;
+    Some(Digest(digest))
+}
+
+fn tombstone(
+    event_type: &str,
+    journal_id: JournalId,
+    offset: i64,
+    time_unix_nano: i64,
+    chain: Chain,
+    body: Json,
+) -> Item {
+    let envelope = Envelope {
+        v: VERSION,
+        event_id: EventId::new(),
+        event_type: event_type.to_owned(),
+        call_id: None,
+        seq: 0,
+        time_unix_nano,
+        tenant: None,
+        app: None,
+        trace_id: None,
+        span_id: None,
+        journal_id,
+        offset,
+        chain,
+    };
+    Item::Record(Record { envelope, body })
+}
+
+fn internal(error: serde_json::Error) -> LakeError {
+    LakeError::Internal(error.to_string())
+}

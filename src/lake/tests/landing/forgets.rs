@@ -1,0 +1,160 @@
+//! What retention and erasure took away keeps its place in the account.
+
+use lake::source::{Item, MemorySource};
+use lake::{Lake, Report, Whose, compact_now, erase, expire, rebuild, verify};
+
+use crate::history::{History, history};
+use crate::lands::{lander, number};
+
+async fn landed(h: &History) -> (tempfile::TempDir, Lake) {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    let source = MemorySource::new("one");
+    let handle = lander(&lake, &source).await;
+    for items in h.items.chunks(150) {
+        source.push(items.iter().cloned());
+        handle.flush().await.unwrap();
+    }
+    handle.stop().await;
+    (dir, lake)
+}
+
+async fn proof(lake: &Lake) -> Report {
+    verify(lake, None).await.unwrap()
+}
+
+async fn ask(lake: &Lake, sql: &str) -> i64 {
+    number(&lake::Tail::offline(lake, None).await.unwrap().view(), sql).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_days_are_expired_and_not_missing() {
+    // It crosses midnight: the last day is the one that stays.
+    let h = history(200);
+    let (_dir, lake) = landed(&h).await;
+    let before = proof(&lake).await;
+    let last = ask(&lake, "select cast(max(cast(day as int)) as bigint) from events").await;
+    let stays = ask(
+        &lake,
+        &format!("select count(*) from events where cast(day as int) = {last}"),
+    )
+    .await;
+    assert!(stays > 0 && stays < h.next());
+    let day = arrow::datatypes::Date32Type::to_naive_date_opt(i32::try_from(last).unwrap()).unwrap();
+    let done = expire(&lake, &day.to_string()).await.unwrap();
+    assert_eq!(done.days.len(), 1);
+    assert_eq!(done.events as i64, h.next() - stays);
+    let after = proof(&lake).await;
+    assert!(after.is_complete(), "{after}");
+    let journal = &after.journals[0];
+    let gone: i64 = journal.expired.iter().map(|run| run.last - run.first + 1).sum();
+    assert_eq!(gone, h.next() - stays, "{after}");
+    assert!(
+        journal.missing.is_empty() && after.to_string().contains("expired: "),
+        "{after}"
+    );
+    assert_eq!(journal.links as i64, stays, "the chain goes on over the gap");
+    assert!(after.calls.rows < before.calls.rows);
+    // Nothing is left of it but the account; doing it again does nothing.
+    let rows = ask(
+        &lake,
+        &format!("select count(*) from events where cast(day as int) < {last}"),
+    )
+    .await;
+    let account = ask(&lake, "select count(*) from events where type = 'lake.expired'").await;
+    assert_eq!(rows, account);
+    assert_eq!(
+        expire(&lake, &day.to_string()).await.unwrap(),
+        lake::ExpireReport::default()
+    );
+    // Upkeep keeps the account, and so does what lands later.
+    compact_now(&lake).await.unwrap();
+    assert!(proof(&lake).await.is_complete());
+    // What is altered or missing shows all the same.
+    let url = deltalake::ensure_table_uri(format!("{}/events", lake.location())).unwrap();
+    let table = deltalake::DeltaTableBuilder::from_url(url)
+        .unwrap()
+        .load()
+        .await
+        .unwrap();
+    let victim = h.next() - 3;
+    table
+        .delete()
+        .with_predicate(format!("\"offset\" = {victim}"))
+        .await
+        .unwrap();
+    let found = proof(&lake).await;
+    assert!(
+        !found.is_complete() && found.to_string().contains(&format!("MISSING: {victim}")),
+        "{found}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn erased_records_leave_their_digest() {
+    let h = history(120);
+    let (dir, lake) = landed(&h).await;
+    let id = h.items.iter().find_map(|item| match item {
+        Item::Record(record) => record.envelope.call_id.map(|id| id.to_string()),
+        Item::Unreadable { .. } => None,
+    });
+    let id = id.unwrap();
+    let events = ask(&lake, &format!("select count(*) from events where call_id = '{id}'")).await;
+    assert!(events >= 3);
+    let done = erase(&lake, &Whose::Call(id.clone())).await.unwrap();
+    assert_eq!((done.calls, done.call_rows, done.event_rows as i64), (1, 1, events));
+    let found = proof(&lake).await;
+    assert!(found.is_complete(), "{found}");
+    let erased: i64 = found.journals[0]
+        .erased
+        .iter()
+        .map(|run| run.last - run.first + 1)
+        .sum();
+    assert_eq!(erased, events);
+    assert_eq!(
+        found.journals[0].links as i64,
+        h.next(),
+        "each link is checked, by its digest"
+    );
+    assert_eq!(
+        ask(&lake, &format!("select count(*) from calls where call_id = '{id}'")).await,
+        0
+    );
+    assert_eq!(
+        ask(&lake, &format!("select count(*) from events where call_id = '{id}'")).await,
+        0
+    );
+    assert_eq!(ask(&lake, "select count(*) from calls").await, 119);
+    // A session's calls, and a rebuild that does not bring them back.
+    let session = "select count(*) from calls where session_id = 'session-3'";
+    let theirs = ask(&lake, session).await;
+    assert!(theirs > 0);
+    let done = erase(&lake, &Whose::Session("session-3".to_owned())).await.unwrap();
+    assert_eq!((done.calls as i64, done.call_rows as i64), (theirs, theirs));
+    rebuild(&lake).await.unwrap();
+    assert_eq!(ask(&lake, session).await, 0);
+    assert_eq!(ask(&lake, "select count(*) from calls").await, 119 - theirs);
+    let found = proof(&lake).await;
+    assert!(found.is_complete(), "{found}");
+    // A digest that is not the record's breaks the chain.
+    let url = deltalake::ensure_table_uri(format!("{}/events", lake.location())).unwrap();
+    let table = deltalake::DeltaTableBuilder::from_url(url)
+        .unwrap()
+        .load()
+        .await
+        .unwrap();
+    let first = ask(&lake, "select min(\"offset\") from events where type = 'lake.erased'").await;
+    let forged = format!("'{{\"digest\":\"{}\"}}'", "ab".repeat(32));
+    table
+        .update()
+        .with_predicate(format!("\"offset\" = {first}"))
+        .with_update("body", forged)
+        .await
+        .unwrap();
+    let found = proof(&lake).await;
+    assert!(
+        !found.is_complete() && found.to_string().contains(&format!("ALTERED: {first}")),
+        "{found}"
+    );
+    drop(dir);
+}
