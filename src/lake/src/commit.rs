@@ -72,6 +72,7 @@ impl Commit {
             Ok(done) => Snapshot::new(done.snapshot, place.log_store.clone()),
             Err(error) => after_error(table, snapshot, &id, error).await?,
         };
+        let committed = committed.following(snapshot).await;
         make_version_durable(place, committed.version()).await?;
         Ok(committed)
     }

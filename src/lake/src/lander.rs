@@ -182,7 +182,7 @@ impl<S: Source> Lander<S> {
     /// Reads from the lake where this source stands. Nothing lands before [`Lander::run`].
     pub async fn open(lake: Lake, source: S, options: LandOptions) -> Result<(Lander<S>, LanderHandle), LakeError> {
         let name = source.name().to_owned();
-        let at = load(&lake).await?;
+        let at = load(&lake, None).await?;
         let room = lake.room();
         let tail = Tail::new(view(&at, None, &Batch::default()));
         let (commands_tx, commands) = mpsc::channel(16);
@@ -620,7 +620,7 @@ impl<S: Source> Lander<S> {
         let mut partitions = self.source.partitions();
         partitions.retain(|partition| !self.stopped.contains_key(partition));
         // After the partitions: what their last owner landed until now is seen.
-        self.at = load(&self.lake).await?;
+        self.at = load(&self.lake, Some(&self.at)).await?;
         let mut landed = BTreeMap::new();
         let mut behind = false;
         for partition in partitions {
@@ -678,7 +678,7 @@ impl<S: Source> Lander<S> {
 
     /// Takes over other writers' versions (compaction, other landers) while nothing lands.
     async fn refresh(&mut self) -> Result<(), LakeError> {
-        let at = load(&self.lake).await?;
+        let at = load(&self.lake, Some(&self.at)).await?;
         for (partition, from) in &self.open.from {
             let landed = at
                 .events
@@ -771,11 +771,19 @@ async fn joined(landing: &mut Option<Landing>) -> Result<(Landed, Arc<Batch>), L
     Ok((result??, batch))
 }
 
-async fn load(lake: &Lake) -> Result<Landed, LakeError> {
+/// The newest versions; `before` is what was known until now.
+async fn load(lake: &Lake, before: Option<&Landed>) -> Result<Landed, LakeError> {
     // Calls first: a landing in between then shows as calls behind events, which is allowed.
-    let calls = Arc::new(lake.table(TableKind::Calls).load().await?);
-    let events = Arc::new(lake.table(TableKind::Events).load().await?);
-    Ok(Landed { events, calls })
+    let mut calls = lake.table(TableKind::Calls).load().await?;
+    let mut events = lake.table(TableKind::Events).load().await?;
+    if let Some(before) = before {
+        calls = calls.following(&before.calls).await;
+        events = events.following(&before.events).await;
+    }
+    Ok(Landed {
+        events: Arc::new(events),
+        calls: Arc::new(calls),
+    })
 }
 
 fn view(at: &Landed, landing: Option<&Batch>, open: &Batch) -> View {

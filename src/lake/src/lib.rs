@@ -38,6 +38,7 @@ mod status;
 mod store;
 mod tail;
 mod tombstone;
+mod txns;
 mod verify;
 
 pub use compact::{CompactReport, compact};

@@ -9,12 +9,15 @@ use deltalake::logstore::LogStoreRef;
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::SaveMode;
 use deltalake::table::state::DeltaTableState;
+use tokio::sync::OnceCell;
+
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError, ensure_table_uri};
 
 use crate::LakeError;
 use crate::files::{Place, make_version_durable};
 use crate::schema::{DAY, TableKind};
 use crate::spill::Spill;
+use crate::txns::Txns;
 
 /// The lake: its two tables, wherever they lie. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,6 +39,7 @@ pub struct Table {
 pub struct Snapshot {
     pub(crate) state: DeltaTableState,
     log_store: LogStoreRef,
+    txns: OnceCell<Txns>,
 }
 
 impl Lake {
@@ -134,7 +138,7 @@ impl Table {
     pub async fn load(&self) -> Result<Snapshot, LakeError> {
         let log_store = self.place.log_store.clone();
         match DeltaTableState::try_new(log_store.as_ref(), None).await {
-            Ok(state) => Ok(Snapshot { state, log_store }),
+            Ok(state) => Ok(Snapshot::new(state, log_store)),
             Err(error) if self.is_missing(&error).await => Err(LakeError::NotFound(self.location.clone())),
             Err(other) => Err(other.into()),
         }
@@ -184,7 +188,22 @@ impl Table {
 
 impl Snapshot {
     pub(crate) fn new(state: DeltaTableState, log_store: LogStoreRef) -> Snapshot {
-        Snapshot { state, log_store }
+        Snapshot {
+            state,
+            log_store,
+            txns: OnceCell::new(),
+        }
+    }
+
+    /// This version, knowing what is known of an earlier one.
+    pub(crate) async fn following(mut self, earlier: &Snapshot) -> Snapshot {
+        if let Some(txns) = earlier.txns.get()
+            && earlier.version() <= self.version()
+        {
+            let txns = txns.after(&self.log_store, earlier.version(), self.version()).await;
+            self.txns = OnceCell::new_with(Some(txns));
+        }
+        self
     }
 
     fn check(&self, table: &Table) -> Result<(), LakeError> {
@@ -209,6 +228,20 @@ impl Snapshot {
 
     /// The number that the newest transaction of this name committed.
     pub(crate) async fn txn(&self, app: &str) -> Result<Option<i64>, LakeError> {
+        match self.txns().await.get(app) {
+            Ok(version) => Ok(version),
+            Err(()) => self.transaction_of_delta(app).await,
+        }
+    }
+
+    /// All of them that we could read.
+    pub(crate) async fn txns(&self) -> &Txns {
+        let load = || Txns::load(&self.log_store, self.version());
+        self.txns.get_or_init(load).await
+    }
+
+    /// As Delta itself finds it.
+    pub(crate) async fn transaction_of_delta(&self, app: &str) -> Result<Option<i64>, LakeError> {
         Ok(self.state.transaction_version(self.log_store.as_ref(), app).await?)
     }
 
