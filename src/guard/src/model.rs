@@ -61,7 +61,7 @@ pub struct Point {
 /// A trained classifier.
 #[derive(Debug)]
 pub struct Model {
-    weights: Box<[i8]>,
+    weights: Box<[i8; BUCKETS]>,
     table: Table,
 }
 
@@ -83,10 +83,9 @@ impl Model {
     pub fn new(weights: &[u8], table: Table) -> Option<Model> {
         let rises = table.lengths.windows(2).all(|p| p[0].tokens < p[1].tokens);
         let rises = rises && table.lengths.first().is_none_or(|l| l.tokens > LARGEST);
-        (weights.len() == BUCKETS && !table.calibration.is_empty() && rises).then(|| Model {
-            weights: weights.iter().map(|b| b.cast_signed()).collect(),
-            table,
-        })
+        let weights: Box<[i8]> = weights.iter().map(|b| b.cast_signed()).collect();
+        let weights = weights.try_into().ok()?;
+        (!table.calibration.is_empty() && rises).then_some(Model { weights, table })
     }
 
     /// The model that Weir ships for attacks on prompts.
@@ -121,12 +120,14 @@ impl Model {
         let mut sums = Sums {
             weights: &self.weights,
             step: 0,
-            tokens: 0,
+            steps: 0,
+            open: 0,
             windows: Windows::default(),
         };
         features::visit(text, &mut sums);
-        let best = sums.windows.close(sums.step as f32, sums.tokens % STEP, text.len());
-        let margin = best.value * self.table.scale + self.table.bias - loss(&self.table.lengths, sums.tokens);
+        let (open, tokens) = (sums.open, sums.steps * STEP + sums.open);
+        let best = sums.windows.close(sums.step as f32, open, text.len());
+        let margin = best.value * self.table.scale + self.table.bias - loss(&self.table.lengths, tokens);
         Judgement {
             score: self.score(margin),
             margin,
@@ -167,23 +168,26 @@ pub fn loss(lengths: &[Loss], tokens: usize) -> f32 {
 
 /// The sums of one text under way.
 struct Sums<'m> {
-    weights: &'m [i8],
+    weights: &'m [i8; BUCKETS],
     step: i32,
-    tokens: usize,
+    /// Steps so far, and tokens after them.
+    steps: usize,
+    open: usize,
     windows: Windows,
 }
 
 impl Sink for Sums<'_> {
     #[inline(always)]
     fn feature(&mut self, bucket: u32) {
-        // A bucket is always within the table; the check keeps it so.
-        self.step += i32::from(self.weights.get(bucket as usize).copied().unwrap_or_default());
+        // A bucket is always within the table; the remainder says so to the compiler.
+        self.step += i32::from(self.weights[bucket as usize % BUCKETS]);
     }
 
     #[inline(always)]
     fn token(&mut self, end: usize) {
-        self.tokens += 1;
-        if self.tokens.is_multiple_of(STEP) {
+        self.open += 1;
+        if self.open == STEP {
+            (self.open, self.steps) = (0, self.steps + 1);
             self.windows.step(std::mem::take(&mut self.step) as f32, end);
         }
     }

@@ -9,7 +9,7 @@
 //! stands where it stood a moment ago, after the same two words, is no news and yields nothing.
 
 use super::windows::LARGEST;
-use crate::bits::{padded, word_bits};
+use crate::bits::{BLOCK, padded, word_bits};
 
 /// The number of buckets: as many weights of a byte fit into a quarter of a mebibyte.
 pub const BUCKETS: usize = 1 << BITS;
@@ -69,6 +69,17 @@ const fn mix(value: u32) -> u32 {
     x = (x ^ (x >> 12)).wrapping_mul(0x297A_2D39);
     x ^ (x >> 15)
 }
+
+/// ASCII, spread.
+const MIXED: [u32; 128] = {
+    let mut table = [0; 128];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = mix(byte as u32);
+        byte += 1;
+    }
+    table
+};
 
 /// Weights of one line of a cache.
 const LINE: u32 = 6;
@@ -172,7 +183,8 @@ struct Words {
 /// What was there a moment ago: a Bloom filter of two bits in one word, in two generations. None of the
 /// last `size` is forgotten; of a thousand new ones, about two are taken for old ones.
 struct Recent {
-    bits: [[u64; RECENT]; 2],
+    /// Both generations of a place side by side.
+    bits: [[u64; 2]; RECENT],
     /// Entries of the younger generation, and which one that is.
     count: usize,
     young: usize,
@@ -189,7 +201,7 @@ const KNOWN: usize = LARGEST;
 impl Recent {
     fn new(size: usize) -> Recent {
         Recent {
-            bits: [[0; RECENT]; 2],
+            bits: [[0; 2]; RECENT],
             count: 0,
             young: 0,
             size,
@@ -199,18 +211,26 @@ impl Recent {
     /// Whether it was there; it is from now on.
     #[inline(always)]
     fn seen(&mut self, hash: u32) -> bool {
-        let at = (hash >> 24) as usize % RECENT;
+        let place = &mut self.bits[(hash >> 24) as usize % RECENT];
         let mask = 1_u64 << ((hash >> 12) & 63) | 1_u64 << ((hash >> 18) & 63);
-        let seen = (self.bits[0][at] & mask == mask) | (self.bits[1][at] & mask == mask);
+        let seen = (!place[0] & mask == 0) | (!place[1] & mask == 0);
         // No branch on what nobody can foretell.
-        self.bits[self.young & 1][at] |= mask & u64::from(seen).wrapping_sub(1);
+        place[self.young & 1] |= mask & u64::from(seen).wrapping_sub(1);
         self.count += usize::from(!seen);
         if self.count == self.size {
-            self.count = 0;
-            self.young ^= 1;
-            self.bits[self.young & 1] = [0; RECENT];
+            self.renew();
         }
         seen
+    }
+
+    /// The older generation is forgotten and becomes the younger one.
+    #[cold]
+    #[inline(never)]
+    fn renew(&mut self) {
+        self.count = 0;
+        self.young ^= 1;
+        let young = self.young & 1;
+        self.bits.iter_mut().for_each(|place| place[young] = 0);
     }
 }
 
@@ -235,9 +255,9 @@ impl Words {
         if self.recent.seen(triple) {
             return;
         }
-        // A word counts once a window or so; after that it is the bucket that weighs nothing.
-        let known = self.known.seen(word);
-        let once = |bucket: u32| if known { NOTHING } else { bucket };
+        // A word counts once a window or so; after that it is the bucket that weighs nothing. No branch here, either.
+        let new = u32::from(self.known.seen(word)).wrapping_sub(1);
+        let once = |bucket: u32| bucket & new;
         sink.feature(once(bucket(stem, stem.wrapping_mul(0x85EB_CA77))));
         sink.feature(once(bucket(stem, word)));
         sink.feature(bucket(pair, pair.wrapping_mul(0x85EB_CA77)));
@@ -265,7 +285,7 @@ pub fn visit(text: &str, sink: &mut impl Sink) {
     }
 }
 
-/// Up to eight letters from `at` on, folded; what is not of the word is zero.
+/// Of the word at `at`, of which `count` letters are left, up to eight, folded; what is not of it is zero.
 #[inline(always)]
 fn load(bytes: &[u8], at: usize, count: usize) -> u64 {
     let raw = match bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
@@ -282,20 +302,15 @@ fn load(bytes: &[u8], at: usize, count: usize) -> u64 {
     // A digit lacks the bit that all letters have: it loses its value.
     let digits = (!lower >> 6) & 0x0101_0101_0101_0101;
     let folded = lower & !(digits * 0x0F);
-    if count >= 8 {
-        folded
-    } else {
-        folded & ((1 << (8 * count)) - 1)
-    }
+    folded & u64::MAX >> (64 - 8 * count.min(8))
 }
 
 /// Words are found by the bits of 64 bytes at a time and hashed eight letters at a time.
 fn visit_ascii(bytes: &[u8], sink: &mut impl Sink) {
     let mut words = Words::new();
-    // Where the gap or the word at hand starts, and the word before it ended.
+    // Where the word at hand starts, and the one before it ended.
     let (mut from, mut ended) = (0, 0);
     let mut inside = 0_u64;
-    let mut base = 0;
     let mut word = |from: usize, to: usize, ended: usize, sink: &mut _| {
         let first = load(bytes, from, to - from);
         let mut hash = letters(0, first);
@@ -306,21 +321,26 @@ fn visit_ascii(bytes: &[u8], sink: &mut impl Sink) {
         }
         words.end(hash, first, gap(bytes, ended, from), to, sink);
     };
-    while base < bytes.len() {
+    for base in (0..bytes.len()).step_by(BLOCK) {
         let bits = word_bits(&padded(bytes, base));
-        let mut edges = bits ^ (bits << 1 | inside);
-        inside = bits >> 63;
-        while edges != 0 {
-            let at = base + edges.trailing_zeros() as usize;
-            edges &= edges - 1;
-            // The bit at an edge tells which one it is.
-            if bits >> (at - base) & 1 == 0 {
-                word(from, at, ended, sink);
-                ended = at;
-            }
-            from = at;
+        let after = bits << 1 | inside;
+        let (mut starts, mut ends) = (bits & !after, after & !bits);
+        // The next start; where there is none, the next block has it.
+        let mut next = || {
+            let start = base + starts.trailing_zeros() as usize;
+            starts &= starts.wrapping_sub(1);
+            start
+        };
+        if inside == 0 {
+            from = next();
         }
-        base += 64;
+        while ends != 0 {
+            let at = base + ends.trailing_zeros() as usize;
+            ends &= ends - 1;
+            word(from, at, ended, sink);
+            (from, ended) = (next(), at);
+        }
+        inside = bits >> (BLOCK - 1);
     }
     if inside == 1 {
         word(from, bytes.len(), ended, sink);
@@ -338,7 +358,7 @@ fn gap(bytes: &[u8], from: usize, to: usize) -> Gap {
     }
     for byte in bytes.get(from..to).unwrap_or_default() {
         if CLASSES[usize::from(byte & 0x7F)] == Class::Mark {
-            gap.mark(mix(u32::from(*byte)));
+            gap.mark(MIXED[usize::from(byte & 0x7F)]);
         }
     }
     gap
