@@ -155,18 +155,18 @@ pub(crate) fn is_token(byte: u8) -> bool {
 }
 
 /// A block in registers.
-struct Lanes([u8x16; 4]);
+pub(crate) struct Lanes([u8x16; 4]);
 
 impl Lanes {
     #[inline(always)]
-    fn of(block: &[u8; BLOCK]) -> Lanes {
+    pub(crate) fn of(block: &[u8; BLOCK]) -> Lanes {
         let (lanes, _) = block.as_chunks::<16>();
         Lanes(std::array::from_fn(|lane| u8x16::new(lanes[lane])))
     }
 
     /// The highest bits of what `of` makes of each byte.
     #[inline(always)]
-    fn bits(&self, of: impl Fn(u8x16) -> u8x16) -> u64 {
+    pub(crate) fn bits(&self, of: impl Fn(u8x16) -> u8x16) -> u64 {
         let mask = |lane: usize| u64::from(of(self.0[lane]).to_bitmask()) << (16 * lane);
         mask(0) | mask(1) | mask(2) | mask(3)
     }

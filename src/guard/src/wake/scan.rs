@@ -121,14 +121,7 @@ impl Wake {
             after_word = word >> (BLOCK - 1) != 0;
             let range = u64::MAX >> (BLOCK - BLOCK.min(to - base));
 
-            let literals = self.literals.places(&padded(text, base), inside) & range;
-            let literals = filter(literals, |bit| {
-                let (at, inside) = (base + bit as usize, inside >> bit & 1 != 0);
-                let row = &self.lead[if inside { 1 } else { 4 }];
-                let may = self.literals.may_begin(text, at);
-                (row[usize::from(text[at])] & LITERAL != 0) & (may != 0)
-                    && self.literals.wake(text, at, may, inside) != 0
-            });
+            let literals = self.literals.places(&padded(text, base), inside, range);
             let words = now.alnum & !inside & range;
             let starts = filter(words, |bit| {
                 let (alnum, digit) = (ahead(now.alnum, next.alnum, bit), ahead(now.digit, next.digit, bit));
