@@ -2,7 +2,6 @@
 //! of the lists' words may look like.
 
 use super::trie::Tree;
-use crate::bits::padded;
 
 /// Letters that are looked at.
 const LETTERS: usize = 4;
@@ -56,20 +55,20 @@ impl Gate {
         self.0[word] |= bit;
     }
 
-    /// Whether the word that begins `text` may be one of a list. The bits from there on tell ASCII letters,
-    /// and what may stand for a letter or is none of ASCII's: no beginning with it is told apart. Where too
-    /// little of the text is there, it may, too.
+    /// Whether the word that begins with the bytes `first`, of a text that has `left` from there on, may be one
+    /// of a list. The bits from there on tell ASCII letters, and what may stand for a letter or is none of
+    /// ASCII's: no beginning with it is told apart. Where too little of the text is there, it may, too.
     #[inline(always)]
-    pub(crate) fn may_begin(&self, text: &[u8], letters: u64, odd: u64) -> bool {
-        let first = Key::from_le_bytes(padded(text, 0)) | 0x2020_2020;
+    pub(crate) fn may_begin(&self, first: [u8; LETTERS], left: usize, letters: u64, odd: u64) -> bool {
         let count = letters.trailing_ones().min(LETTERS as u32);
-        let kept = Key::MAX.checked_shr(8 * (LETTERS as u32 - count)).unwrap_or(0);
-        let (word, bit) = place(first & kept);
-        let stops = odd >> count & 1 != 0 && count < LETTERS as u32;
-        let cut = count as usize >= text.len();
-        stops | cut | (self.0[word] & bit != 0)
+        let (word, bit) = place((Key::from_le_bytes(first) | 0x2020_2020) & KEPT[count as usize]);
+        let stops = (odd & ((1 << LETTERS) - 1)) >> count & 1 != 0;
+        stops | (count as usize >= left) | (self.0[word] & bit != 0)
     }
 }
+
+/// The bytes of a key that so many letters fill.
+const KEPT: [Key; LETTERS + 1] = [0, 0xFF, 0xFFFF, 0xFF_FFFF, Key::MAX];
 
 fn place(key: Key) -> (usize, u64) {
     let hash = key.wrapping_mul(0x9E37_79B1) >> (32 - BITS);
@@ -80,7 +79,7 @@ fn place(key: Key) -> (usize, u64) {
 mod tests {
     use super::super::trie::Accept;
     use super::*;
-    use crate::bits::Beginnings;
+    use crate::bits::{Beginnings, padded};
 
     #[test]
     fn every_spelling_of_a_word_may_begin() {
@@ -95,7 +94,7 @@ mod tests {
         let gate = Gate::new(&Tree::new(entries.into_iter()));
         let may_begin = |text: &str| {
             let block = Beginnings::of(&padded(text.as_bytes(), 0));
-            gate.may_begin(text.as_bytes(), block.alpha, block.odd)
+            gate.may_begin(padded(text.as_bytes(), 0), text.len(), block.alpha, block.odd)
         };
         for text in [
             "ass ", "ASS.", "aass ", "asss ", "fuuuuck", "ffuck", "Fucking", "fuck", "go to", "go, to", "goo to",

@@ -12,8 +12,9 @@ pub(crate) fn is_ignorable(c: char) -> bool {
 
 /// Whether words of this script stand without spaces between them, or take endings at will: they are
 /// looked for anywhere.
+#[inline]
 pub(crate) fn is_unspaced(c: char) -> bool {
-    matches!(c as u32,
+    c >= '\u{E00}' && matches!(c as u32,
         0x0E00..=0x0EFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x3040..=0x30FF | 0x3105..=0x312F
         | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xAC00..=0xD7A3 | 0xF900..=0xFAFF | 0x20000..=0x323AF)
 }
