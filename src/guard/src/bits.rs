@@ -88,7 +88,6 @@ impl Tokens {
 /// What tells where a word of a list may begin in a block.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Beginnings {
-    pub(crate) alpha: u64,
     /// Letters, digits and `_`: after them, nothing begins.
     pub(crate) inside: u64,
     /// `@` and `$`: they stand for letters even at the beginning.
@@ -104,7 +103,6 @@ impl Beginnings {
         let (alpha, digit, high) = (lanes.letters(), lanes.within(b'0', b'9'), lanes.high());
         let (joint, sign) = (lanes.are(b'_'), lanes.are(b'@') | lanes.are(b'$'));
         Beginnings {
-            alpha,
             inside: alpha | digit | joint,
             sign,
             high,

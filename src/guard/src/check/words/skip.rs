@@ -1,8 +1,9 @@
 //! What of a text no list has to do with: a block of bytes at a time, most of it is told by the beginnings
 //! of its words.
 
+use super::super::gate::LETTERS;
 use super::Words;
-use crate::bits::{BLOCK, Beginnings, ahead, padded};
+use crate::bits::{BLOCK, Beginnings, both, padded};
 
 /// A block of a piece of text, as far as it was looked at.
 #[derive(Debug, Default)]
@@ -61,16 +62,21 @@ impl Skip {
         let before = base.checked_sub(1).map_or(0, |before| text[before]);
         let joined = before.is_ascii_alphanumeric() || before == b'_';
         let inside = now.inside << 1 | u64::from(joined);
-        let mut begins = (now.inside | now.sign) & !inside;
-        self.places = now.high;
-        let block = padded::<{ BLOCK + 4 }>(text, base);
+        let begins = (now.inside | now.sign) & !inside;
+        // Beginnings are not told apart where there is more to them than letters, or too little of the text.
+        let odd = both(now.odd, next.odd);
+        let odd = odd | odd >> 1;
+        let odd = (odd | odd >> 2) as u64;
+        let whole = (text.len() - base).saturating_sub(LETTERS).min(BLOCK);
+        let cut = u64::MAX.checked_shl(whole as u32).unwrap_or(0);
+        self.places = now.high | (begins & (odd | cut));
+        let block = padded::<{ BLOCK + LETTERS }>(text, base);
+        let mut begins = begins & !(odd | cut);
         while begins != 0 {
             let bit = begins.trailing_zeros();
             begins &= begins - 1;
-            let (letters, odd) = (ahead(now.alpha, next.alpha, bit), ahead(now.odd, next.odd, bit));
             let first = block[bit as usize % BLOCK..].first_chunk().copied().unwrap_or_default();
-            let left = text.len() - base - bit as usize;
-            self.places |= u64::from(words.gate.may_begin(first, left, letters, odd)) << bit;
+            self.places |= u64::from(words.gate.may_begin(first)) << bit;
         }
     }
 }
