@@ -27,16 +27,15 @@ impl Masks {
     /// The masks of a block.
     pub(crate) fn of(block: &[u8; BLOCK]) -> Masks {
         let lanes = Lanes::of(block);
-        let hyphen = lanes.are(b'-');
         Masks {
             alpha: lanes.letters(),
             upper: lanes.within(b'A', b'Z'),
             digit: lanes.within(b'0', b'9'),
             high: lanes.high(),
-            link: hyphen | lanes.are(b'+') | lanes.are(b'/') | lanes.are(b'_'),
-            mark: hyphen | lanes.are(b'.'),
-            sign: lanes.are(b'@') | lanes.are(b'$') | lanes.are(b'!'),
-            space: lanes.are(b' ') | lanes.are(b'\n'),
+            link: lanes.any(*b"+/-_"),
+            mark: lanes.any(*b"-."),
+            sign: lanes.any(*b"@$!"),
+            space: lanes.any(*b" \n"),
         }
     }
 
@@ -48,8 +47,7 @@ impl Masks {
 
 /// The letters and digits of a block.
 pub(crate) fn word_bits(block: &[u8; BLOCK]) -> u64 {
-    let lanes = Lanes::of(block);
-    lanes.letters() | lanes.within(b'0', b'9')
+    Lanes::of(block).bits(|lane| letters(lane) | within(lane, b'0', b'9'))
 }
 
 /// What tells where words and tokens begin in a block.
@@ -70,16 +68,16 @@ pub(crate) struct Tokens {
 impl Tokens {
     pub(crate) fn of(block: &[u8; BLOCK]) -> Tokens {
         let lanes = Lanes::of(block);
-        let (digit, joint) = (lanes.within(b'0', b'9'), lanes.are(b'_'));
+        let (digit, joint) = (lanes.within(b'0', b'9'), lanes.any([b'_']));
         let alnum = lanes.letters() | digit;
         // `-./` are neighbours.
-        let marks = lanes.within(b'-', b'/') | lanes.are(b'+') | lanes.are(b'~') | lanes.are(b'=');
+        let marks = lanes.bits(|lane| within(lane, b'-', b'/') | any(lane, *b"+~="));
         Tokens {
             alnum,
             digit,
             joint,
             token: alnum | joint | marks,
-            space: lanes.are(b' ') | lanes.are(b'\n'),
+            space: lanes.any(*b" \n"),
             high: lanes.high(),
         }
     }
@@ -100,13 +98,13 @@ pub(crate) struct Beginnings {
 impl Beginnings {
     pub(crate) fn of(block: &[u8; BLOCK]) -> Beginnings {
         let lanes = Lanes::of(block);
-        let (alpha, digit, high) = (lanes.letters(), lanes.within(b'0', b'9'), lanes.high());
-        let (joint, sign) = (lanes.are(b'_'), lanes.are(b'@') | lanes.are(b'$'));
+        let (high, sign) = (lanes.high(), lanes.any(*b"@$"));
+        let numbers = lanes.bits(|lane| within(lane, b'0', b'9') | any(lane, [b'_']));
         Beginnings {
-            inside: alpha | digit | joint,
+            inside: lanes.letters() | numbers,
             sign,
             high,
-            odd: digit | joint | sign | lanes.are(b'!') | lanes.are(b'*') | high,
+            odd: numbers | sign | lanes.any(*b"!*") | high,
         }
     }
 }
@@ -169,28 +167,56 @@ impl Lanes {
         mask(0) | mask(1) | mask(2) | mask(3)
     }
 
+    /// One of these bytes.
     #[inline(always)]
-    fn are(&self, byte: u8) -> u64 {
-        self.bits(|lane| lane.simd_eq(u8x16::splat(byte)))
+    pub(crate) fn any<const N: usize>(&self, bytes: [u8; N]) -> u64 {
+        self.bits(|lane| any(lane, bytes))
     }
 
     #[inline(always)]
-    fn high(&self) -> u64 {
+    pub(crate) fn high(&self) -> u64 {
         self.bits(|lane| lane)
     }
 
     #[inline(always)]
-    fn within(&self, first: u8, last: u8) -> u64 {
-        self.bits(|lane| {
-            let from_first = lane - u8x16::splat(first);
-            from_first.min(u8x16::splat(last - first)).simd_eq(from_first)
-        })
+    pub(crate) fn within(&self, first: u8, last: u8) -> u64 {
+        self.bits(|lane| within(lane, first, last))
     }
 
     #[inline(always)]
-    fn letters(&self) -> u64 {
-        Lanes(self.0.map(|lane| lane | u8x16::splat(0x20))).within(b'a', b'z')
+    pub(crate) fn letters(&self) -> u64 {
+        self.bits(letters)
     }
+
+    /// Small letters for capitals; other bytes may change, too.
+    #[inline(always)]
+    pub(crate) fn lower(&self) -> Lanes {
+        Lanes(self.0.map(lower))
+    }
+}
+
+#[inline(always)]
+fn any<const N: usize>(lane: u8x16, bytes: [u8; N]) -> u8x16 {
+    let none = u8x16::splat(0);
+    bytes
+        .into_iter()
+        .fold(none, |found, byte| found | lane.simd_eq(u8x16::splat(byte)))
+}
+
+#[inline(always)]
+fn within(lane: u8x16, first: u8, last: u8) -> u8x16 {
+    let from_first = lane - u8x16::splat(first);
+    from_first.min(u8x16::splat(last - first)).simd_eq(from_first)
+}
+
+#[inline(always)]
+fn lower(lane: u8x16) -> u8x16 {
+    lane | u8x16::splat(0x20)
+}
+
+#[inline(always)]
+fn letters(lane: u8x16) -> u8x16 {
+    within(lower(lane), b'a', b'z')
 }
 
 #[cfg(test)]
