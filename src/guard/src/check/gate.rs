@@ -96,12 +96,12 @@ mod tests {
         let may_begin = |text: &str| gate.may_begin(padded(text.as_bytes(), 0));
         for text in [
             "ass ", "ASS.", "aass ", "asss ", "fuuuuck", "ffuck", "Fucking", "fuck", "go to", "go, to", "goo to",
-            "abx", "ab", "abxyz", "ab-", "ABß", "ab{",
+            "abx", "ab", "abxyz", "ab-", "ABß", "assß", "ab{",
         ] {
             assert!(may_begin(text), "{text}");
         }
         for text in [
-            "the ", "assume", "gone ", "to hell", "fun ", "a b", "a@s ", "as[", "assß", "f", "1st",
+            "the ", "assume", "gone ", "to hell", "fun ", "a b", "a@s ", "as[", "f", "1st",
         ] {
             assert!(!may_begin(text), "{text}");
         }

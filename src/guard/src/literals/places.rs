@@ -13,8 +13,8 @@ const SOME_INSIDE: u8 = 0x40;
 
 /// The bytes behind the first three that are looked at.
 const BEHIND: usize = 3;
-/// Bytes of a text behind a block's last one that tell of it.
-pub(crate) const MORE: usize = 8;
+/// Bytes of a text behind a block's last one that are at hand.
+pub(crate) const MORE: usize = 16;
 
 /// A bit for each kind of byte that may stand at each of the places behind the first three.
 type Follow = [u64; BEHIND];
