@@ -18,7 +18,12 @@ pub(crate) struct Masks {
     /// `@`, `$` and `!`: they stand for letters.
     pub(crate) sign: u64,
     pub(crate) space: u64,
+    /// Letters that are rare in prose and that rot13 makes frequent.
+    pub(crate) rare: u64,
 }
+
+/// The letters of [`Masks::rare`].
+pub(crate) const RARE: [u8; 7] = *b"vbgqzjx";
 
 /// Bytes of a block.
 pub(crate) const BLOCK: usize = 64;
@@ -36,6 +41,7 @@ impl Masks {
             mark: lanes.any(*b"-."),
             sign: lanes.any(*b"@$!"),
             space: lanes.any(*b" \n"),
+            rare: lanes.lower().any(RARE),
         }
     }
 

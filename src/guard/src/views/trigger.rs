@@ -3,7 +3,7 @@
 
 use super::escapes::may_escape;
 use super::flip;
-use crate::bits::{Masks, blocks, both};
+use crate::bits::{BLOCK, Masks, blocks, both};
 
 /// What a text may hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +76,6 @@ const DENSE: usize = 7;
 pub(super) fn triggers(text: &str) -> Triggers {
     let bytes = text.as_bytes();
     let mut found = Triggers {
-        rot13: flip::may_be_rot13(bytes),
         reversed: flip::may_be_reversed(text),
         escapes: memchr::memchr3_iter(b'&', b'%', b'\\', bytes).any(|at| may_escape(&bytes[at..])),
         ..Triggers::default()
@@ -86,8 +85,10 @@ pub(super) fn triggers(text: &str) -> Triggers {
         space: u64::MAX,
         ..Masks::default()
     };
-    for now in blocks(bytes) {
+    let mut odd = flip::Odd::default();
+    for (now, block) in blocks(bytes).zip(0..) {
         look(&before, &now, &mut found);
+        found.rot13 |= odd.may_be_rot13(bytes, block * BLOCK, now.rare);
         before = now;
     }
     found
