@@ -234,11 +234,11 @@ impl Literals {
         }
     }
 
-    /// A bit for each byte of a block at which a literal may wake a rule; `inside` has one for each that
-    /// follows a word byte. [`MORE`] bytes follow the block, or all there are and zeros.
+    /// A bit for each byte of a block, of those `within`, at which a literal may wake a rule; `inside` has one for
+    /// each that follows a word byte. [`MORE`] bytes follow the block, or all there are and zeros.
     #[inline]
     pub(crate) fn places(&self, block: &[u8; BLOCK + MORE], inside: u64, within: u64) -> u64 {
-        let mut places = self.places.of(block, inside) & within;
+        let mut places = self.places.of(block, inside, within);
         let mut kept = 0;
         while places != 0 {
             let at = places.trailing_zeros();

@@ -247,8 +247,7 @@ impl Policy {
         if let Some(checks) = self.checks(phase)
             && let Some(mut running) = checks.start(context)
         {
-            running.push(text);
-            running.finish();
+            running.whole(text);
             outcome.verdicts = self.merge(checks, &mut running, outcome.verdicts);
         }
         if self.views(phase) {

@@ -1,5 +1,7 @@
 //! A classifier as a check: one look at the whole text, for all the rules that use it.
 
+use std::sync::Arc;
+
 use super::{Check, Found};
 use crate::model::{Judgement, Model};
 use crate::normalize::{OffsetMap, append_view, is_plain};
@@ -8,20 +10,21 @@ use crate::normalize::{OffsetMap, append_view, is_plain};
 #[derive(Debug)]
 pub(crate) struct Classify {
     model: &'static Model,
-    rules: Vec<u32>,
+    rules: Arc<[u32]>,
     text: String,
     finished: bool,
 }
 
-/// One check for each model, whatever number of rules it serves.
-pub(crate) fn of(uses: &[(&'static Model, u32)]) -> Option<Classify> {
-    let (model, _) = uses.first()?;
-    Some(Classify {
-        model,
-        rules: uses.iter().map(|(_, rule)| *rule).collect(),
-        text: String::new(),
-        finished: false,
-    })
+impl Classify {
+    /// One check for all the rules that `model` serves.
+    pub(crate) fn new(model: &'static Model, rules: Arc<[u32]>) -> Classify {
+        Classify {
+            model,
+            rules,
+            text: String::new(),
+            finished: false,
+        }
+    }
 }
 
 /// What the model thinks of a text, as it is or with what is invisible or typographic undone, whichever
@@ -49,10 +52,15 @@ impl Check for Classify {
     }
 
     fn finish(&mut self, found: &mut Vec<Found>) {
-        if std::mem::replace(&mut self.finished, true) || self.text.is_empty() {
+        let text = std::mem::take(&mut self.text);
+        self.whole(&text, found);
+    }
+
+    fn whole(&mut self, text: &str, found: &mut Vec<Found>) {
+        if std::mem::replace(&mut self.finished, true) || text.is_empty() {
             return;
         }
-        let Judgement { score, start, end, .. } = judge(self.model, &self.text);
+        let Judgement { score, start, end, .. } = judge(self.model, text);
         found.extend(self.rules.iter().map(|rule| Found {
             rule: *rule,
             start,

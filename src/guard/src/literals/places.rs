@@ -106,21 +106,23 @@ impl Places {
         }
     }
 
-    /// A bit for each byte of a block at which a literal may begin; `inside` has one for each that follows a
-    /// word byte.
+    /// A bit for each byte of a block, of those `within`, at which a literal may begin; `inside` has one for each
+    /// that follows a word byte.
     #[inline]
-    pub(super) fn of(&self, block: &[u8; BLOCK + MORE], inside: u64) -> u64 {
+    pub(super) fn of(&self, block: &[u8; BLOCK + MORE], inside: u64, within: u64) -> u64 {
         let mut says = [0; BLOCK];
-        for (at, says) in says.iter_mut().enumerate() {
-            *says = self.firsts[first(u32::from_le_bytes([
-                block[at],
-                block[at + 1],
-                block[at + 2],
-                block[at + 3],
-            ]))];
+        for quarter in 0..BLOCK / 16 {
+            // The end of a text leaves most of its last block empty.
+            if within >> (16 * quarter) == 0 {
+                break;
+            }
+            for at in 16 * quarter..16 * (quarter + 1) {
+                let next = u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
+                says[at] = self.firsts[first(next)];
+            }
         }
         let says = Lanes::of(&says);
-        (says.bits(|lane| lane) & !inside) | (says.bits(|lane| lane + lane) & inside)
+        ((says.bits(|lane| lane) & !inside) | (says.bits(|lane| lane + lane) & inside)) & within
     }
 
     /// Whether one of the literals that begin with the three bytes at `at` of a block may go on as the block does.

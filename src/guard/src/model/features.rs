@@ -174,10 +174,26 @@ impl Gap {
 }
 
 /// The words before the one at hand, as hashes.
-struct Words {
+struct Words<M> {
     before: [u32; 2],
-    recent: Recent,
-    known: Recent,
+    recent: M,
+    known: M,
+}
+
+/// What was there a moment ago.
+trait Memory {
+    /// One of `size` entries at least.
+    fn new(size: usize) -> Self;
+
+    /// Whether it was there; it is from now on.
+    fn seen(&mut self, hash: u32) -> bool;
+}
+
+/// The place of an entry, and its bits there.
+#[inline(always)]
+fn place(hash: u32) -> (usize, u64) {
+    let mask = 1_u64 << ((hash >> 12) & 63) | 1_u64 << ((hash >> 18) & 63);
+    ((hash >> 24) as usize % RECENT, mask)
 }
 
 /// What was there a moment ago: a Bloom filter of two bits in one word, in two generations. None of the
@@ -198,7 +214,7 @@ const TRIPLES: usize = 256;
 /// Words that are remembered for certain: those of the largest window.
 const KNOWN: usize = LARGEST;
 
-impl Recent {
+impl Memory for Recent {
     fn new(size: usize) -> Recent {
         Recent {
             bits: [[0; 2]; RECENT],
@@ -208,11 +224,10 @@ impl Recent {
         }
     }
 
-    /// Whether it was there; it is from now on.
     #[inline(always)]
     fn seen(&mut self, hash: u32) -> bool {
-        let place = &mut self.bits[(hash >> 24) as usize % RECENT];
-        let mask = 1_u64 << ((hash >> 12) & 63) | 1_u64 << ((hash >> 18) & 63);
+        let (at, mask) = place(hash);
+        let place = &mut self.bits[at];
         let seen = (!place[0] & mask == 0) | (!place[1] & mask == 0);
         // No branch on what nobody can foretell.
         place[self.young & 1] |= mask & u64::from(seen).wrapping_sub(1);
@@ -222,7 +237,9 @@ impl Recent {
         }
         seen
     }
+}
 
+impl Recent {
     /// The older generation is forgotten and becomes the younger one.
     #[cold]
     #[inline(never)]
@@ -234,12 +251,43 @@ impl Recent {
     }
 }
 
-impl Words {
-    fn new() -> Words {
+/// The same for a text of few words: what the filter would hold, entry by entry, so that a word or two need
+/// not wait for the filter to be cleared.
+struct Few {
+    entries: [(usize, u64); FEW],
+    count: usize,
+}
+
+/// The most words of a text that is short, and its most bytes.
+const FEW: usize = KNOWN / 4;
+const SHORT: usize = 2 * (FEW - 1) - 1;
+
+impl Memory for Few {
+    fn new(_: usize) -> Few {
+        Few {
+            entries: [(0, 0); FEW],
+            count: 0,
+        }
+    }
+
+    fn seen(&mut self, hash: u32) -> bool {
+        let (at, mask) = place(hash);
+        let here = self.entries[..self.count.min(FEW)].iter().filter(|(other, _)| *other == at);
+        let seen = !here.fold(0, |all, (_, bits)| all | bits) & mask == 0;
+        if let (false, Some(entry)) = (seen, self.entries.get_mut(self.count)) {
+            *entry = (at, mask);
+            self.count += 1;
+        }
+        seen
+    }
+}
+
+impl<M: Memory> Words<M> {
+    fn new() -> Words<M> {
         Words {
             before: [0x0101_0101, 0x0202_0202],
-            recent: Recent::new(TRIPLES),
-            known: Recent::new(KNOWN),
+            recent: M::new(TRIPLES),
+            known: M::new(KNOWN),
         }
     }
 
@@ -279,7 +327,10 @@ impl Words {
 /// Gives `sink` every feature of `text`, token by token.
 pub fn visit(text: &str, sink: &mut impl Sink) {
     if text.is_ascii() {
-        visit_ascii(text.as_bytes(), sink);
+        match text.len() {
+            0..=SHORT => visit_ascii(text.as_bytes(), &mut Words::<Few>::new(), sink),
+            _ => visit_ascii(text.as_bytes(), &mut Words::<Recent>::new(), sink),
+        }
     } else {
         visit_any(text, sink);
     }
@@ -306,8 +357,7 @@ fn load(bytes: &[u8], at: usize, count: usize) -> u64 {
 }
 
 /// Words are found by the bits of 64 bytes at a time and hashed eight letters at a time.
-fn visit_ascii(bytes: &[u8], sink: &mut impl Sink) {
-    let mut words = Words::new();
+fn visit_ascii(bytes: &[u8], words: &mut Words<impl Memory>, sink: &mut impl Sink) {
     // Where the word at hand starts, and the one before it ended.
     let (mut from, mut ended) = (0, 0);
     let mut inside = 0_u64;
@@ -392,7 +442,7 @@ impl Spelled {
     }
 
     /// The word ends, if there is one.
-    fn end(&mut self, words: &mut Words, gap: &mut Gap, at: usize, sink: &mut impl Sink) {
+    fn end(&mut self, words: &mut Words<impl Memory>, gap: &mut Gap, at: usize, sink: &mut impl Sink) {
         if self.count > 0 {
             self.flush();
             words.end(self.hash, self.first, std::mem::take(gap), at, sink);
@@ -403,7 +453,7 @@ impl Spelled {
 
 /// The same for any text, character by character.
 fn visit_any(text: &str, sink: &mut impl Sink) {
-    let mut words = Words::new();
+    let mut words = Words::<Recent>::new();
     let mut word = Spelled::default();
     let mut gap = Gap::default();
     for (at, c) in text.char_indices() {
@@ -466,8 +516,18 @@ mod tests {
     proptest! {
         #[test]
         fn by_blocks_and_by_characters_are_the_same(text in "([ -~\n\t]{0,200}|[a-z]{1,90} ?){0,4}") {
-            let blocks = seen(|s| visit_ascii(text.as_bytes(), s));
-            prop_assert_eq!(blocks, seen(|s| visit_any(&text, s)));
+            let blocks = seen(|s| visit_ascii(text.as_bytes(), &mut Words::<Recent>::new(), s));
+            prop_assert_eq!(&blocks, &seen(|s| visit_any(&text, s)));
+            prop_assert_eq!(blocks, seen(|s| visit(&text, s)));
+        }
+
+        /// As long as neither forgets, nobody can tell them apart.
+        #[test]
+        fn few_words_are_remembered_alike(hashes in prop::collection::vec((0u32..4, 0u32..1 << 12), 0..=FEW)) {
+            let (mut few, mut recent) = (Few::new(KNOWN), Recent::new(KNOWN));
+            for hash in hashes.iter().map(|(at, bits)| at << 24 | bits << 12) {
+                prop_assert_eq!(few.seen(hash), recent.seen(hash));
+            }
         }
     }
 

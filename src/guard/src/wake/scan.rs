@@ -114,7 +114,10 @@ impl Wake {
         let mut after_word = from > 0 && is_word(text[from - 1]);
         let mut now = Tokens::of(&padded(text, from));
         for base in (from..to).step_by(BLOCK) {
-            let next = Tokens::of(&padded(text, base + BLOCK));
+            let next = match text.get(base + BLOCK..) {
+                Some(rest @ [_, ..]) => Tokens::of(&padded(rest, 0)),
+                _ => Tokens::default(),
+            };
             let word = now.alnum | now.joint;
             let inside = word << 1 | u64::from(after_word);
             after_word = word >> (BLOCK - 1) != 0;

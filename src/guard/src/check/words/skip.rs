@@ -55,7 +55,10 @@ impl Skip {
     fn look(&mut self, words: &Words, text: &[u8], base: usize) {
         let follows = self.after > 0 && base == self.after;
         self.now = if follows { self.next } else { Beginnings::of(&padded(text, base)) };
-        self.next = Beginnings::of(&padded(text, base + BLOCK));
+        self.next = match text.get(base + BLOCK..) {
+            Some(rest @ [_, ..]) => Beginnings::of(&padded(rest, 0)),
+            _ => Beginnings::default(),
+        };
         (self.base, self.after) = (base, base + BLOCK);
         let (now, next) = (&self.now, &self.next);
         // An identifier such as `ass_subtitle` is one word, and its parts are none.
