@@ -135,6 +135,48 @@ pub(crate) fn padded<const N: usize>(text: &[u8], at: usize) -> [u8; N] {
     }
 }
 
+/// Places of a text that are looked for a block at a time, asked for from its start to its end.
+pub(crate) struct Places<'t, F> {
+    text: &'t [u8],
+    of: F,
+    /// Where the block after the one at hand begins, and the places in that one.
+    after: usize,
+    places: u64,
+}
+
+impl<'t, F: Fn(&Lanes) -> u64> Places<'t, F> {
+    /// Those places of which `of` has a bit; zeros are none.
+    pub(crate) fn new(text: &'t [u8], of: F) -> Places<'t, F> {
+        Places {
+            text,
+            of,
+            after: 0,
+            places: 0,
+        }
+    }
+
+    /// The first one at `at` or behind it.
+    #[inline]
+    pub(crate) fn from(&mut self, mut at: usize) -> Option<usize> {
+        loop {
+            if at >= self.after {
+                if at >= self.text.len() {
+                    return None;
+                }
+                let base = at - at % BLOCK;
+                self.places = (self.of)(&Lanes::of(&padded(self.text, base)));
+                self.after = base + BLOCK;
+            }
+            let base = self.after - BLOCK;
+            let places = self.places & u64::MAX << at.saturating_sub(base);
+            if places != 0 {
+                return Some(base + places.trailing_zeros() as usize);
+            }
+            at = self.after;
+        }
+    }
+}
+
 /// The blocks of `text`, filled up with line feeds; there is one after the last byte at least.
 pub(crate) fn blocks(text: &[u8]) -> impl Iterator<Item = Masks> + '_ {
     let (whole, rest) = text.as_chunks::<BLOCK>();

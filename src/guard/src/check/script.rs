@@ -33,6 +33,13 @@ pub(crate) fn is_word(c: char) -> bool {
             && !matches!(c, '\u{964}' | '\u{965}')
 }
 
+/// Whether `c` is a letter that is looked for as it is, and seen: all of the commonest scripts without case.
+#[inline]
+pub(crate) fn is_plain_letter(c: char) -> bool {
+    matches!(c, '\u{4E00}'..='\u{9FFF}' | '\u{3041}'..='\u{3096}' | '\u{30A1}'..='\u{30FA}' | '\u{AC00}'..='\u{D7A3}')
+        || matches!(c, '\u{430}'..='\u{44F}')
+}
+
 /// Full-width forms as ASCII, everything in lower case.
 #[inline]
 pub(crate) fn fold(c: char) -> char {
@@ -55,6 +62,7 @@ mod tests {
             let marks = matches!(c as u32, 0x300..=0x36F | 0x591..=0x5C7 | 0x610..=0x61A | 0x64B..=0x65F | 0x900..=0xDFF)
                 && !matches!(c, '\u{964}' | '\u{965}');
             assert_eq!(is_word(c), c.is_alphanumeric() || marks, "{c:?}");
+            assert!(!is_plain_letter(c) || (fold(c), is_word(c), is_ignorable(c)) == (c, true, false), "{c:?}");
             if matches!(c as u32, 0x2E80..=0xA63F | 0xAC00..=0xD7A3) {
                 assert_eq!(fold(c), c.to_lowercase().next().unwrap_or(c), "{c:?}");
             }

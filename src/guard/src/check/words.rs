@@ -9,7 +9,7 @@ mod skip;
 use std::sync::Arc;
 
 use super::gate::Gate;
-use super::script::{fold, is_ignorable, is_unspaced, is_word};
+use super::script::{fold, is_ignorable, is_plain_letter, is_unspaced, is_word};
 use super::trie::{Accept, Tree};
 use super::{Check, Found};
 use skip::Skip;
@@ -292,6 +292,7 @@ impl WordCheck {
         let next = self.at + raw.len_utf8();
         let (c, word) = match raw.is_ascii() {
             true => (raw.to_ascii_lowercase(), raw.is_ascii_alphanumeric()),
+            false if is_plain_letter(raw) => (raw, true),
             false if is_ignorable(raw) => {
                 self.at = next;
                 return;
@@ -303,8 +304,10 @@ impl WordCheck {
         };
         let at = self.at;
         let (words, pending) = (&*self.words, &mut self.pending);
-        self.live
-            .retain_mut(|cursor| words.step(cursor, c, word, at, next, pending));
+        if !self.live.is_empty() {
+            self.live
+                .retain_mut(|cursor| words.step(cursor, c, word, at, next, pending));
+        }
         if (!self.in_word || is_unspaced(c)) && words.tree.may_begin(c) {
             let mut cursor = Cursor::new(self.at);
             if (word || matches!(c, '@' | '$')) && words.step(&mut cursor, c, word, at, next, pending) {
