@@ -30,20 +30,26 @@ impl Classify {
 /// What the model thinks of a text, as it is or with what is invisible or typographic undone, whichever
 /// looks worse. The span is one of the original text.
 pub(crate) fn judge(model: &Model, text: &str) -> Judgement {
-    let mut worst = model.judge(text);
-    if !is_plain(text) {
-        let (mut folded, mut map) = (Vec::new(), OffsetMap::default());
-        append_view(text, &mut folded, 0, &mut map);
-        if let Ok(folded) = std::str::from_utf8(&folded) {
-            let judged = model.judge(folded);
-            if judged.score > worst.score {
-                let start = map.start(judged.start);
-                let end = map.end(judged.end).max(start);
-                worst = Judgement { start, end, ..judged };
-            }
-        }
+    if is_plain(text) {
+        return model.judge(text);
     }
-    worst
+    let both = model.judge_both(text);
+    let plain = both.map_or_else(|| model.judge(text), |[plain, _]| plain);
+    if both.is_some_and(|[_, folded]| folded.score <= plain.score) {
+        return plain;
+    }
+    let (mut view, mut map) = (Vec::new(), OffsetMap::default());
+    append_view(text, &mut view, 0, &mut map);
+    let folded = both.map(|[_, folded]| folded);
+    let folded = folded.or_else(|| std::str::from_utf8(&view).ok().map(|view| model.judge(view)));
+    match folded.filter(|folded| folded.score > plain.score) {
+        Some(folded) => {
+            let start = map.start(folded.start);
+            let end = map.end(folded.end).max(start);
+            Judgement { start, end, ..folded }
+        }
+        None => plain,
+    }
 }
 
 impl Check for Classify {

@@ -8,7 +8,14 @@
 //! are written without spaces give one token a character, so that their n-grams are words. A token that
 //! stands where it stood a moment ago, after the same two words, is no news and yields nothing.
 
-use super::windows::LARGEST;
+mod both;
+mod memory;
+mod wide;
+
+pub(crate) use both::{Both, visit_both};
+use memory::{Few, KNOWN, Memory, Recent, SHORT, TRIPLES};
+use wide::{Wide, wide};
+
 use crate::bits::{BLOCK, padded, word_bits};
 
 /// The number of buckets: as many weights of a byte fit into a quarter of a mebibyte.
@@ -99,62 +106,10 @@ fn letters(hash: u64, letters: u64) -> u64 {
 
 /// The first letters of a word stand for its stem.
 const STEM: u64 = 0xFF_FFFF_FFFF;
+/// The word that the end of the text is.
+const END: (u64, u64) = (4, 4);
 /// Marks of one gap that count; longer rules and ellipses are the same.
 const GAP: u32 = 6;
-
-/// What a character beyond ASCII is to the pass.
-enum Wide {
-    /// Part of a word.
-    Letter(u8),
-    /// A word by itself.
-    Sign(u32),
-    Mark(u32),
-    Space,
-    Nothing,
-}
-
-/// The plain letters of U+00C0–U+017F, `*` where there is none.
-const PLAIN: &[u8; 192] = b"aaaaaaaceeeeiiiidnooooo*ouuuuytsaaaaaaaceeeeiiiidnooooo*ouuuuyty\
-aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllllnnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
-
-/// A letter of a script whose letters differ in their last bits.
-fn letter(c: u32) -> Wide {
-    Wide::Letter(c as u8 | 0x80)
-}
-
-fn wide(c: char) -> Wide {
-    match c {
-        '\u{C0}'..='\u{17F}' => match PLAIN[c as usize - 0xC0] {
-            b'*' => Wide::Mark(mix(c as u32)),
-            letter => Wide::Letter(letter),
-        },
-        '\u{80}'..='\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{3000}' => Wide::Space,
-        '\u{AD}'
-        | '\u{300}'..='\u{36F}'
-        | '\u{200B}'..='\u{200F}'
-        | '\u{2060}'..='\u{2064}'
-        | '\u{FE00}'..='\u{FE0F}' => Wide::Nothing,
-        '\u{A1}'..='\u{BF}' | '\u{2010}'..='\u{2BFF}' | '\u{3001}'..='\u{3004}' | '\u{3008}'..='\u{3030}' => {
-            Wide::Mark(mix(c as u32))
-        }
-        '\u{410}'..='\u{42F}' => letter(c as u32 + 0x20),
-        '\u{400}'..='\u{40F}' => letter(c as u32 + 0x50),
-        '\u{391}'..='\u{3A9}' => letter(c as u32 + 0x20),
-        '\u{E00}'..='\u{EFF}' | '\u{1000}'..='\u{109F}' | '\u{1780}'..='\u{17FF}' => Wide::Sign(c as u32),
-        '\u{2E80}'..='\u{2FFF}' | '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{9FFF}' => Wide::Sign(c as u32),
-        '\u{AC00}'..='\u{D7AF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}' => Wide::Sign(c as u32),
-        '\u{FF01}'..='\u{FF5E}' => {
-            let ascii = c as usize - 0xFF01 + 0x21;
-            match CLASSES[ascii] {
-                Class::Word => Wide::Letter(FOLDED[ascii]),
-                _ => Wide::Mark(mix(u32::from(FOLDED[ascii]))),
-            }
-        }
-        '\u{FF61}'..='\u{FF65}' => Wide::Mark(mix(c as u32)),
-        '\u{1F000}'..='\u{1FAFF}' => Wide::Mark(mix(0x1F600)),
-        _ => letter(c as u32),
-    }
-}
 
 /// The marks between two words.
 #[derive(Clone, Copy, Default)]
@@ -171,6 +126,24 @@ impl Gap {
         }
         self.marks += 1;
     }
+
+    /// What the marks before a word say.
+    #[inline(always)]
+    fn features(self, Word { word, stem }: Word) -> Option<[u32; 2]> {
+        let marks = mix(self.hash);
+        let both = [
+            bucket(marks, marks.wrapping_mul(0x85EB_CA77)),
+            bucket(stem, (marks ^ word).wrapping_mul(0x297A_2D39)),
+        ];
+        (self.marks > 0).then_some(both)
+    }
+}
+
+/// The hashes of a word and of its first letters.
+#[derive(Clone, Copy)]
+struct Word {
+    word: u32,
+    stem: u32,
 }
 
 /// The words before the one at hand, as hashes.
@@ -178,108 +151,6 @@ struct Words<M> {
     before: [u32; 2],
     recent: M,
     known: M,
-}
-
-/// What was there a moment ago.
-trait Memory {
-    /// One of `size` entries at least.
-    fn new(size: usize) -> Self;
-
-    /// Whether it was there; it is from now on.
-    fn seen(&mut self, hash: u32) -> bool;
-}
-
-/// The place of an entry, and its bits there.
-#[inline(always)]
-fn place(hash: u32) -> (usize, u64) {
-    let mask = 1_u64 << ((hash >> 12) & 63) | 1_u64 << ((hash >> 18) & 63);
-    ((hash >> 24) as usize % RECENT, mask)
-}
-
-/// What was there a moment ago: a Bloom filter of two bits in one word, in two generations. None of the
-/// last `size` is forgotten; of a thousand new ones, about two are taken for old ones.
-struct Recent {
-    /// Both generations of a place side by side.
-    bits: [[u64; 2]; RECENT],
-    /// Entries of the younger generation, and which one that is.
-    count: usize,
-    young: usize,
-    size: usize,
-}
-
-/// Words of memory of a generation.
-const RECENT: usize = 256;
-/// Sequences of three words that are remembered for certain.
-const TRIPLES: usize = 256;
-/// Words that are remembered for certain: those of the largest window.
-const KNOWN: usize = LARGEST;
-
-impl Memory for Recent {
-    fn new(size: usize) -> Recent {
-        Recent {
-            bits: [[0; 2]; RECENT],
-            count: 0,
-            young: 0,
-            size,
-        }
-    }
-
-    #[inline(always)]
-    fn seen(&mut self, hash: u32) -> bool {
-        let (at, mask) = place(hash);
-        let place = &mut self.bits[at];
-        let seen = (!place[0] & mask == 0) | (!place[1] & mask == 0);
-        // No branch on what nobody can foretell.
-        place[self.young & 1] |= mask & u64::from(seen).wrapping_sub(1);
-        self.count += usize::from(!seen);
-        if self.count == self.size {
-            self.renew();
-        }
-        seen
-    }
-}
-
-impl Recent {
-    /// The older generation is forgotten and becomes the younger one.
-    #[cold]
-    #[inline(never)]
-    fn renew(&mut self) {
-        self.count = 0;
-        self.young ^= 1;
-        let young = self.young & 1;
-        self.bits.iter_mut().for_each(|place| place[young] = 0);
-    }
-}
-
-/// The same for a text of few words: what the filter would hold, entry by entry, so that a word or two need
-/// not wait for the filter to be cleared.
-struct Few {
-    entries: [(usize, u64); FEW],
-    count: usize,
-}
-
-/// The most words of a text that is short, and its most bytes.
-const FEW: usize = KNOWN / 4;
-const SHORT: usize = 2 * (FEW - 1) - 1;
-
-impl Memory for Few {
-    fn new(_: usize) -> Few {
-        Few {
-            entries: [(0, 0); FEW],
-            count: 0,
-        }
-    }
-
-    fn seen(&mut self, hash: u32) -> bool {
-        let (at, mask) = place(hash);
-        let here = self.entries[..self.count.min(FEW)].iter().filter(|(other, _)| *other == at);
-        let seen = !here.fold(0, |all, (_, bits)| all | bits) & mask == 0;
-        if let (false, Some(entry)) = (seen, self.entries.get_mut(self.count)) {
-            *entry = (at, mask);
-            self.count += 1;
-        }
-        seen
-    }
 }
 
 impl<M: Memory> Words<M> {
@@ -294,6 +165,18 @@ impl<M: Memory> Words<M> {
     /// A word is complete: the hash of its letters, its first eight letters, what stood before it.
     #[inline(always)]
     fn end(&mut self, hash: u64, first: u64, gap: Gap, at: usize, sink: &mut impl Sink) {
+        if let Some(word) = self.word(hash, first, |bucket| sink.feature(bucket)) {
+            gap.features(word)
+                .into_iter()
+                .flatten()
+                .for_each(|bucket| sink.feature(bucket));
+            sink.token(at);
+        }
+    }
+
+    /// The features of a word and those before it; `None` if it is no news.
+    #[inline(always)]
+    fn word(&mut self, hash: u64, first: u64, mut feature: impl FnMut(u32)) -> Option<Word> {
         let word = (hash.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32;
         let stem = ((first & STEM).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32;
         let [far, near] = self.before;
@@ -301,26 +184,22 @@ impl<M: Memory> Words<M> {
         let pair = near.rotate_left(11).wrapping_add(word).wrapping_mul(0x2C1B_3C6D);
         let triple = (far.rotate_left(21) ^ pair).wrapping_mul(0x9E37_79B1);
         if self.recent.seen(triple) {
-            return;
+            return None;
         }
         // A word counts once a window or so; after that it is the bucket that weighs nothing. No branch here, either.
         let new = u32::from(self.known.seen(word)).wrapping_sub(1);
         let once = |bucket: u32| bucket & new;
-        sink.feature(once(bucket(stem, stem.wrapping_mul(0x85EB_CA77))));
-        sink.feature(once(bucket(stem, word)));
-        sink.feature(bucket(pair, pair.wrapping_mul(0x85EB_CA77)));
-        sink.feature(bucket(pair, triple));
-        if gap.marks > 0 {
-            let marks = mix(gap.hash);
-            sink.feature(bucket(marks, marks.wrapping_mul(0x85EB_CA77)));
-            sink.feature(bucket(stem, (marks ^ word).wrapping_mul(0x297A_2D39)));
-        }
-        sink.token(at);
+        feature(once(bucket(stem, stem.wrapping_mul(0x85EB_CA77))));
+        feature(once(bucket(stem, word)));
+        feature(bucket(pair, pair.wrapping_mul(0x85EB_CA77)));
+        feature(bucket(pair, triple));
+        Some(Word { word, stem })
     }
 
     /// The end of the text is a word like any other.
     fn close(&mut self, gap: Gap, at: usize, sink: &mut impl Sink) {
-        self.end(4, 4, gap, at, sink);
+        let (hash, first) = END;
+        self.end(hash, first, gap, at, sink);
     }
 }
 
@@ -414,6 +293,24 @@ fn gap(bytes: &[u8], from: usize, to: usize) -> Gap {
     gap
 }
 
+/// A character that is a word: its hash, and itself as letters.
+#[inline(always)]
+fn spell(sign: u32) -> (u64, u64) {
+    let sign = u64::from(sign) << 8 | 0xFF;
+    (letters(0, sign), sign)
+}
+
+/// What a character is to the pass.
+#[inline(always)]
+fn seen(c: char) -> Wide {
+    match CLASSES.get(c as usize) {
+        Some(Class::Word) => Wide::Letter(FOLDED[c as usize]),
+        Some(Class::Space) => Wide::Space,
+        Some(Class::Mark) => Wide::Mark(MIXED[c as usize]),
+        None => wide(c),
+    }
+}
+
 /// The word at hand, letter by letter.
 #[derive(Default)]
 struct Spelled {
@@ -441,12 +338,22 @@ impl Spelled {
         self.hash = letters(self.hash, std::mem::take(&mut self.open));
     }
 
-    /// The word ends, if there is one.
+    /// The word ends, if there is one: its hash and its first letters.
+    #[inline]
+    fn take(&mut self) -> Option<(u64, u64)> {
+        if self.count == 0 {
+            return None;
+        }
+        self.flush();
+        let Spelled { hash, first, .. } = std::mem::take(self);
+        Some((hash, first))
+    }
+
+    /// Gives a word to `words`, if one ends here.
+    #[inline]
     fn end(&mut self, words: &mut Words<impl Memory>, gap: &mut Gap, at: usize, sink: &mut impl Sink) {
-        if self.count > 0 {
-            self.flush();
-            words.end(self.hash, self.first, std::mem::take(gap), at, sink);
-            *self = Spelled::default();
+        if let Some((hash, first)) = self.take() {
+            words.end(hash, first, std::mem::take(gap), at, sink);
         }
     }
 }
@@ -457,13 +364,7 @@ fn visit_any(text: &str, sink: &mut impl Sink) {
     let mut word = Spelled::default();
     let mut gap = Gap::default();
     for (at, c) in text.char_indices() {
-        let seen = match CLASSES.get(c as usize) {
-            Some(Class::Word) => Wide::Letter(FOLDED[c as usize]),
-            Some(Class::Space) => Wide::Space,
-            Some(Class::Mark) => Wide::Mark(mix(c as u32)),
-            None => wide(c),
-        };
-        match seen {
+        match seen(c) {
             Wide::Letter(letter) => word.letter(letter),
             Wide::Nothing => {}
             Wide::Space => word.end(&mut words, &mut gap, at, sink),
@@ -473,14 +374,8 @@ fn visit_any(text: &str, sink: &mut impl Sink) {
             }
             Wide::Sign(sign) => {
                 word.end(&mut words, &mut gap, at, sink);
-                let sign = u64::from(sign) << 8 | 0xFF;
-                words.end(
-                    letters(0, sign),
-                    sign,
-                    std::mem::take(&mut gap),
-                    at + c.len_utf8(),
-                    sink,
-                );
+                let (hash, sign) = spell(sign);
+                words.end(hash, sign, std::mem::take(&mut gap), at + c.len_utf8(), sink);
             }
         }
     }
@@ -519,15 +414,6 @@ mod tests {
             let blocks = seen(|s| visit_ascii(text.as_bytes(), &mut Words::<Recent>::new(), s));
             prop_assert_eq!(&blocks, &seen(|s| visit_any(&text, s)));
             prop_assert_eq!(blocks, seen(|s| visit(&text, s)));
-        }
-
-        /// As long as neither forgets, nobody can tell them apart.
-        #[test]
-        fn few_words_are_remembered_alike(hashes in prop::collection::vec((0u32..4, 0u32..1 << 12), 0..=FEW)) {
-            let (mut few, mut recent) = (Few::new(KNOWN), Recent::new(KNOWN));
-            for hash in hashes.iter().map(|(at, bits)| at << 24 | bits << 12) {
-                prop_assert_eq!(few.seen(hash), recent.seen(hash));
-            }
         }
     }
 
