@@ -59,11 +59,11 @@ impl Gate {
     #[inline(always)]
     pub(crate) fn may_begin(&self, first: [u8; LETTERS]) -> bool {
         const EACH: Key = 0x0101_0101;
-        let key = Key::from_le_bytes(first) | 0x20 * EACH;
-        let seven = key & 0x7F * EACH;
+        let key = Key::from_le_bytes(first) | (0x20 * EACH);
+        let seven = key & (0x7F * EACH);
         // The highest bit of each byte: before `a`, after `z`, beyond ASCII.
         let before = !(seven + (0x80 - 0x61) * EACH);
-        let other = (before | (seven + (0x80 - 0x7B) * EACH) | key) & 0x80 * EACH;
+        let other = (before | (seven + (0x80 - 0x7B) * EACH) | key) & (0x80 * EACH);
         // The bytes before the first that is no letter.
         let letters = ((other & other.wrapping_neg()) >> 7).wrapping_sub(1);
         let (word, bit) = place(key & letters);

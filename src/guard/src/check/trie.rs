@@ -114,7 +114,10 @@ impl Tree {
     /// What lies beyond `a` to `z` and leads on from a node.
     fn others(&self, node: u32) -> Vec<char> {
         let (from, to) = self.nodes[node as usize].others;
-        self.others[from as usize..to as usize].iter().map(|(c, _)| *c).collect()
+        self.others[from as usize..to as usize]
+            .iter()
+            .map(|(c, _)| *c)
+            .collect()
     }
 
     /// The node after `c`.

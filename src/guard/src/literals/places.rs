@@ -98,11 +98,11 @@ impl Places {
                 allowed.fold(0, |kinds, byte| kinds | 1 << KINDS[usize::from(byte)])
             }),
         };
-        let follow = &mut self.follow[usize::from(*row)];
-        for behind in 0..BEHIND {
+        let [anywhere, inside] = &mut self.follow[usize::from(*row)];
+        for (behind, (anywhere, inside)) in anywhere.iter_mut().zip(inside).enumerate() {
             let kinds = kinds(3 + behind);
-            follow[0][behind] |= kinds;
-            follow[1][behind] |= if literal.boundary { 0 } else { kinds };
+            *anywhere |= kinds;
+            *inside |= if literal.boundary { 0 } else { kinds };
         }
     }
 

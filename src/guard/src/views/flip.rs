@@ -47,12 +47,15 @@ impl Odd {
         let now = odd - (odd >> 1 & 0x5555_5555_5555_5555);
         let now = (now & 0x3333_3333_3333_3333) + (now >> 2 & 0x3333_3333_3333_3333);
         let now = (now + (now >> 4)) & 0x0F0F_0F0F_0F0F_0F0F;
-        let now = (now + (now >> 8)) & 0xFF * EACH;
+        let now = (now + (now >> 8)) & (0xFF * EACH);
         let both = now + (now << 16 | self.before >> 48);
         self.before = now;
-        let many = (both + (0x8000 - MANY) * EACH) & 0x8000 * EACH;
+        let many = (both + (0x8000 - MANY) * EACH) & (0x8000 * EACH);
         let ends = (base..bytes.len().min(base + 64)).step_by(16);
-        many != 0 && ends.into_iter().any(|at| is_odd(&bytes[at.saturating_sub(16)..bytes.len().min(at + 16)]))
+        many != 0
+            && ends
+                .into_iter()
+                .any(|at| is_odd(&bytes[at.saturating_sub(16)..bytes.len().min(at + 16)]))
     }
 }
 
@@ -203,7 +206,12 @@ mod tests {
     #[test]
     fn letters_are_counted_wherever_they_stand() {
         for (at, len) in (0..160).flat_map(|at| (0..20).map(move |len| (at, len))) {
-            let text = format!("{}{}{}", "e".repeat(at % 3) + &" ".repeat(at - at % 3), "vB".repeat(len / 2), " te".repeat(len));
+            let text = format!(
+                "{}{}{}",
+                "e".repeat(at % 3) + &" ".repeat(at - at % 3),
+                "vB".repeat(len / 2),
+                " te".repeat(len)
+            );
             let windows = (0..text.len()).step_by(16);
             let plain = windows.clone().any(|at| {
                 let window = &text.as_bytes()[at.saturating_sub(16)..text.len().min(at + 16)];

@@ -35,7 +35,12 @@ pub(super) fn marked(
                 None => open,
             };
             let ends = after & !part & u64::MAX << bit;
-            let mut end = base + if ends == 0 { BLOCK } else { ends.trailing_zeros() as usize };
+            let mut end = base
+                + if ends == 0 {
+                    BLOCK
+                } else {
+                    ends.trailing_zeros() as usize
+                };
             while ends == 0 && end < bytes.len() {
                 let gaps = !parts(&Lanes::of(&padded(bytes, end))).part;
                 end += gaps.trailing_zeros() as usize;

@@ -96,10 +96,13 @@ pub(super) fn is_word_in_any_case(word: &[u8]) -> bool {
 /// Places of words by their hash, a few times as many as there are words.
 const PLACES: usize = 1 << 12;
 
+/// By the hashes of words: a bit for each, and, by their last bits, the place in [`WORDS`] of the first one
+/// that may be meant, counted from 1; the next ones follow up to a 0.
+type Known = (Box<[u64; 1024]>, Box<[u16; PLACES]>);
+
 /// The word that `word` is in any case.
 fn known(word: &[u8]) -> Option<&'static str> {
-    // By the first bits of a hash, the place in `WORDS` from which on to look, by 1 for the first; 0 for none.
-    static KNOWN: LazyLock<(Box<[u64; 1024]>, Box<[u16; PLACES]>)> = LazyLock::new(|| {
+    static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         let (mut bits, mut places) = (Box::new([0; 1024]), Box::new([0; PLACES]));
         for (word, number) in WORDS.iter().zip(1..) {
             let hash = hash(word.as_bytes());
@@ -119,7 +122,9 @@ fn known(word: &[u8]) -> Option<&'static str> {
         return None;
     }
     let from = (hash % PLACES..PLACES).chain(0..PLACES);
-    let numbers = from.map(|place| usize::from(places[place])).take_while(|number| *number != 0);
+    let numbers = from
+        .map(|place| usize::from(places[place]))
+        .take_while(|number| *number != 0);
     let mut words = numbers.filter_map(|number| WORDS.get(number - 1));
     words.find(|known| known.as_bytes().eq_ignore_ascii_case(word)).copied()
 }

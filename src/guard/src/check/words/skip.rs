@@ -54,7 +54,11 @@ impl Skip {
     /// Looks at the block that begins at `base`.
     fn look(&mut self, words: &Words, text: &[u8], base: usize) {
         let follows = self.after > 0 && base == self.after;
-        self.now = if follows { self.next } else { Beginnings::of(&padded(text, base)) };
+        self.now = if follows {
+            self.next
+        } else {
+            Beginnings::of(&padded(text, base))
+        };
         self.next = match text.get(base + BLOCK..) {
             Some(rest @ [_, ..]) => Beginnings::of(&padded(rest, 0)),
             _ => Beginnings::default(),
