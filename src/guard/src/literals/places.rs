@@ -111,15 +111,11 @@ impl Places {
     #[inline]
     pub(super) fn of(&self, block: &[u8; BLOCK + MORE], inside: u64, within: u64) -> u64 {
         let mut says = [0; BLOCK];
-        for quarter in 0..BLOCK / 16 {
-            // The end of a text leaves most of its last block empty.
-            if within >> (16 * quarter) == 0 {
-                break;
-            }
-            for at in 16 * quarter..16 * (quarter + 1) {
-                let next = u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
-                says[at] = self.firsts[first(next)];
-            }
+        // The end of a text leaves most of its last block empty.
+        let count = (u64::BITS - within.leading_zeros()) as usize;
+        for (at, says) in says.iter_mut().enumerate().take(count) {
+            let next = [block[at], block[at + 1], block[at + 2], block[at + 3]];
+            *says = self.firsts[first(u32::from_le_bytes(next))];
         }
         let says = Lanes::of(&says);
         ((says.bits(|lane| lane) & !inside) | (says.bits(|lane| lane + lane) & inside)) & within
