@@ -250,7 +250,8 @@ fn visit_ascii(bytes: &[u8], words: &mut Words<impl Memory>, sink: &mut impl Sin
         }
         words.end(hash, first, gap(bytes, ended, from), to, sink);
     };
-    for base in (0..bytes.len()).step_by(BLOCK) {
+    // What the last block is filled up with ends a word, and there is a block behind a last one that is full.
+    for base in (0..=bytes.len()).step_by(BLOCK) {
         let bits = word_bits(&padded(bytes, base));
         let after = bits << 1 | inside;
         let (mut starts, mut ends) = (bits & !after, after & !bits);
@@ -270,10 +271,6 @@ fn visit_ascii(bytes: &[u8], words: &mut Words<impl Memory>, sink: &mut impl Sin
             (from, ended) = (next(), at);
         }
         inside = bits >> (BLOCK - 1);
-    }
-    if inside == 1 {
-        word(from, bytes.len(), ended, sink);
-        ended = bytes.len();
     }
     words.close(gap(bytes, ended, bytes.len()), bytes.len(), sink);
 }

@@ -23,9 +23,9 @@ fn place(hash: u32) -> (usize, u64) {
 pub(super) struct Recent {
     /// Both generations of a place side by side.
     bits: [[u64; 2]; RECENT],
-    /// Entries of the younger generation, and which one that is.
-    count: usize,
+    /// Which generation is the younger one, and how many entries it has room for.
     young: usize,
+    left: usize,
     size: usize,
 }
 
@@ -40,8 +40,8 @@ impl Memory for Recent {
     fn new(size: usize) -> Recent {
         Recent {
             bits: [[0; 2]; RECENT],
-            count: 0,
             young: 0,
+            left: size,
             size,
         }
     }
@@ -53,8 +53,8 @@ impl Memory for Recent {
         let seen = (!place[0] & mask == 0) | (!place[1] & mask == 0);
         // No branch on what nobody can foretell.
         place[self.young & 1] |= mask & u64::from(seen).wrapping_sub(1);
-        self.count += usize::from(!seen);
-        if self.count == self.size {
+        self.left -= usize::from(!seen);
+        if self.left == 0 {
             self.renew();
         }
         seen
@@ -66,7 +66,7 @@ impl Recent {
     #[cold]
     #[inline(never)]
     fn renew(&mut self) {
-        self.count = 0;
+        self.left = self.size;
         self.young ^= 1;
         let young = self.young & 1;
         self.bits.iter_mut().for_each(|place| place[young] = 0);
