@@ -178,6 +178,11 @@ impl Checks {
 
     /// Everything that looks at one text; `None` if nothing does in this call.
     pub(crate) fn start(&self, context: &CallContext) -> Option<Running> {
+        self.start_for(context, false)
+    }
+
+    /// Everything that may find something in one text, of which it is known whether all of it is ASCII.
+    pub(crate) fn start_for(&self, context: &CallContext, ascii: bool) -> Option<Running> {
         // All lists are one check, and so are all rules of a classifier.
         let mut checks: Vec<Box<dyn Check>> = Vec::with_capacity(self.active.len().min(4));
         if let Some(words) = &self.words {
@@ -185,6 +190,8 @@ impl Checks {
         }
         for (active, index) in self.active.iter().zip(0..) {
             match &active.rule.uses {
+                // All of ASCII is seen.
+                Uses::Invisible if ascii => {}
                 Uses::Invisible => checks.push(Box::new(invisible::Invisible::new(index))),
                 Uses::Words(_) | Uses::Model(_) => {}
                 Uses::Limit(limit) => checks.push(Box::new(limits::LimitCheck::new(index, limit.clone()))),

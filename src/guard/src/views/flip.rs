@@ -154,6 +154,9 @@ const REVERSED: [&str; 9] = [
     "noitc", "erongi", "suoiverp", "tpmorp", "metsys", "laever", "drager", "tegrof", "selur",
 ];
 
+/// The length of the shortest of them.
+const LEAST: usize = 5;
+
 /// Whether `text` may hold reversed text.
 pub(super) fn may_be_reversed(text: &str) -> bool {
     static FINDER: std::sync::LazyLock<Option<aho_corasick::packed::Searcher>> = std::sync::LazyLock::new(|| {
@@ -163,6 +166,9 @@ pub(super) fn may_be_reversed(text: &str) -> bool {
         }
         builder.build()
     });
+    if text.len() < LEAST {
+        return false;
+    }
     match &*FINDER {
         Some(finder) => finder.find(text).is_some(),
         None => REVERSED.iter().any(|word| text.contains(word)),
@@ -225,6 +231,11 @@ mod tests {
             });
             assert_eq!(found, plain, "{text:?}");
         }
+    }
+
+    #[test]
+    fn no_reversed_word_is_too_short() {
+        assert_eq!(REVERSED.iter().map(|word| word.len()).min(), Some(LEAST));
     }
 
     #[test]
