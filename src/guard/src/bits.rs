@@ -18,7 +18,12 @@ pub(crate) struct Masks {
     /// `@`, `$` and `!`: they stand for letters.
     pub(crate) sign: u64,
     pub(crate) space: u64,
+    /// Letters that are rare in prose and that rot13 makes frequent.
+    pub(crate) rare: u64,
 }
+
+/// The letters of [`Masks::rare`].
+pub(crate) const RARE: [u8; 7] = *b"vbgqzjx";
 
 /// Bytes of a block.
 pub(crate) const BLOCK: usize = 64;
@@ -27,16 +32,16 @@ impl Masks {
     /// The masks of a block.
     pub(crate) fn of(block: &[u8; BLOCK]) -> Masks {
         let lanes = Lanes::of(block);
-        let hyphen = lanes.are(b'-');
         Masks {
             alpha: lanes.letters(),
             upper: lanes.within(b'A', b'Z'),
             digit: lanes.within(b'0', b'9'),
             high: lanes.high(),
-            link: hyphen | lanes.are(b'+') | lanes.are(b'/') | lanes.are(b'_'),
-            mark: hyphen | lanes.are(b'.'),
-            sign: lanes.are(b'@') | lanes.are(b'$') | lanes.are(b'!'),
-            space: lanes.are(b' ') | lanes.are(b'\n'),
+            link: lanes.any(*b"+/-_"),
+            mark: lanes.any(*b"-."),
+            sign: lanes.any(*b"@$!"),
+            space: lanes.any(*b" \n"),
+            rare: lanes.lower().any(RARE),
         }
     }
 
@@ -48,8 +53,7 @@ impl Masks {
 
 /// The letters and digits of a block.
 pub(crate) fn word_bits(block: &[u8; BLOCK]) -> u64 {
-    let lanes = Lanes::of(block);
-    lanes.letters() | lanes.within(b'0', b'9')
+    Lanes::of(block).bits(|lane| letters(lane) | within(lane, b'0', b'9'))
 }
 
 /// What tells where words and tokens begin in a block.
@@ -70,16 +74,16 @@ pub(crate) struct Tokens {
 impl Tokens {
     pub(crate) fn of(block: &[u8; BLOCK]) -> Tokens {
         let lanes = Lanes::of(block);
-        let (digit, joint) = (lanes.within(b'0', b'9'), lanes.are(b'_'));
+        let (digit, joint) = (lanes.within(b'0', b'9'), lanes.any([b'_']));
         let alnum = lanes.letters() | digit;
         // `-./` are neighbours.
-        let marks = lanes.within(b'-', b'/') | lanes.are(b'+') | lanes.are(b'~') | lanes.are(b'=');
+        let marks = lanes.bits(|lane| within(lane, b'-', b'/') | any(lane, *b"+~="));
         Tokens {
             alnum,
             digit,
             joint,
             token: alnum | joint | marks,
-            space: lanes.are(b' ') | lanes.are(b'\n'),
+            space: lanes.any(*b" \n"),
             high: lanes.high(),
         }
     }
@@ -88,7 +92,6 @@ impl Tokens {
 /// What tells where a word of a list may begin in a block.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Beginnings {
-    pub(crate) alpha: u64,
     /// Letters, digits and `_`: after them, nothing begins.
     pub(crate) inside: u64,
     /// `@` and `$`: they stand for letters even at the beginning.
@@ -101,14 +104,13 @@ pub(crate) struct Beginnings {
 impl Beginnings {
     pub(crate) fn of(block: &[u8; BLOCK]) -> Beginnings {
         let lanes = Lanes::of(block);
-        let (alpha, digit, high) = (lanes.letters(), lanes.within(b'0', b'9'), lanes.high());
-        let (joint, sign) = (lanes.are(b'_'), lanes.are(b'@') | lanes.are(b'$'));
+        let (high, sign) = (lanes.high(), lanes.any(*b"@$"));
+        let numbers = lanes.bits(|lane| within(lane, b'0', b'9') | any(lane, [b'_']));
         Beginnings {
-            alpha,
-            inside: alpha | digit | joint,
+            inside: lanes.letters() | numbers,
             sign,
             high,
-            odd: digit | joint | sign | lanes.are(b'!') | lanes.are(b'*') | high,
+            odd: numbers | sign | lanes.any(*b"!*") | high,
         }
     }
 }
@@ -129,6 +131,48 @@ pub(crate) fn padded<const N: usize>(text: &[u8], at: usize) -> [u8; N] {
             let mut chunk = [0; N];
             chunk[..rest.len()].copy_from_slice(rest);
             chunk
+        }
+    }
+}
+
+/// Places of a text that are looked for a block at a time, asked for from its start to its end.
+pub(crate) struct Places<'t, F> {
+    text: &'t [u8],
+    of: F,
+    /// Where the block after the one at hand begins, and the places in that one.
+    after: usize,
+    places: u64,
+}
+
+impl<'t, F: Fn(&Lanes) -> u64> Places<'t, F> {
+    /// Those places of which `of` has a bit; zeros are none.
+    pub(crate) fn new(text: &'t [u8], of: F) -> Places<'t, F> {
+        Places {
+            text,
+            of,
+            after: 0,
+            places: 0,
+        }
+    }
+
+    /// The first one at `at` or behind it.
+    #[inline]
+    pub(crate) fn from(&mut self, mut at: usize) -> Option<usize> {
+        loop {
+            if at >= self.after {
+                if at >= self.text.len() {
+                    return None;
+                }
+                let base = at - at % BLOCK;
+                self.places = (self.of)(&Lanes::of(&padded(self.text, base)));
+                self.after = base + BLOCK;
+            }
+            let base = self.after - BLOCK;
+            let places = self.places & u64::MAX << at.saturating_sub(base);
+            if places != 0 {
+                return Some(base + places.trailing_zeros() as usize);
+            }
+            at = self.after;
         }
     }
 }
@@ -155,44 +199,72 @@ pub(crate) fn is_token(byte: u8) -> bool {
 }
 
 /// A block in registers.
-struct Lanes([u8x16; 4]);
+pub(crate) struct Lanes([u8x16; 4]);
 
 impl Lanes {
     #[inline(always)]
-    fn of(block: &[u8; BLOCK]) -> Lanes {
+    pub(crate) fn of(block: &[u8; BLOCK]) -> Lanes {
         let (lanes, _) = block.as_chunks::<16>();
         Lanes(std::array::from_fn(|lane| u8x16::new(lanes[lane])))
     }
 
     /// The highest bits of what `of` makes of each byte.
     #[inline(always)]
-    fn bits(&self, of: impl Fn(u8x16) -> u8x16) -> u64 {
+    pub(crate) fn bits(&self, of: impl Fn(u8x16) -> u8x16) -> u64 {
         let mask = |lane: usize| u64::from(of(self.0[lane]).to_bitmask()) << (16 * lane);
         mask(0) | mask(1) | mask(2) | mask(3)
     }
 
+    /// One of these bytes.
     #[inline(always)]
-    fn are(&self, byte: u8) -> u64 {
-        self.bits(|lane| lane.simd_eq(u8x16::splat(byte)))
+    pub(crate) fn any<const N: usize>(&self, bytes: [u8; N]) -> u64 {
+        self.bits(|lane| any(lane, bytes))
     }
 
     #[inline(always)]
-    fn high(&self) -> u64 {
+    pub(crate) fn high(&self) -> u64 {
         self.bits(|lane| lane)
     }
 
     #[inline(always)]
-    fn within(&self, first: u8, last: u8) -> u64 {
-        self.bits(|lane| {
-            let from_first = lane - u8x16::splat(first);
-            from_first.min(u8x16::splat(last - first)).simd_eq(from_first)
-        })
+    pub(crate) fn within(&self, first: u8, last: u8) -> u64 {
+        self.bits(|lane| within(lane, first, last))
     }
 
     #[inline(always)]
-    fn letters(&self) -> u64 {
-        Lanes(self.0.map(|lane| lane | u8x16::splat(0x20))).within(b'a', b'z')
+    pub(crate) fn letters(&self) -> u64 {
+        self.bits(letters)
     }
+
+    /// Small letters for capitals; other bytes may change, too.
+    #[inline(always)]
+    pub(crate) fn lower(&self) -> Lanes {
+        Lanes(self.0.map(lower))
+    }
+}
+
+#[inline(always)]
+fn any<const N: usize>(lane: u8x16, bytes: [u8; N]) -> u8x16 {
+    let none = u8x16::splat(0);
+    bytes
+        .into_iter()
+        .fold(none, |found, byte| found | lane.simd_eq(u8x16::splat(byte)))
+}
+
+#[inline(always)]
+fn within(lane: u8x16, first: u8, last: u8) -> u8x16 {
+    let from_first = lane - u8x16::splat(first);
+    from_first.min(u8x16::splat(last - first)).simd_eq(from_first)
+}
+
+#[inline(always)]
+fn lower(lane: u8x16) -> u8x16 {
+    lane | u8x16::splat(0x20)
+}
+
+#[inline(always)]
+fn letters(lane: u8x16) -> u8x16 {
+    within(lower(lane), b'a', b'z')
 }
 
 #[cfg(test)]

@@ -44,6 +44,12 @@ pub(crate) trait Check: fmt::Debug + Send {
     /// The text has ended.
     fn finish(&mut self, found: &mut Vec<Found>);
 
+    /// Takes a whole text.
+    fn whole(&mut self, text: &str, found: &mut Vec<Found>) {
+        self.push(text, found);
+        self.finish(found);
+    }
+
     /// Nothing that is still to be found starts before this byte of the original text. It never
     /// moves back.
     fn frontier(&self) -> usize;
@@ -113,6 +119,8 @@ pub(crate) struct ActiveCheck {
 pub(crate) struct Checks {
     pub(crate) active: Vec<ActiveCheck>,
     words: Option<Arc<words::Words>>,
+    /// The classifier, and the rules that use it.
+    model: Option<(&'static Model, Arc<[u32]>)>,
 }
 
 impl Checks {
@@ -126,7 +134,15 @@ impl Checks {
             });
         let mut lists = lists.peekable();
         let words = lists.peek().is_some().then(|| Arc::new(words::Words::new(lists)));
-        Checks { words, active }
+        let uses = |active: &ActiveCheck| match active.rule.uses {
+            Uses::Model(model) => Some(model),
+            _ => None,
+        };
+        let model = active.iter().find_map(uses).map(|model| {
+            let rules = active.iter().zip(0..).filter(|(active, _)| uses(active).is_some());
+            (model, rules.map(|(_, index)| index).collect())
+        });
+        Checks { active, words, model }
     }
 
     /// Memory of the tables, bytes.
@@ -137,16 +153,12 @@ impl Checks {
 
     /// The classifier among the checks.
     pub(crate) fn model(&self) -> Option<&'static Model> {
-        self.active.iter().find_map(|active| match active.rule.uses {
-            Uses::Model(model) => Some(model),
-            _ => None,
-        })
+        self.model.as_ref().map(|(model, _)| *model)
     }
 
     /// The rules that a classifier carries out.
     pub(crate) fn models(&self) -> impl Iterator<Item = u32> + '_ {
-        let rules = self.active.iter().zip(0..);
-        rules.filter_map(|(active, index)| matches!(active.rule.uses, Uses::Model(_)).then_some(index))
+        self.model.iter().flat_map(|(_, rules)| rules.iter().copied())
     }
 
     /// Whether the rule called `id` is one of those.
@@ -166,16 +178,22 @@ impl Checks {
 
     /// Everything that looks at one text; `None` if nothing does in this call.
     pub(crate) fn start(&self, context: &CallContext) -> Option<Running> {
-        let mut checks: Vec<Box<dyn Check>> = Vec::new();
+        self.start_for(context, false)
+    }
+
+    /// Everything that may find something in one text, of which it is known whether all of it is ASCII.
+    pub(crate) fn start_for(&self, context: &CallContext, ascii: bool) -> Option<Running> {
+        // All lists are one check, and so are all rules of a classifier.
+        let mut checks: Vec<Box<dyn Check>> = Vec::with_capacity(self.active.len().min(4));
         if let Some(words) = &self.words {
             checks.push(Box::new(words::WordCheck::new(Arc::clone(words))));
         }
-        let mut models: Vec<(&'static Model, u32)> = Vec::new();
         for (active, index) in self.active.iter().zip(0..) {
             match &active.rule.uses {
+                // All of ASCII is seen.
+                Uses::Invisible if ascii => {}
                 Uses::Invisible => checks.push(Box::new(invisible::Invisible::new(index))),
-                Uses::Words(_) => {}
-                Uses::Model(model) => models.push((*model, index)),
+                Uses::Words(_) | Uses::Model(_) => {}
                 Uses::Limit(limit) => checks.push(Box::new(limits::LimitCheck::new(index, limit.clone()))),
                 Uses::OffTopic(words) => checks.push(Box::new(limits::OffTopic::new(index, Arc::clone(words)))),
                 Uses::Schema { own, asked } => {
@@ -197,7 +215,9 @@ impl Checks {
                 }
             }
         }
-        checks.extend(classify::of(&models).map(|check| Box::new(check) as Box<dyn Check>));
+        let model = self.model.as_ref();
+        let check = model.map(|(model, rules)| classify::Classify::new(model, Arc::clone(rules)));
+        checks.extend(check.map(|check| Box::new(check) as Box<dyn Check>));
         (!checks.is_empty()).then(|| Running {
             checks,
             found: Vec::new(),
@@ -222,6 +242,13 @@ impl Running {
     pub(crate) fn finish(&mut self) {
         for check in &mut self.checks {
             check.finish(&mut self.found);
+        }
+    }
+
+    /// Takes a whole text.
+    pub(crate) fn whole(&mut self, text: &str) {
+        for check in &mut self.checks {
+            check.whole(text, &mut self.found);
         }
     }
 

@@ -1,11 +1,15 @@
 //! The literals that wake rules, ASCII case-insensitive: which of them begin at a position, asked of
 //! a bitmap first, and which have begun at the end of the text so far.
 
+mod places;
+
 use std::collections::HashMap;
 
-use crate::bits::{BLOCK, padded};
+use crate::bits::BLOCK;
 use crate::bytes::Bytes;
 use crate::pattern::Prefix;
+pub(crate) use places::MORE;
+use places::Places;
 
 /// The longest literal, bytes.
 pub(crate) const MAX_LEN: usize = 12;
@@ -81,6 +85,11 @@ struct Literal {
 }
 
 impl Literal {
+    /// Its bytes, the first one lowest.
+    fn bytes(&self) -> u128 {
+        u128::from(self.high) << 64 | u128::from(self.low)
+    }
+
     #[inline]
     fn begins(&self, window: &Window) -> bool {
         let len = usize::from(self.len);
@@ -111,24 +120,11 @@ pub(crate) struct Literals {
     /// Indices of groups by their hash, 1 for the first; 0 is free.
     slots: Vec<u32>,
     bitmap: Vec<u64>,
-    /// By the hash of three bytes: whether a literal begins with such, and whether one does that may follow
-    /// a word byte. Most positions are told apart by these alone.
-    firsts: Box<[u8; FIRSTS]>,
+    /// Most positions are told apart by these alone.
+    places: Places,
     /// All literals as numbers, the first byte highest, in order: those that may follow a word byte, and all.
     inside: Vec<u128>,
     sorted: Vec<u128>,
-}
-
-/// Places of first bytes.
-const FIRSTS: usize = 1 << 14;
-/// What a place says of literals in general, and of those that may follow a word byte.
-const SOME: u8 = 1;
-const SOME_INSIDE: u8 = 2;
-
-/// The place of three bytes, the first one lowest, whatever their case.
-#[inline(always)]
-fn first(bytes: u32) -> usize {
-    (((bytes | 0x2020_2020) << 8).wrapping_mul(0x9E37_79B1) >> (32 - FIRSTS.trailing_zeros())) as usize
 }
 
 #[inline]
@@ -208,15 +204,8 @@ impl Literals {
             let bit = hash >> bit_shift;
             bitmap[(bit / 64) as usize] |= 1 << (bit % 64);
         }
-        let mut firsts = Box::new([0; FIRSTS]);
-        for (.., literal) in &literals {
-            // Of two bytes, the third may be any.
-            let thirds = if literal.len == 2 { 256 } else { 1 };
-            for third in 0..thirds {
-                let place = &mut firsts[first(literal.low as u32 | third << 16)];
-                *place |= if literal.boundary { SOME } else { SOME | SOME_INSIDE };
-            }
-        }
+        let places = literals.iter().map(|(.., l)| (l, &then[usize::from(l.then)]));
+        let places = Places::new(places);
         let numbers = |keep: &dyn Fn(&Literal) -> bool| {
             let kept = literals.iter().map(|(.., l)| l).filter(|l| keep(l));
             let mut numbers: Vec<u128> = kept.map(|l| ordered(l.low, l.high)).collect();
@@ -232,7 +221,7 @@ impl Literals {
             groups,
             slots,
             bitmap,
-            firsts,
+            places,
         }
     }
 
@@ -245,31 +234,25 @@ impl Literals {
         }
     }
 
-    /// A bit for each byte of a block at which a literal may begin; `inside` has one for each that follows a
-    /// word byte. Eight more bytes follow the block.
+    /// A bit for each byte of a block, of those `within`, at which a literal may wake a rule; `inside` has one for
+    /// each that follows a word byte. [`MORE`] bytes follow the block, or all there are and zeros.
     #[inline]
-    pub(crate) fn places(&self, block: &[u8; BLOCK + 8], inside: u64) -> u64 {
-        let (mut all, mut within) = (0, 0);
-        for eight in 0..BLOCK / 8 {
-            let (mut some, mut some_inside) = (0, 0);
-            for at in 0..8 {
-                let from = eight * 8 + at;
-                let next = u32::from_le_bytes([block[from], block[from + 1], block[from + 2], block[from + 3]]);
-                let place = self.firsts[first(next)];
-                some |= u64::from(place & SOME) << at;
-                some_inside |= u64::from(place & SOME_INSIDE) << at >> 1;
-            }
-            all |= some << (eight * 8);
-            within |= some_inside << (eight * 8);
+    pub(crate) fn places(&self, block: &[u8; BLOCK + MORE], inside: u64, within: u64) -> u64 {
+        let mut places = self.places.of(block, inside, within);
+        let mut kept = 0;
+        while places != 0 {
+            let at = places.trailing_zeros();
+            places &= places - 1;
+            let goes_on = self.places.goes_on(block, at as usize, inside >> at & 1 != 0);
+            kept |= u64::from(goes_on) << at;
         }
-        (all & !inside) | (within & inside)
+        kept
     }
 
     /// Whether a literal may begin with the three bytes at `at`.
     #[inline]
     pub(crate) fn is_place(&self, text: &[u8], at: usize, inside_word: bool) -> bool {
-        let some = if inside_word { SOME_INSIDE } else { SOME };
-        self.firsts[first(u32::from_le_bytes(padded(text, at)))] & some != 0
+        self.places.is_place(text, at, inside_word)
     }
 
     /// The classes of which a literal may begin at `at`.
@@ -356,7 +339,7 @@ impl Literals {
             + self.groups.len() * size_of::<Group>()
             + self.slots.len() * 4
             + self.bitmap.len() * 8
-            + FIRSTS
+            + self.places.memory()
             + (self.inside.len() + self.sorted.len()) * 16
     }
 }

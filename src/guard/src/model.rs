@@ -15,8 +15,8 @@ use serde::Deserialize;
 pub mod features;
 pub mod windows;
 
-use features::{BUCKETS, Sink};
-use windows::{LARGEST, STEP, Windows};
+use features::{BUCKETS, Both, Sink};
+use windows::{Best, LARGEST, STEP, Windows};
 
 /// Everything about a model but its weights, as the training writes it.
 #[derive(Clone, Debug, Deserialize)]
@@ -61,7 +61,7 @@ pub struct Point {
 /// A trained classifier.
 #[derive(Debug)]
 pub struct Model {
-    weights: Box<[i8]>,
+    weights: Box<[i8; BUCKETS]>,
     table: Table,
 }
 
@@ -83,10 +83,9 @@ impl Model {
     pub fn new(weights: &[u8], table: Table) -> Option<Model> {
         let rises = table.lengths.windows(2).all(|p| p[0].tokens < p[1].tokens);
         let rises = rises && table.lengths.first().is_none_or(|l| l.tokens > LARGEST);
-        (weights.len() == BUCKETS && !table.calibration.is_empty() && rises).then(|| Model {
-            weights: weights.iter().map(|b| b.cast_signed()).collect(),
-            table,
-        })
+        let weights: Box<[i8]> = weights.iter().map(|b| b.cast_signed()).collect();
+        let weights = weights.try_into().ok()?;
+        (!table.calibration.is_empty() && rises).then_some(Model { weights, table })
     }
 
     /// The model that Weir ships for attacks on prompts.
@@ -121,12 +120,35 @@ impl Model {
         let mut sums = Sums {
             weights: &self.weights,
             step: 0,
-            tokens: 0,
+            steps: 0,
+            open: 0,
             windows: Windows::default(),
         };
         features::visit(text, &mut sums);
-        let best = sums.windows.close(sums.step as f32, sums.tokens % STEP, text.len());
-        let margin = best.value * self.table.scale + self.table.bias - loss(&self.table.lengths, sums.tokens);
+        let best = sums.windows.close(sums.step as f32, sums.open, text.len());
+        self.judged(best, sums.steps * STEP + sums.open)
+    }
+
+    /// Judges a text as it is and as its first view reads, each with places of its own; `None` if it takes two passes.
+    pub(crate) fn judge_both(&self, text: &str) -> Option<[Judgement; 2]> {
+        let mut sums = SumsOfBoth {
+            weights: &self.weights,
+            step: [0; 2],
+            steps: 0,
+            open: 0,
+            windows: [Windows::default(), Windows::default()],
+        };
+        let view = features::visit_both(text, &mut sums)?;
+        let tokens = sums.steps * STEP + sums.open;
+        let [plain, folded] = sums.windows;
+        let plain = plain.close(sums.step[0] as f32, sums.open, text.len());
+        let folded = folded.close(sums.step[1] as f32, sums.open, view);
+        Some([self.judged(plain, tokens), self.judged(folded, tokens)])
+    }
+
+    /// What the best window of a text of so many tokens makes of it.
+    fn judged(&self, best: Best, tokens: usize) -> Judgement {
+        let margin = best.value * self.table.scale + self.table.bias - loss(&self.table.lengths, tokens);
         Judgement {
             score: self.score(margin),
             margin,
@@ -167,24 +189,61 @@ pub fn loss(lengths: &[Loss], tokens: usize) -> f32 {
 
 /// The sums of one text under way.
 struct Sums<'m> {
-    weights: &'m [i8],
+    weights: &'m [i8; BUCKETS],
     step: i32,
-    tokens: usize,
+    /// Steps so far, and tokens after them.
+    steps: usize,
+    open: usize,
     windows: Windows,
 }
 
 impl Sink for Sums<'_> {
     #[inline(always)]
     fn feature(&mut self, bucket: u32) {
-        // A bucket is always within the table; the check keeps it so.
-        self.step += i32::from(self.weights.get(bucket as usize).copied().unwrap_or_default());
+        // A bucket is always within the table; the remainder says so to the compiler.
+        self.step += i32::from(self.weights[bucket as usize % BUCKETS]);
     }
 
     #[inline(always)]
     fn token(&mut self, end: usize) {
-        self.tokens += 1;
-        if self.tokens.is_multiple_of(STEP) {
+        self.open += 1;
+        if self.open == STEP {
+            (self.open, self.steps) = (0, self.steps + 1);
             self.windows.step(std::mem::take(&mut self.step) as f32, end);
+        }
+    }
+}
+
+/// The same for both readings of a text.
+struct SumsOfBoth<'m> {
+    weights: &'m [i8; BUCKETS],
+    step: [i32; 2],
+    steps: usize,
+    open: usize,
+    windows: [Windows; 2],
+}
+
+impl Both for SumsOfBoth<'_> {
+    #[inline(always)]
+    fn feature(&mut self, bucket: u32) {
+        let weight = i32::from(self.weights[bucket as usize % BUCKETS]);
+        self.step.iter_mut().for_each(|step| *step += weight);
+    }
+
+    #[inline(always)]
+    fn apart(&mut self, reading: usize, bucket: u32) {
+        self.step[reading] += i32::from(self.weights[bucket as usize % BUCKETS]);
+    }
+
+    #[inline(always)]
+    fn token(&mut self, ends: [usize; 2]) {
+        self.open += 1;
+        if self.open == STEP {
+            (self.open, self.steps) = (0, self.steps + 1);
+            let windows = self.windows.iter_mut().zip(ends);
+            for ((windows, end), step) in windows.zip(std::mem::take(&mut self.step)) {
+                windows.step(step as f32, end);
+            }
         }
     }
 }

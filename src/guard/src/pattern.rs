@@ -10,11 +10,12 @@ use regex_automata::nfa::thompson::{self, NFA, WhichCaptures, pikevm::PikeVM};
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::Hir;
 
+use crate::bits::is_token;
 use crate::bytes::Bytes;
-use crate::dfa::{Dfa, Head, State};
+use crate::dfa::{Dfa, Head, LOOK, State};
 use crate::literals::Then;
 pub(crate) use analysis::{LETTERS, Spelled};
-use analysis::{gate, is_long, prefixes, spelled, starts_words};
+use analysis::{gate, prefixes, spelled, starts_words, tokens};
 pub(crate) use syntax::parse;
 use syntax::value_group;
 
@@ -120,6 +121,8 @@ pub(crate) struct Pattern {
     regex: Box<str>,
     ignore_case: bool,
     dfa: OnceLock<Dfa>,
+    /// Shortest match, bytes of the view.
+    min_len: usize,
     /// Longest match, bytes of the view.
     pub(crate) max_len: usize,
     /// Every match starts with one of these; `None` if no useful set is known.
@@ -154,8 +157,8 @@ pub(crate) struct First {
     pub(crate) bytes: [Bytes; BEFORE],
     /// What more bytes say.
     pub(crate) head: Head,
-    /// With [`LOOK`](crate::dfa::LOOK) bytes such as long tokens are made of, at least.
-    pub(crate) long: bool,
+    /// With so many bytes such as long tokens are made of, at least.
+    tokens: usize,
     /// How words of letters alone begin one.
     pub(crate) spelled: Vec<Spelled>,
 }
@@ -170,6 +173,13 @@ pub(crate) struct Gate {
     /// ... and how many there are, at least (1 or more) and at most.
     pub(crate) min: usize,
     pub(crate) max: usize,
+}
+
+impl First {
+    /// Whether all bytes that decide what wakes are such as long tokens are made of.
+    pub(crate) fn is_long(&self) -> bool {
+        self.tokens >= LOOK
+    }
 }
 
 impl Pattern {
@@ -191,14 +201,14 @@ impl Pattern {
         } else {
             lengths(&parse(length_regex, ignore_case)?)
         };
-        let min_len = min_len.unwrap_or(0);
-        if min_len == 0 {
+        let stated_min = min_len.unwrap_or(0);
+        if stated_min == 0 {
             return Err(PatternError::Empty);
         }
         let max_len = match (max_len, derived) {
             (Some(0), _) => return Err(PatternError::MaxLen(0)),
             (Some(stated), _) if stated > MAX_LEN => return Err(PatternError::MaxLen(stated)),
-            (Some(stated), _) if stated < min_len => return Err(PatternError::MaxLenTooShort(stated, min_len)),
+            (Some(stated), _) if stated < stated_min => return Err(PatternError::MaxLenTooShort(stated, stated_min)),
             (Some(stated), derived) => derived.map_or(stated, |d| d.min(stated)),
             (None, Some(derived)) if derived > MAX_LEN => return Err(PatternError::TooLong(derived)),
             (None, Some(derived)) => derived,
@@ -213,7 +223,7 @@ impl Pattern {
         let first = prefixes.is_none().then(|| First {
             bytes: std::array::from_fn(begins),
             head: Head::new(&nfa),
-            long: is_long(&dfa),
+            tokens: tokens(&dfa),
             spelled: spelled(&dfa),
         });
         if first.is_some() && (b'a'..=b'z').filter(|byte| inside.has(*byte)).count() > 4 {
@@ -230,6 +240,7 @@ impl Pattern {
             regex: regex.into(),
             ignore_case,
             dfa: OnceLock::new(),
+            min_len: lengths(&hir).0.unwrap_or(0),
             max_len,
             prefixes,
             boundary,
@@ -284,6 +295,18 @@ impl Pattern {
             Step::Alive
         };
         (next, step)
+    }
+
+    /// How many steps a candidate that begins at `start` of the whole text takes at most, if nothing comes of it:
+    /// the text ends too early, or the token that it needs.
+    pub(crate) fn in_vain(&self, text: &[u8], start: usize) -> Option<usize> {
+        let rest = &text[start..];
+        if rest.len() < self.min_len {
+            return Some(rest.len());
+        }
+        let tokens = self.first.as_ref().map_or(0, |first| first.tokens);
+        let end = rest.iter().take(tokens).position(|byte| !is_token(*byte));
+        end.map(|end| end + 1)
     }
 
     /// Runs a candidate that began at `start`, and is in `state` before the byte at `at`, to its end, which

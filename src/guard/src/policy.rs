@@ -245,10 +245,9 @@ impl Policy {
             (outcome.verdicts, outcome.errors) = scanner::scan(self, engine, text);
         }
         if let Some(checks) = self.checks(phase)
-            && let Some(mut running) = checks.start(context)
+            && let Some(mut running) = checks.start_for(context, text.is_ascii())
         {
-            running.push(text);
-            running.finish();
+            running.whole(text);
             outcome.verdicts = self.merge(checks, &mut running, outcome.verdicts);
         }
         if self.views(phase) {

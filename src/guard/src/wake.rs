@@ -82,7 +82,7 @@ impl Wake {
             let gate = pattern.gate.as_ref().filter(|_| gated.contains(&index));
             let kind = match gate {
                 Some(_) => GATED,
-                None if first.long => TOKEN,
+                None if first.is_long() => TOKEN,
                 None => START,
             };
             for (heads, _) in starts.iter_mut().zip(STARTS).filter(|(_, of)| *of == kind) {

@@ -434,3 +434,11 @@ fn joiners_survive_and_prose_is_not_held() {
     assert_eq!(scanner.push("ld.\u{200B} ").text, "world.\u{200B} ");
     assert_eq!(scanner.held(), 0);
 }
+
+/// The budget ends in a piece of which more is at hand than was consumed.
+#[test]
+fn where_the_budget_ends_depends_on_no_cut() {
+    let text = "\"newrelicToken\": \"27qx81rcfw01cmzsxz0d6vzmcnr8yun8m8gqlnodgdfu7ouflsfnjv5vkhsuhv3b\",\
+        AWS_SECRET_ACCESS_KEY = WEcFDd/Dwxw5vjeX2FcjFOWfzrPGBRgb0ld9jMST6c2gtYAhNFRBtI==UTR 1955839661";
+    check_every_cut(text, &[]);
+}

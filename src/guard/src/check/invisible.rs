@@ -4,6 +4,7 @@
 
 use super::script::is_ignorable;
 use super::{Check, Found};
+use crate::normalize::suspects;
 
 /// A run is judged after this many characters at the latest, and goes on as a new one.
 const LONGEST: u32 = 256;
@@ -101,7 +102,20 @@ impl Check for Invisible {
             self.at += text.len();
             return;
         }
-        for c in text.chars() {
+        let (mut suspects, mut index) = (suspects(text), 0);
+        while index < text.len() {
+            // What is not even suspect is seen.
+            let next = suspects.from(index).unwrap_or(text.len());
+            let seen = text.get(index..next).unwrap_or_default();
+            if let Some(first) = seen.chars().next() {
+                self.end_run(Some(first), found);
+                self.before = seen.chars().next_back();
+                self.at += seen.len();
+            }
+            let Some(c) = text.get(next..).and_then(|rest| rest.chars().next()) else {
+                break;
+            };
+            index = next + c.len_utf8();
             if is_ignorable(c) && !(c == '\u{FEFF}' && self.at == 0) {
                 let at = self.at;
                 let run = self.run.get_or_insert(Run {

@@ -12,8 +12,10 @@ pub(crate) fn is_ignorable(c: char) -> bool {
 
 /// Whether words of this script stand without spaces between them, or take endings at will: they are
 /// looked for anywhere.
+#[inline]
 pub(crate) fn is_unspaced(c: char) -> bool {
-    matches!(c as u32,
+    c >= '\u{E00}'
+        && matches!(c as u32,
         0x0E00..=0x0EFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x3040..=0x30FF | 0x3105..=0x312F
         | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xAC00..=0xD7A3 | 0xF900..=0xFAFF | 0x20000..=0x323AF)
 }
@@ -30,6 +32,13 @@ pub(crate) fn is_word(c: char) -> bool {
         || c.is_alphanumeric()
         || matches!(c as u32, 0x300..=0x36F | 0x591..=0x5C7 | 0x610..=0x61A | 0x64B..=0x65F | 0x900..=0xDFF)
             && !matches!(c, '\u{964}' | '\u{965}')
+}
+
+/// Whether `c` is a letter that is looked for as it is, and seen: all of the commonest scripts without case.
+#[inline]
+pub(crate) fn is_plain_letter(c: char) -> bool {
+    matches!(c, '\u{4E00}'..='\u{9FFF}' | '\u{3041}'..='\u{3096}' | '\u{30A1}'..='\u{30FA}' | '\u{AC00}'..='\u{D7A3}')
+        || matches!(c, '\u{430}'..='\u{44F}')
 }
 
 /// Full-width forms as ASCII, everything in lower case.
@@ -54,6 +63,10 @@ mod tests {
             let marks = matches!(c as u32, 0x300..=0x36F | 0x591..=0x5C7 | 0x610..=0x61A | 0x64B..=0x65F | 0x900..=0xDFF)
                 && !matches!(c, '\u{964}' | '\u{965}');
             assert_eq!(is_word(c), c.is_alphanumeric() || marks, "{c:?}");
+            assert!(
+                !is_plain_letter(c) || (fold(c), is_word(c), is_ignorable(c)) == (c, true, false),
+                "{c:?}"
+            );
             if matches!(c as u32, 0x2E80..=0xA63F | 0xAC00..=0xD7A3) {
                 assert_eq!(fold(c), c.to_lowercase().next().unwrap_or(c), "{c:?}");
             }

@@ -4,13 +4,15 @@
 //! without spaces it may stand anywhere. A space of a phrase stands for any few marks or spaces. The
 //! common disguises count as the word: `sh1t`, `f*ck`, `fuuuuck`, characters that nobody sees.
 
+mod skip;
+
 use std::sync::Arc;
 
 use super::gate::Gate;
-use super::script::{fold, is_ignorable, is_unspaced, is_word};
+use super::script::{fold, is_ignorable, is_plain_letter, is_unspaced, is_word};
 use super::trie::{Accept, Tree};
 use super::{Check, Found};
-use crate::bits::{BLOCK, Beginnings, ahead, padded};
+use skip::Skip;
 
 /// The most marks and spaces that a space of a phrase stands for.
 const GAP: u8 = 4;
@@ -75,29 +77,18 @@ impl Words {
         self.tree.memory() + size_of::<Gate>()
     }
 
-    /// Whether something may come of what begins `text`, as far as letters tell; of what they are see
-    /// [`Gate::may_begin`]. Where the text ends, it may.
-    #[inline]
-    fn may_begin(&self, text: &[u8], letters: u64, odd: u64) -> bool {
-        self.gate.may_begin(text, letters, odd) && self.goes_on(text)
-    }
-
+    /// Whether something comes of what begins `text`. Where the text ends, what lies beyond ASCII begins, or
+    /// this goes on for long, it may.
     fn goes_on(&self, text: &[u8]) -> bool {
-        let (mut node, mut last) = (0, '\0');
-        for byte in text {
-            let c = char::from(byte.to_ascii_lowercase());
-            if !c.is_ascii_lowercase() {
-                let odd = !c.is_ascii() || c.is_ascii_digit() || is_disguise(c);
-                return odd || !self.tree.accepts(node).is_empty() || self.tree.step(node, ' ').is_some();
-            }
-            match self.tree.step(node, c) {
-                Some(next) => (node, last) = (next, c),
-                // Stretched.
-                None if c == last => {}
-                None => return false,
-            }
-            if self.tree.accepts(node).iter().any(|accept| accept.open) {
+        let (mut cursor, mut pending) = (Cursor::new(0), Vec::new());
+        for (at, byte) in text.iter().enumerate().take(LONGEST) {
+            let (c, word) = (char::from(byte.to_ascii_lowercase()), byte.is_ascii_alphanumeric());
+            if !byte.is_ascii() {
                 return true;
+            }
+            let alive = self.step(&mut cursor, c, word, at, at + 1, &mut pending);
+            if !alive || !pending.is_empty() {
+                return !pending.is_empty();
             }
         }
         true
@@ -117,6 +108,15 @@ impl Words {
             return false;
         }
         let tree = &self.tree;
+        // Most characters of most words.
+        if let (true, Some((node, open))) = (c.is_ascii_lowercase(), tree.step_letter(cursor.node, c)) {
+            cursor.letters = cursor.letters.saturating_add(1);
+            (cursor.node, cursor.last, cursor.end, cursor.gap) = (node, c, next, 0);
+            if open {
+                self.accept(cursor, true, pending);
+            }
+            return true;
+        }
         let direct = (word || c == '*').then(|| tree.step(cursor.node, c)).flatten();
         let disguise = || letter_of(c).and_then(|letter| Some((tree.step(cursor.node, letter)?, letter)));
         if let Some((node, letter)) = direct.map(|node| (node, c)).or_else(disguise) {
@@ -207,13 +207,8 @@ fn masks(word: &[char], off: bool) -> Vec<Vec<char>> {
     all
 }
 
-/// Whether a mark may stand for a letter.
-fn is_disguise(c: char) -> bool {
-    c == '*' || letter_of(c).is_some()
-}
-
 /// Letters that digits and marks stand for.
-fn letter_of(c: char) -> Option<char> {
+pub(super) fn letter_of(c: char) -> Option<char> {
     Some(match c {
         '0' => 'o',
         '1' | '!' => 'i',
@@ -240,6 +235,23 @@ struct Cursor {
     gap: u8,
     /// An entry such as `fuck*` is met: what follows belongs to the word.
     tail: bool,
+}
+
+impl Cursor {
+    /// One that has seen nothing yet.
+    fn new(start: usize) -> Cursor {
+        Cursor {
+            node: 0,
+            start,
+            end: start,
+            last: '\0',
+            letters: 0,
+            disguised: 0,
+            repeated: 0,
+            gap: 0,
+            tail: false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -276,59 +288,28 @@ impl WordCheck {
         }
     }
 
-    /// How many ASCII bytes of `text` nothing happens at, while no word is under way: those between words,
-    /// and of words from which nothing can come, as hardly one begins as one of a list does.
-    fn pass(&mut self, text: &[u8]) -> usize {
-        let mut now = Beginnings::of(&padded(text, 0));
-        for base in (0..text.len()).step_by(BLOCK) {
-            let next = Beginnings::of(&padded(text, base + BLOCK));
-            // An identifier such as `ass_subtitle` is one word, and its parts are none.
-            let inside = now.inside << 1 | u64::from(self.in_word);
-            let mut places = now.high | ((now.inside | now.sign) & !inside);
-            let mut stop = BLOCK.min(text.len() - base);
-            while places != 0 {
-                let bit = places.trailing_zeros();
-                places &= places - 1;
-                let (letters, odd) = (ahead(now.alpha, next.alpha, bit), ahead(now.odd, next.odd, bit));
-                if self.words.may_begin(&text[base + bit as usize..], letters, odd) {
-                    stop = bit as usize;
-                    break;
-                }
-            }
-            if let Some(last) = stop.checked_sub(1) {
-                self.in_word = now.inside >> last & 1 != 0;
-            }
-            if stop < BLOCK {
-                return base + stop;
-            }
-            now = next;
-        }
-        text.len()
-    }
-
     fn take(&mut self, raw: char) {
-        if is_ignorable(raw) {
-            self.at += raw.len_utf8();
-            return;
-        }
-        let c = fold(raw);
-        let (word, next) = (is_word(c), self.at + raw.len_utf8());
+        let next = self.at + raw.len_utf8();
+        let (c, word) = match raw.is_ascii() {
+            true => (raw.to_ascii_lowercase(), raw.is_ascii_alphanumeric()),
+            false if is_plain_letter(raw) => (raw, true),
+            false if is_ignorable(raw) => {
+                self.at = next;
+                return;
+            }
+            false => {
+                let c = fold(raw);
+                (c, is_word(c))
+            }
+        };
         let at = self.at;
         let (words, pending) = (&*self.words, &mut self.pending);
-        self.live
-            .retain_mut(|cursor| words.step(cursor, c, word, at, next, pending));
-        if !self.in_word || is_unspaced(c) {
-            let mut cursor = Cursor {
-                node: 0,
-                start: self.at,
-                end: self.at,
-                last: '\0',
-                letters: 0,
-                disguised: 0,
-                repeated: 0,
-                gap: 0,
-                tail: false,
-            };
+        if !self.live.is_empty() {
+            self.live
+                .retain_mut(|cursor| words.step(cursor, c, word, at, next, pending));
+        }
+        if (!self.in_word || is_unspaced(c)) && words.tree.may_begin(c) {
+            let mut cursor = Cursor::new(self.at);
             if (word || matches!(c, '@' | '$')) && words.step(&mut cursor, c, word, at, next, pending) {
                 self.live.push(cursor);
             }
@@ -377,13 +358,14 @@ impl WordCheck {
 impl Check for WordCheck {
     fn push(&mut self, text: &str, found: &mut Vec<Found>) {
         let bytes = text.as_bytes();
-        let mut index = 0;
+        let (mut index, mut skip) = (0, Skip::default());
         while index < bytes.len() {
             // A space between words beyond ASCII is not worth a look at a block.
             let ascii = |at: usize| bytes.get(at).is_none_or(u8::is_ascii);
             if self.live.is_empty() && ascii(index) && ascii(index + 1) && ascii(index + 2) {
-                let passed = self.pass(&bytes[index..]);
-                (self.at, index) = (self.at + passed, index + passed);
+                let from = index;
+                index = skip.pass(&self.words, bytes, from, &mut self.in_word);
+                self.at += index - from;
             }
             let Some(c) = text.get(index..).and_then(|rest| rest.chars().next()) else {
                 break;

@@ -164,7 +164,12 @@ impl Engine {
         state.errors += 1;
         state.fuel = state.grant.cap;
         if state.grant.block {
-            let mut frontier = self.frontier(state, view);
+            // What was not consumed yet says nothing: how much of it there is depends on the cut.
+            let consumed = View {
+                bytes: &view.bytes[..state.at - view.base],
+                ..view
+            };
+            let mut frontier = self.frontier(state, consumed);
             // The budget may end within a character; nothing of that one was released.
             while view.get(frontier).is_some_and(|byte| byte & 0xC0 == 0x80) {
                 frontier -= 1;

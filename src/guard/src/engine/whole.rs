@@ -19,6 +19,8 @@ use crate::wake::May;
 const STRETCH: usize = 512;
 /// More than the steps with which a candidate catches up when it is launched, and the launch.
 const CATCH_UP: usize = 16;
+/// Stretches whose accounts need no memory of their own.
+const FEW: usize = 8;
 /// The text is settled in pieces of this many bytes, so that the queues stay short.
 const PIECE: usize = 8 << 10;
 
@@ -71,10 +73,10 @@ struct Account {
     gated: Option<usize>,
 }
 
-struct Pass<'e, 't> {
+struct Pass<'e, 't, 'a> {
     engine: &'e Engine,
     view: View<'t>,
-    accounts: Vec<Account>,
+    accounts: &'a mut [Account],
     limit: usize,
     reserve: usize,
 }
@@ -83,10 +85,18 @@ impl Engine {
     /// Hands out the settled matches of a whole text, in order. `false` if the step budget might not
     /// do: then what was handed out is void.
     pub(crate) fn scan_whole(&self, bytes: &[u8], mut emit: impl FnMut(Settled)) -> bool {
+        let stretches = bytes.len() / STRETCH + 1;
+        let (mut few, mut many) = ([Account::default(); FEW], Vec::new());
+        let accounts = if stretches <= FEW {
+            &mut few[..stretches]
+        } else {
+            many.resize(stretches, Account::default());
+            &mut many[..]
+        };
         let mut pass = Pass {
             engine: self,
             view: View { bytes, base: 0 },
-            accounts: vec![Account::default(); bytes.len() / STRETCH + 1],
+            accounts,
             limit: limit(self.fuel),
             reserve: reserve(self.whole.gated_steps, self.whole.reach),
         };
@@ -117,7 +127,7 @@ impl Engine {
     }
 }
 
-impl Pass<'_, '_> {
+impl Pass<'_, '_, '_> {
     /// Tries all that may begin at `at`, or have its gate there.
     #[inline(never)]
     fn visit(&mut self, state: &mut State, at: usize, may: May) -> bool {
@@ -163,6 +173,9 @@ impl Pass<'_, '_> {
     fn run(&mut self, state: &mut State, rule: u32, start: usize) -> bool {
         let (engine, view) = (self.engine, self.view);
         let pattern = &engine.rules[rule as usize].rule.pattern;
+        if let Some(steps) = pattern.in_vain(view.bytes, start) {
+            return self.charge(start, steps, 0);
+        }
         let mut candidate = Candidate::new(rule, pattern, view, start);
         let mut at = start;
         loop {

@@ -8,8 +8,15 @@
 //! are written without spaces give one token a character, so that their n-grams are words. A token that
 //! stands where it stood a moment ago, after the same two words, is no news and yields nothing.
 
-use super::windows::LARGEST;
-use crate::bits::{padded, word_bits};
+mod both;
+mod memory;
+mod wide;
+
+pub(crate) use both::{Both, visit_both};
+use memory::{Few, KNOWN, Memory, Recent, SHORT, TRIPLES};
+use wide::{Wide, wide};
+
+use crate::bits::{BLOCK, padded, word_bits};
 
 /// The number of buckets: as many weights of a byte fit into a quarter of a mebibyte.
 pub const BUCKETS: usize = 1 << BITS;
@@ -70,6 +77,17 @@ const fn mix(value: u32) -> u32 {
     x ^ (x >> 15)
 }
 
+/// ASCII, spread.
+const MIXED: [u32; 128] = {
+    let mut table = [0; 128];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = mix(byte as u32);
+        byte += 1;
+    }
+    table
+};
+
 /// Weights of one line of a cache.
 const LINE: u32 = 6;
 
@@ -88,62 +106,10 @@ fn letters(hash: u64, letters: u64) -> u64 {
 
 /// The first letters of a word stand for its stem.
 const STEM: u64 = 0xFF_FFFF_FFFF;
+/// The word that the end of the text is.
+const END: (u64, u64) = (4, 4);
 /// Marks of one gap that count; longer rules and ellipses are the same.
 const GAP: u32 = 6;
-
-/// What a character beyond ASCII is to the pass.
-enum Wide {
-    /// Part of a word.
-    Letter(u8),
-    /// A word by itself.
-    Sign(u32),
-    Mark(u32),
-    Space,
-    Nothing,
-}
-
-/// The plain letters of U+00C0–U+017F, `*` where there is none.
-const PLAIN: &[u8; 192] = b"aaaaaaaceeeeiiiidnooooo*ouuuuytsaaaaaaaceeeeiiiidnooooo*ouuuuyty\
-aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllllnnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
-
-/// A letter of a script whose letters differ in their last bits.
-fn letter(c: u32) -> Wide {
-    Wide::Letter(c as u8 | 0x80)
-}
-
-fn wide(c: char) -> Wide {
-    match c {
-        '\u{C0}'..='\u{17F}' => match PLAIN[c as usize - 0xC0] {
-            b'*' => Wide::Mark(mix(c as u32)),
-            letter => Wide::Letter(letter),
-        },
-        '\u{80}'..='\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{3000}' => Wide::Space,
-        '\u{AD}'
-        | '\u{300}'..='\u{36F}'
-        | '\u{200B}'..='\u{200F}'
-        | '\u{2060}'..='\u{2064}'
-        | '\u{FE00}'..='\u{FE0F}' => Wide::Nothing,
-        '\u{A1}'..='\u{BF}' | '\u{2010}'..='\u{2BFF}' | '\u{3001}'..='\u{3004}' | '\u{3008}'..='\u{3030}' => {
-            Wide::Mark(mix(c as u32))
-        }
-        '\u{410}'..='\u{42F}' => letter(c as u32 + 0x20),
-        '\u{400}'..='\u{40F}' => letter(c as u32 + 0x50),
-        '\u{391}'..='\u{3A9}' => letter(c as u32 + 0x20),
-        '\u{E00}'..='\u{EFF}' | '\u{1000}'..='\u{109F}' | '\u{1780}'..='\u{17FF}' => Wide::Sign(c as u32),
-        '\u{2E80}'..='\u{2FFF}' | '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{9FFF}' => Wide::Sign(c as u32),
-        '\u{AC00}'..='\u{D7AF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}' => Wide::Sign(c as u32),
-        '\u{FF01}'..='\u{FF5E}' => {
-            let ascii = c as usize - 0xFF01 + 0x21;
-            match CLASSES[ascii] {
-                Class::Word => Wide::Letter(FOLDED[ascii]),
-                _ => Wide::Mark(mix(u32::from(FOLDED[ascii]))),
-            }
-        }
-        '\u{FF61}'..='\u{FF65}' => Wide::Mark(mix(c as u32)),
-        '\u{1F000}'..='\u{1FAFF}' => Wide::Mark(mix(0x1F600)),
-        _ => letter(c as u32),
-    }
-}
 
 /// The marks between two words.
 #[derive(Clone, Copy, Default)]
@@ -160,72 +126,57 @@ impl Gap {
         }
         self.marks += 1;
     }
+
+    /// What the marks before a word say.
+    #[inline(always)]
+    fn features(self, Word { word, stem }: Word) -> Option<[u32; 2]> {
+        let marks = mix(self.hash);
+        let both = [
+            bucket(marks, marks.wrapping_mul(0x85EB_CA77)),
+            bucket(stem, (marks ^ word).wrapping_mul(0x297A_2D39)),
+        ];
+        (self.marks > 0).then_some(both)
+    }
+}
+
+/// The hashes of a word and of its first letters.
+#[derive(Clone, Copy)]
+struct Word {
+    word: u32,
+    stem: u32,
 }
 
 /// The words before the one at hand, as hashes.
-struct Words {
+struct Words<M> {
     before: [u32; 2],
-    recent: Recent,
-    known: Recent,
+    recent: M,
+    known: M,
 }
 
-/// What was there a moment ago: a Bloom filter of two bits in one word, in two generations. None of the
-/// last `size` is forgotten; of a thousand new ones, about two are taken for old ones.
-struct Recent {
-    bits: [[u64; RECENT]; 2],
-    /// Entries of the younger generation, and which one that is.
-    count: usize,
-    young: usize,
-    size: usize,
-}
-
-/// Words of memory of a generation.
-const RECENT: usize = 256;
-/// Sequences of three words that are remembered for certain.
-const TRIPLES: usize = 256;
-/// Words that are remembered for certain: those of the largest window.
-const KNOWN: usize = LARGEST;
-
-impl Recent {
-    fn new(size: usize) -> Recent {
-        Recent {
-            bits: [[0; RECENT]; 2],
-            count: 0,
-            young: 0,
-            size,
-        }
-    }
-
-    /// Whether it was there; it is from now on.
-    #[inline(always)]
-    fn seen(&mut self, hash: u32) -> bool {
-        let at = (hash >> 24) as usize % RECENT;
-        let mask = 1_u64 << ((hash >> 12) & 63) | 1_u64 << ((hash >> 18) & 63);
-        let seen = (self.bits[0][at] & mask == mask) | (self.bits[1][at] & mask == mask);
-        // No branch on what nobody can foretell.
-        self.bits[self.young & 1][at] |= mask & u64::from(seen).wrapping_sub(1);
-        self.count += usize::from(!seen);
-        if self.count == self.size {
-            self.count = 0;
-            self.young ^= 1;
-            self.bits[self.young & 1] = [0; RECENT];
-        }
-        seen
-    }
-}
-
-impl Words {
-    fn new() -> Words {
+impl<M: Memory> Words<M> {
+    fn new() -> Words<M> {
         Words {
             before: [0x0101_0101, 0x0202_0202],
-            recent: Recent::new(TRIPLES),
-            known: Recent::new(KNOWN),
+            recent: M::new(TRIPLES),
+            known: M::new(KNOWN),
         }
     }
 
     /// A word is complete: the hash of its letters, its first eight letters, what stood before it.
     #[inline(always)]
     fn end(&mut self, hash: u64, first: u64, gap: Gap, at: usize, sink: &mut impl Sink) {
+        if let Some(word) = self.word(hash, first, |bucket| sink.feature(bucket)) {
+            gap.features(word)
+                .into_iter()
+                .flatten()
+                .for_each(|bucket| sink.feature(bucket));
+            sink.token(at);
+        }
+    }
+
+    /// The features of a word and those before it; `None` if it is no news.
+    #[inline(always)]
+    fn word(&mut self, hash: u64, first: u64, mut feature: impl FnMut(u32)) -> Option<Word> {
         let word = (hash.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32;
         let stem = ((first & STEM).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32;
         let [far, near] = self.before;
@@ -233,39 +184,38 @@ impl Words {
         let pair = near.rotate_left(11).wrapping_add(word).wrapping_mul(0x2C1B_3C6D);
         let triple = (far.rotate_left(21) ^ pair).wrapping_mul(0x9E37_79B1);
         if self.recent.seen(triple) {
-            return;
+            return None;
         }
-        // A word counts once a window or so; after that it is the bucket that weighs nothing.
-        let known = self.known.seen(word);
-        let once = |bucket: u32| if known { NOTHING } else { bucket };
-        sink.feature(once(bucket(stem, stem.wrapping_mul(0x85EB_CA77))));
-        sink.feature(once(bucket(stem, word)));
-        sink.feature(bucket(pair, pair.wrapping_mul(0x85EB_CA77)));
-        sink.feature(bucket(pair, triple));
-        if gap.marks > 0 {
-            let marks = mix(gap.hash);
-            sink.feature(bucket(marks, marks.wrapping_mul(0x85EB_CA77)));
-            sink.feature(bucket(stem, (marks ^ word).wrapping_mul(0x297A_2D39)));
-        }
-        sink.token(at);
+        // A word counts once a window or so; after that it is the bucket that weighs nothing. No branch here, either.
+        let new = u32::from(self.known.seen(word)).wrapping_sub(1);
+        let once = |bucket: u32| bucket & new;
+        feature(once(bucket(stem, stem.wrapping_mul(0x85EB_CA77))));
+        feature(once(bucket(stem, word)));
+        feature(bucket(pair, pair.wrapping_mul(0x85EB_CA77)));
+        feature(bucket(pair, triple));
+        Some(Word { word, stem })
     }
 
     /// The end of the text is a word like any other.
     fn close(&mut self, gap: Gap, at: usize, sink: &mut impl Sink) {
-        self.end(4, 4, gap, at, sink);
+        let (hash, first) = END;
+        self.end(hash, first, gap, at, sink);
     }
 }
 
 /// Gives `sink` every feature of `text`, token by token.
 pub fn visit(text: &str, sink: &mut impl Sink) {
     if text.is_ascii() {
-        visit_ascii(text.as_bytes(), sink);
+        match text.len() {
+            0..=SHORT => visit_ascii(text.as_bytes(), &mut Words::<Few>::new(), sink),
+            _ => visit_ascii(text.as_bytes(), &mut Words::<Recent>::new(), sink),
+        }
     } else {
         visit_any(text, sink);
     }
 }
 
-/// Up to eight letters from `at` on, folded; what is not of the word is zero.
+/// Of the word at `at`, of which `count` letters are left, up to eight, folded; what is not of it is zero.
 #[inline(always)]
 fn load(bytes: &[u8], at: usize, count: usize) -> u64 {
     let raw = match bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
@@ -282,20 +232,14 @@ fn load(bytes: &[u8], at: usize, count: usize) -> u64 {
     // A digit lacks the bit that all letters have: it loses its value.
     let digits = (!lower >> 6) & 0x0101_0101_0101_0101;
     let folded = lower & !(digits * 0x0F);
-    if count >= 8 {
-        folded
-    } else {
-        folded & ((1 << (8 * count)) - 1)
-    }
+    folded & u64::MAX >> (64 - 8 * count.min(8))
 }
 
 /// Words are found by the bits of 64 bytes at a time and hashed eight letters at a time.
-fn visit_ascii(bytes: &[u8], sink: &mut impl Sink) {
-    let mut words = Words::new();
-    // Where the gap or the word at hand starts, and the word before it ended.
+fn visit_ascii(bytes: &[u8], words: &mut Words<impl Memory>, sink: &mut impl Sink) {
+    // Where the word at hand starts, and the one before it ended.
     let (mut from, mut ended) = (0, 0);
     let mut inside = 0_u64;
-    let mut base = 0;
     let mut word = |from: usize, to: usize, ended: usize, sink: &mut _| {
         let first = load(bytes, from, to - from);
         let mut hash = letters(0, first);
@@ -306,25 +250,27 @@ fn visit_ascii(bytes: &[u8], sink: &mut impl Sink) {
         }
         words.end(hash, first, gap(bytes, ended, from), to, sink);
     };
-    while base < bytes.len() {
+    // What the last block is filled up with ends a word, and there is a block behind a last one that is full.
+    for base in (0..=bytes.len()).step_by(BLOCK) {
         let bits = word_bits(&padded(bytes, base));
-        let mut edges = bits ^ (bits << 1 | inside);
-        inside = bits >> 63;
-        while edges != 0 {
-            let at = base + edges.trailing_zeros() as usize;
-            edges &= edges - 1;
-            // The bit at an edge tells which one it is.
-            if bits >> (at - base) & 1 == 0 {
-                word(from, at, ended, sink);
-                ended = at;
-            }
-            from = at;
+        let after = bits << 1 | inside;
+        let (mut starts, mut ends) = (bits & !after, after & !bits);
+        // The next start; where there is none, the next block has it.
+        let mut next = || {
+            let start = base + starts.trailing_zeros() as usize;
+            starts &= starts.wrapping_sub(1);
+            start
+        };
+        if inside == 0 {
+            from = next();
         }
-        base += 64;
-    }
-    if inside == 1 {
-        word(from, bytes.len(), ended, sink);
-        ended = bytes.len();
+        while ends != 0 {
+            let at = base + ends.trailing_zeros() as usize;
+            ends &= ends - 1;
+            word(from, at, ended, sink);
+            (from, ended) = (next(), at);
+        }
+        inside = bits >> (BLOCK - 1);
     }
     words.close(gap(bytes, ended, bytes.len()), bytes.len(), sink);
 }
@@ -338,10 +284,28 @@ fn gap(bytes: &[u8], from: usize, to: usize) -> Gap {
     }
     for byte in bytes.get(from..to).unwrap_or_default() {
         if CLASSES[usize::from(byte & 0x7F)] == Class::Mark {
-            gap.mark(mix(u32::from(*byte)));
+            gap.mark(MIXED[usize::from(byte & 0x7F)]);
         }
     }
     gap
+}
+
+/// A character that is a word: its hash, and itself as letters.
+#[inline(always)]
+fn spell(sign: u32) -> (u64, u64) {
+    let sign = u64::from(sign) << 8 | 0xFF;
+    (letters(0, sign), sign)
+}
+
+/// What a character is to the pass.
+#[inline(always)]
+fn seen(c: char) -> Wide {
+    match CLASSES.get(c as usize) {
+        Some(Class::Word) => Wide::Letter(FOLDED[c as usize]),
+        Some(Class::Space) => Wide::Space,
+        Some(Class::Mark) => Wide::Mark(MIXED[c as usize]),
+        None => wide(c),
+    }
 }
 
 /// The word at hand, letter by letter.
@@ -371,29 +335,33 @@ impl Spelled {
         self.hash = letters(self.hash, std::mem::take(&mut self.open));
     }
 
-    /// The word ends, if there is one.
-    fn end(&mut self, words: &mut Words, gap: &mut Gap, at: usize, sink: &mut impl Sink) {
-        if self.count > 0 {
-            self.flush();
-            words.end(self.hash, self.first, std::mem::take(gap), at, sink);
-            *self = Spelled::default();
+    /// The word ends, if there is one: its hash and its first letters.
+    #[inline]
+    fn take(&mut self) -> Option<(u64, u64)> {
+        if self.count == 0 {
+            return None;
+        }
+        self.flush();
+        let Spelled { hash, first, .. } = std::mem::take(self);
+        Some((hash, first))
+    }
+
+    /// Gives a word to `words`, if one ends here.
+    #[inline]
+    fn end(&mut self, words: &mut Words<impl Memory>, gap: &mut Gap, at: usize, sink: &mut impl Sink) {
+        if let Some((hash, first)) = self.take() {
+            words.end(hash, first, std::mem::take(gap), at, sink);
         }
     }
 }
 
 /// The same for any text, character by character.
 fn visit_any(text: &str, sink: &mut impl Sink) {
-    let mut words = Words::new();
+    let mut words = Words::<Recent>::new();
     let mut word = Spelled::default();
     let mut gap = Gap::default();
     for (at, c) in text.char_indices() {
-        let seen = match CLASSES.get(c as usize) {
-            Some(Class::Word) => Wide::Letter(FOLDED[c as usize]),
-            Some(Class::Space) => Wide::Space,
-            Some(Class::Mark) => Wide::Mark(mix(c as u32)),
-            None => wide(c),
-        };
-        match seen {
+        match seen(c) {
             Wide::Letter(letter) => word.letter(letter),
             Wide::Nothing => {}
             Wide::Space => word.end(&mut words, &mut gap, at, sink),
@@ -403,14 +371,8 @@ fn visit_any(text: &str, sink: &mut impl Sink) {
             }
             Wide::Sign(sign) => {
                 word.end(&mut words, &mut gap, at, sink);
-                let sign = u64::from(sign) << 8 | 0xFF;
-                words.end(
-                    letters(0, sign),
-                    sign,
-                    std::mem::take(&mut gap),
-                    at + c.len_utf8(),
-                    sink,
-                );
+                let (hash, sign) = spell(sign);
+                words.end(hash, sign, std::mem::take(&mut gap), at + c.len_utf8(), sink);
             }
         }
     }
@@ -446,8 +408,9 @@ mod tests {
     proptest! {
         #[test]
         fn by_blocks_and_by_characters_are_the_same(text in "([ -~\n\t]{0,200}|[a-z]{1,90} ?){0,4}") {
-            let blocks = seen(|s| visit_ascii(text.as_bytes(), s));
-            prop_assert_eq!(blocks, seen(|s| visit_any(&text, s)));
+            let blocks = seen(|s| visit_ascii(text.as_bytes(), &mut Words::<Recent>::new(), s));
+            prop_assert_eq!(&blocks, &seen(|s| visit_any(&text, s)));
+            prop_assert_eq!(blocks, seen(|s| visit(&text, s)));
         }
     }
 

@@ -10,7 +10,7 @@ use super::syntax::{map, members};
 use super::{BEFORE, Gate, Prefix, is_word};
 use crate::bits::is_token;
 use crate::bytes::Bytes;
-use crate::dfa::{Dfa, LOOK, State};
+use crate::dfa::{Dfa, State};
 use crate::literals::{MAX_LEN, THEN, Then};
 
 /// Walking an automaton of more states at once costs more than it gains.
@@ -33,16 +33,21 @@ fn kinds(dfa: &Dfa, allowed: impl Fn(u8) -> bool) -> Vec<u8> {
     kinds.into_iter().map(|(byte, _)| byte).collect()
 }
 
-/// Whether each match begins with [`LOOK`] bytes, at least, of which long tokens are made.
-pub(super) fn is_long(dfa: &Dfa) -> bool {
+/// With how many bytes, at least, of which long tokens are made, each match begins; more than [`TOKENS`] are
+/// not counted.
+pub(super) fn tokens(dfa: &Dfa) -> usize {
     let (tokens, others) = (kinds(dfa, is_token), kinds(dfa, |byte| !is_token(byte)));
     let mut states = (0..BEFORE).map(|before| dfa.start(before)).collect::<Vec<_>>();
-    (0..LOOK).all(|_| {
+    let goes_on = |_: &usize| {
         let none = step(dfa, &states, &others).is_some_and(|others| others.is_empty());
         states = step(dfa, &states, &tokens).unwrap_or_default();
         none && !states.is_empty() && !states.iter().any(|state| dfa.is_match(*state))
-    })
+    };
+    (0..TOKENS).take_while(goes_on).count()
 }
+
+/// More bytes of a token than any word has.
+const TOKENS: usize = 32;
 
 /// Words of letters alone with which a match may begin, where no word byte is before them.
 #[derive(Clone, Debug)]

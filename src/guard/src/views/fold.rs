@@ -42,15 +42,13 @@ fn selector(c: char) -> Option<u8> {
 /// The text as every rule sees it, but with what tag characters and variation selectors smuggle.
 pub(super) fn folded(text: &str) -> Option<(String, OffsetMap)> {
     let mut out = Rewrite::new(text);
-    let mut at = 0;
+    let (mut suspects, mut at) = (normalize::suspects(text), 0);
     // Up to here tags are those of a flag.
     let mut flag = 0;
-    while let Some(c) = text[at..].chars().next() {
+    while let Some(next) = suspects.from(at) {
+        at = next;
+        let Some(c) = text[at..].chars().next() else { break };
         let next = at + c.len_utf8();
-        if c.is_ascii() {
-            at = next;
-            continue;
-        }
         if c == '\u{1F3F4}' {
             flag = flag_end(text, next);
         }

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use super::View;
 use super::map::{OffsetMap, Rewrite};
+use super::tokens::{self, Parts};
 use super::words;
+use crate::bits::Lanes;
 
 /// The fewest letters that make a run.
 const LETTERS: usize = 4;
@@ -100,38 +102,19 @@ struct Split {
 /// The hyphen with which words are split, if it is no accident: names in code have hyphens, too.
 fn hyphen(text: &str) -> Option<u8> {
     let bytes = text.as_bytes();
-    let (mut counts, mut all) = ([(0u8, Split::default()); 10], 0);
-    let mut at = 0;
-    while let Some(start) = next_token(bytes, at) {
-        let (mut end, mut kinds) = (start, 0);
-        while let Some(kind) = bytes.get(end).map(|b| PARTS[usize::from(*b)]).filter(|kind| *kind != 0) {
-            kinds |= kind;
-            end += 1;
-        }
-        at = end;
-        let token = &bytes[start..end];
-        all += 1;
-        if kinds & HYPHEN == 0 {
-            continue;
-        }
-        let Some(first) = token.iter().position(|b| is_hyphen(*b)) else {
-            continue;
-        };
-        let mark = token[first];
-        // One mark, letters else; at a word's end it is punctuation.
-        let last = token.iter().rposition(|b| !is_hyphen(*b)).unwrap_or(0);
-        let alone = |b: &u8| *b == mark || b.is_ascii_alphabetic() || *b >= 0x80;
-        let inner = (start + first..start + last).filter(|at| bytes[*at] == mark);
-        if !token[..=last].iter().all(alone) || !inner.clone().any(|at| splits(bytes, at)) {
-            continue;
-        }
-        let Some((known, split)) = counts.iter_mut().find(|(known, _)| *known == mark || *known == 0) else {
-            continue;
-        };
-        *known = mark;
-        split.tokens += 1;
-        split.words += usize::from(is_split_word(&token[..=last], mark));
-    }
+    let mut counts = [(0u8, Split::default()); 10];
+    let parts = |lanes: &Lanes| {
+        let hyphens = lanes.any(*b"-_.*|~+/^=");
+        let letters = lanes.letters() | lanes.high();
+        // Letters on both sides, as far as the block tells.
+        let marked = hyphens & (letters << 1 | 1) & (letters >> 1 | 1 << 63);
+        let part = letters | lanes.within(b'0', b'9') | hyphens;
+        Parts { part, marked }
+    };
+    let all = tokens::marked(bytes, parts, |start, end| {
+        look(&bytes[..end], start, &mut counts);
+        true
+    });
     let sure = |(_, split): &(u8, Split)| {
         let often = split.tokens >= 6 && split.tokens * 3 >= all;
         (split.words >= 2 && split.words * 4 >= split.tokens) || often
@@ -141,6 +124,27 @@ fn hyphen(text: &str) -> Option<u8> {
         .filter(|count| sure(count))
         .max_by_key(|(_, split)| split.words)?;
     (split.tokens > 0).then_some(*mark)
+}
+
+/// Counts the token from `start` to the end of `bytes`, if a mark splits it.
+fn look(bytes: &[u8], start: usize, counts: &mut [(u8, Split)]) {
+    let token = &bytes[start..];
+    let Some(first) = token.iter().position(|b| is_hyphen(*b)) else {
+        return;
+    };
+    let mark = token[first];
+    // One mark, letters else; at a word's end it is punctuation.
+    let last = token.iter().rposition(|b| !is_hyphen(*b)).unwrap_or(0);
+    let alone = |b: &u8| *b == mark || b.is_ascii_alphabetic() || *b >= 0x80;
+    let mut inner = (start + first..start + last).filter(|at| bytes[*at] == mark);
+    if !token[..=last].iter().all(alone) || !inner.any(|at| splits(bytes, at)) {
+        return;
+    }
+    if let Some((known, split)) = counts.iter_mut().find(|(known, _)| *known == mark || *known == 0) {
+        *known = mark;
+        split.tokens += 1;
+        split.words += usize::from(is_split_word(&token[..=last], mark));
+    }
 }
 
 /// Whether `token` is a common word of four letters or more once `mark` is left out.

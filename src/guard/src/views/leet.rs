@@ -2,7 +2,9 @@
 
 use super::View;
 use super::map::{OffsetMap, Rewrite};
+use super::tokens::{self, Parts};
 use super::words;
+use crate::bits::Lanes;
 
 fn letter(b: u8) -> Option<char> {
     Some(match b {
@@ -117,66 +119,40 @@ fn classify(token: &str) -> Token {
     Token::Leet(spelled)
 }
 
-/// What a byte is to a token: nothing, a letter, another part of it.
-const PARTS: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        table[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' => LETTER,
-            b'0'..=b'9' | b'@' | b'$' | b'!' | b'|' | b'+' => OTHER,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    table
-};
-const LETTER: u8 = 1;
-const OTHER: u8 = 2;
-
-/// Tokens, without the symbols around them that are punctuation; empty ones for those that are letters
-/// alone.
-fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
+/// Calls `found` with each token that is more than letters, without the symbols around it that are punctuation,
+/// and where it starts, until it says `false`. Returns the number of all tokens up to there.
+fn tokens<'t>(text: &'t str, mut found: impl FnMut(usize, &'t str) -> bool) -> usize {
     let bytes = text.as_bytes();
-    let part = |b: &u8| PARTS[usize::from(*b)];
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let mut start = at + bytes[at..].iter().position(|b| part(b) != 0)?;
-        let (mut end, mut kinds) = (start, 0);
-        while let Some(kind) = bytes.get(end).map(part).filter(|kind| *kind != 0) {
-            kinds |= kind;
-            end += 1;
-        }
-        at = end;
-        if kinds == LETTER {
-            return Some((start, ""));
-        }
+    let parts = |lanes: &Lanes| {
+        let marked = lanes.within(b'0', b'9') | lanes.any(*b"@$!|+");
+        let part = marked | lanes.letters();
+        Parts { part, marked }
+    };
+    tokens::marked(bytes, parts, |mut start, mut end| {
         while end > start && matches!(bytes[end - 1], b'!' | b'+' | b'|' | b'@') {
             end -= 1;
         }
         while start < end && matches!(bytes[start], b'+' | b'|') {
             start += 1;
         }
-        Some((start, &text[start..end]))
+        found(start, &text[start..end])
     })
 }
 
 /// Leet words as words, if there are enough of them that it is no accident.
 pub(super) fn leet(text: &str) -> Option<(String, OffsetMap)> {
     // Known words in leet, and what only looks like it: names of things, digests.
-    let (mut known, mut odd, mut all) = (0, 0, 0);
-    for (_, token) in tokens(text) {
-        all += 1;
+    let (mut known, mut odd) = (0, 0);
+    let all = tokens(text, |_, token| {
         if let Token::Leet(word) = classify(token) {
             match words::is_word(&word) {
                 true => known += 1,
                 false => odd += 1,
             }
         }
-        if known >= 3 && known * 2 >= odd {
-            break;
-        }
-    }
+        // No more are needed.
+        known < 3 || known * 2 < odd
+    });
     // In other languages no word is known.
     let often = odd >= 4 && odd * 2 >= all;
     if !often && (known == 0 || known * 4 < odd) {
@@ -184,17 +160,14 @@ pub(super) fn leet(text: &str) -> Option<(String, OffsetMap)> {
     }
     let common = known >= 3;
     let mut out = Rewrite::new(text);
-    for (at, token) in tokens(text) {
+    tokens(text, |at, token| {
         let word = match classify(token) {
             Token::Leet(word) => word,
             // What could be anything is a word where leet is all around.
             Token::Mixed(word) if common || words::is_word(&word) => word,
             Token::Number if common => Some(spell(token)).filter(|w| words::is_form(w)).unwrap_or_default(),
-            _ => continue,
+            _ => return true,
         };
-        if word.is_empty() {
-            continue;
-        }
         for (offset, c) in word.chars().enumerate() {
             let b = token.as_bytes()[offset];
             if !b.is_ascii_alphabetic() {
@@ -202,7 +175,8 @@ pub(super) fn leet(text: &str) -> Option<(String, OffsetMap)> {
                 out.put(at + offset + 1, c.encode_utf8(&mut [0; 4]), Some(View::Leet));
             }
         }
-    }
+        true
+    });
     out.finish()
 }
 

@@ -18,7 +18,9 @@ mod leet;
 mod map;
 mod runs;
 mod scan;
+mod starts;
 mod tables;
+mod tokens;
 mod trigger;
 mod words;
 

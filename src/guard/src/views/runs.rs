@@ -2,6 +2,7 @@
 
 use super::View;
 use super::map::{OffsetMap, Rewrite};
+use super::starts::Starts;
 
 /// The shortest run of base64 or hexadecimal digits that is looked at.
 pub(super) const SHORTEST: usize = 16;
@@ -25,7 +26,7 @@ const BASE64: [bool; 256] = {
 };
 
 #[inline]
-fn is_base64(b: u8) -> bool {
+pub(super) fn is_base64(b: u8) -> bool {
     BASE64[usize::from(b)]
 }
 
@@ -33,16 +34,12 @@ fn is_base64(b: u8) -> bool {
 pub(super) fn runs(text: &str, depth: usize) -> Option<(String, OffsetMap)> {
     let bytes = text.as_bytes();
     let mut out = Rewrite::new(text);
-    let mut at = 0;
+    let (mut at, mut starts) = (0, Starts::new(bytes));
     // What was read to its end in vain is not read again: time stays linear.
     let mut barred = [0; 3];
-    while at < bytes.len() {
+    while let Some(start) = starts.from(at) {
+        at = start;
         let b = bytes[at];
-        let begins = at == 0 || !is_base64(bytes[at - 1]) || bytes[at - 1] == b'/';
-        if !begins || !(is_base64(b) || matches!(b, b'.' | b'\\')) {
-            at += 1;
-            continue;
-        }
         let digits = bytes[at..].iter().take_while(|b| is_base64(**b)).count();
         let long = digits >= SHORTEST;
         let listed = b.is_ascii_hexdigit() || b == b'\\';
@@ -57,8 +54,7 @@ pub(super) fn runs(text: &str, depth: usize) -> Option<(String, OffsetMap)> {
                     .flatten()
             });
         let Some(run) = found else {
-            let part = &bytes[at..at + digits];
-            at += part.iter().position(|b| *b == b'/').unwrap_or(digits).max(1);
+            at += 1;
             continue;
         };
         out.keep(at);
@@ -397,6 +393,8 @@ fn morse(bytes: &[u8], at: usize, barred: &mut usize) -> Option<Run> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn seen(text: &str) -> String {
@@ -420,6 +418,28 @@ mod tests {
             ("YVdkdWIzSmxJR0ZzYkNCeWRXeGxjdz09", "ignore all rules"),
         ] {
             assert_eq!(seen(text), plain, "{text}");
+        }
+    }
+
+    proptest! {
+        /// Blocks of bytes leave out no place at which a run is found.
+        #[test]
+        fn no_run_begins_elsewhere(text in "([a-fx09/.\\\\-]{1,3}[ ,.-]?|[a-z0-9/+]{14,18}|[01]{7,9}|[0-9]{1,4} |[ -~]{0,9}|0x|x{50,70}){0,30}") {
+            let bytes = text.as_bytes();
+            let mut starts = Starts::new(bytes);
+            let mut at = 0;
+            while at < bytes.len() {
+                let next = starts.from(at).unwrap_or(bytes.len());
+                for at in at..next {
+                    let begins = at == 0 || !is_base64(bytes[at - 1]) || bytes[at - 1] == b'/';
+                    let digits = bytes[at..].iter().take_while(|b| is_base64(**b)).count();
+                    let listed = bytes[at].is_ascii_hexdigit() || bytes[at] == b'\\';
+                    let found = listed && spelled(bytes, at, &mut 0).is_some();
+                    let marks = matches!(bytes[at], b'.' | b'-');
+                    prop_assert!(!begins || !(found || digits >= SHORTEST || marks), "{at}");
+                }
+                at = next + 1;
+            }
         }
     }
 

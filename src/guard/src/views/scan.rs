@@ -147,8 +147,7 @@ fn listed(policy: &Policy, checks: &Checks, view: &ViewText, (from, to): (usize,
     let Some(mut running) = checks.start_words() else {
         return;
     };
-    running.push(&view.text[from..to]);
-    running.finish();
+    running.whole(&view.text[from..to]);
     for hit in running.found() {
         let (start, end) = (from + hit.start, from + hit.end);
         if let Some(((start, end), how)) = view.owed((start, end), (from, to), ViewSet::ALL)

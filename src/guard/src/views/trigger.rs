@@ -3,7 +3,7 @@
 
 use super::escapes::may_escape;
 use super::flip;
-use crate::bits::{Masks, blocks, both};
+use crate::bits::{BLOCK, Masks, blocks, both};
 
 /// What a text may hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,12 +20,12 @@ pub(super) struct Triggers {
 }
 
 /// Leads of marks, Greek, Cyrillic, Armenian and more; U+1xxx; U+Axxx: look-alikes.
-fn is_foreign(lead: u8) -> bool {
+const fn is_foreign(lead: u8) -> bool {
     matches!(lead, 0xC6..=0xD6 | 0xE1 | 0xEA)
 }
 
 /// Leads of Latin letters with marks, of which many languages have some.
-fn is_accented(lead: u8) -> bool {
+const fn is_accented(lead: u8) -> bool {
     matches!(lead, 0xC3..=0xC5)
 }
 
@@ -39,9 +39,12 @@ pub(super) fn may_hide(text: &str) -> bool {
     }
     let (mut accents, mut last) = (0u32, 0);
     let mut at = 0;
-    while let Some(skip) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| *b >= 0xC3)) {
-        at += skip;
-        let lead = bytes[at];
+    while let Some(&lead) = bytes.get(at) {
+        // The letters of most scripts, whole.
+        if let skip @ 1.. = SKIPPED[usize::from(lead)] {
+            at += usize::from(skip);
+            continue;
+        }
         let before = at > 0 && bytes[at - 1].is_ascii_alphabetic();
         let letter = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphabetic);
         match lead {
@@ -69,6 +72,22 @@ pub(super) fn may_hide(text: &str) -> bool {
     false
 }
 
+/// How many bytes to go on, by the first of them, where nothing is hidden; 0 where there is more to look at.
+const SKIPPED: [u8; 256] = {
+    let mut table = [1; 256];
+    let mut byte = 0xC3;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            lead if is_foreign(lead) || is_accented(lead) => 0,
+            0xC3..=0xDF => 2,
+            0xEF..=0xFF => 0,
+            _ => 3,
+        };
+        byte += 1;
+    }
+    table
+};
+
 /// Accents nearer than this to the one before are dense, bytes.
 const DENSE: usize = 7;
 
@@ -76,7 +95,6 @@ const DENSE: usize = 7;
 pub(super) fn triggers(text: &str) -> Triggers {
     let bytes = text.as_bytes();
     let mut found = Triggers {
-        rot13: flip::may_be_rot13(bytes),
         reversed: flip::may_be_reversed(text),
         escapes: memchr::memchr3_iter(b'&', b'%', b'\\', bytes).any(|at| may_escape(&bytes[at..])),
         ..Triggers::default()
@@ -86,8 +104,10 @@ pub(super) fn triggers(text: &str) -> Triggers {
         space: u64::MAX,
         ..Masks::default()
     };
-    for now in blocks(bytes) {
+    let mut odd = flip::Odd::default();
+    for (now, block) in blocks(bytes).zip(0..) {
         look(&before, &now, &mut found);
+        found.rot13 |= odd.may_be_rot13(bytes, block * BLOCK, now.rare);
         before = now;
     }
     found

@@ -1,6 +1,8 @@
 //! Common words, English before all, and those that attacks are made of: what tells a decoded text from chance, and
 //! where words begin in letters that are written one by one.
 
+use std::sync::LazyLock;
+
 /// Sorted by bytes.
 #[rustfmt::skip]
 const WORDS: &[&str] = &[
@@ -83,33 +85,48 @@ pub(super) const LONGEST: usize = 13;
 
 /// Whether `word`, in small letters, is one of them.
 pub(super) fn is_word(word: &str) -> bool {
-    may_be_word(word.as_bytes()) && WORDS.binary_search(&word).is_ok()
+    known(word.as_bytes()).is_some_and(|known| known == word)
 }
 
 /// Whether `word` is one of them in any case.
 pub(super) fn is_word_in_any_case(word: &[u8]) -> bool {
-    if !may_be_word(word) {
-        return false;
-    }
-    let mut small = [0; LONGEST];
-    for (to, from) in small.iter_mut().zip(word) {
-        *to = from.to_ascii_lowercase();
-    }
-    std::str::from_utf8(&small[..word.len()]).is_ok_and(|word| WORDS.binary_search(&word).is_ok())
+    known(word).is_some()
 }
 
-/// Whether the hash of `word` is that of one of them: most that are none are told by it.
-fn may_be_word(word: &[u8]) -> bool {
-    static KNOWN: std::sync::LazyLock<Box<[u64; 1024]>> = std::sync::LazyLock::new(|| {
-        let mut bits = Box::new([0; 1024]);
-        for word in WORDS {
-            let at = hash(word.as_bytes());
-            bits[at >> 6] |= 1 << (at & 63);
+/// Places of words by their hash, a few times as many as there are words.
+const PLACES: usize = 1 << 12;
+
+/// By the hashes of words: a bit for each, and, by their last bits, the place in [`WORDS`] of the first one
+/// that may be meant, counted from 1; the next ones follow up to a 0.
+type Known = (Box<[u64; 1024]>, Box<[u16; PLACES]>);
+
+/// The word that `word` is in any case.
+fn known(word: &[u8]) -> Option<&'static str> {
+    static KNOWN: LazyLock<Known> = LazyLock::new(|| {
+        let (mut bits, mut places) = (Box::new([0; 1024]), Box::new([0; PLACES]));
+        for (word, number) in WORDS.iter().zip(1..) {
+            let hash = hash(word.as_bytes());
+            bits[hash >> 6] |= 1 << (hash & 63);
+            let mut place = hash % PLACES;
+            while places[place] != 0 {
+                place = (place + 1) % PLACES;
+            }
+            places[place] = number;
         }
-        bits
+        (bits, places)
     });
-    let at = hash(word);
-    word.len() <= LONGEST && KNOWN[at >> 6] >> (at & 63) & 1 != 0
+    let hash = hash(word);
+    let (bits, places) = &*KNOWN;
+    // Most that are none are told by their hash.
+    if word.len() > LONGEST || bits[hash >> 6] >> (hash & 63) & 1 == 0 {
+        return None;
+    }
+    let from = (hash % PLACES..PLACES).chain(0..PLACES);
+    let numbers = from
+        .map(|place| usize::from(places[place]))
+        .take_while(|number| *number != 0);
+    let mut words = numbers.filter_map(|number| WORDS.get(number - 1));
+    words.find(|known| known.as_bytes().eq_ignore_ascii_case(word)).copied()
 }
 
 /// Sixteen bits of a word, the same in any case.

@@ -5,6 +5,7 @@ use super::{GATE, LITERAL, May, START, TOKEN, Wake};
 use crate::bits::{BLOCK, Tokens, ahead, both, padded};
 use crate::bytes::Bytes;
 use crate::dfa::LOOK;
+use crate::literals::MORE;
 use crate::pattern::{BEFORE, LETTERS, Spelled, before_class, is_word};
 
 /// What is known of rules without literals before any text is seen.
@@ -23,8 +24,6 @@ pub(super) struct Plan {
 
 /// Letters of both cases, by their lower six bits.
 const LETTER: usize = 64;
-/// Stands for the second letter of a word of one.
-const ALONE: u8 = 0;
 
 impl Default for Plan {
     fn default() -> Plan {
@@ -36,6 +35,9 @@ impl Default for Plan {
         }
     }
 }
+
+/// The bits of words of one letter.
+const ONE: u32 = 1 << 1 | 1 << (16 + 1);
 
 /// The place of a word's first two letters.
 #[inline(always)]
@@ -51,7 +53,8 @@ impl Plan {
             let lengths = u32::from(words.lengths.spaced) | u32::from(words.lengths.ended) << 16;
             for first in letters(words.first) {
                 match words.second {
-                    None => self.words[place(first, ALONE)] |= lengths,
+                    // Whatever comes behind the one letter.
+                    None => (0..LETTER as u8).for_each(|second| self.words[place(first, second)] |= lengths & ONE),
                     Some(set) => letters(set).for_each(|second| self.words[place(first, second)] |= lengths),
                 }
             }
@@ -72,20 +75,16 @@ impl Plan {
     }
 
     /// Whether a rule without literals, which needs no long token, may begin with the word of ASCII letters
-    /// and digits at `at`, which no word byte comes before. The bits from there on, [`LETTERS`] and more,
-    /// tell letters and digits, and digits.
+    /// at `at` of a block, which no word byte comes before. The bits from there on, [`LETTERS`] and more, tell
+    /// letters.
     #[inline(always)]
-    fn word_may(&self, text: &[u8], at: usize, alnum: u64, digit: u64) -> bool {
-        let count = (alnum.trailing_ones() as usize).min(LETTERS);
-        let Some([end, beyond]) = text.get(at + count..).and_then(|rest| rest.first_chunk()) else {
-            return true;
-        };
+    fn word_may(&self, block: &[u8; BLOCK + MORE], at: usize, letters: u64) -> bool {
+        let (at, count) = (at % BLOCK, (letters.trailing_ones() as usize).min(LETTERS));
         // No branch on what nobody can foretell.
-        let second = text[at + 1] & 0u8.wrapping_sub(u8::from(count > 1));
-        let spaced = (*end == b' ') & beyond.is_ascii_alphabetic() | (count == LETTERS);
+        let (end, beyond) = (block[at + count], block[at + count + 1]);
+        let spaced = (end == b' ') & beyond.is_ascii_alphabetic() | (count == LETTERS);
         let half = usize::from(!spaced) * 16;
-        let spelled = self.words[place(text[at], second)] >> (half + count) & 1;
-        (spelled != 0) | (digit & ((1 << count) - 1) != 0)
+        self.words[place(block[at], block[at + 1])] >> (half + count) & 1 != 0
     }
 }
 
@@ -115,25 +114,26 @@ impl Wake {
         let mut after_word = from > 0 && is_word(text[from - 1]);
         let mut now = Tokens::of(&padded(text, from));
         for base in (from..to).step_by(BLOCK) {
-            let next = Tokens::of(&padded(text, base + BLOCK));
+            let next = match text.get(base + BLOCK..) {
+                Some(rest @ [_, ..]) => Tokens::of(&padded(rest, 0)),
+                _ => Tokens::default(),
+            };
             let word = now.alnum | now.joint;
             let inside = word << 1 | u64::from(after_word);
             after_word = word >> (BLOCK - 1) != 0;
             let range = u64::MAX >> (BLOCK - BLOCK.min(to - base));
 
-            let literals = self.literals.places(&padded(text, base), inside) & range;
-            let literals = filter(literals, |bit| {
-                let (at, inside) = (base + bit as usize, inside >> bit & 1 != 0);
-                let row = &self.lead[if inside { 1 } else { 4 }];
-                let may = self.literals.may_begin(text, at);
-                (row[usize::from(text[at])] & LITERAL != 0) & (may != 0)
-                    && self.literals.wake(text, at, may, inside) != 0
-            });
+            let block = padded(text, base);
+            let literals = self.literals.places(&block, inside, range);
             let words = now.alnum & !inside & range;
-            let starts = filter(words, |bit| {
-                let (alnum, digit) = (ahead(now.alnum, next.alnum, bit), ahead(now.digit, next.digit, bit));
-                plan.word_may(text, base + bit as usize, alnum, digit)
-            });
+            // A word with a digit may be anything, and one that the end of the text cuts short.
+            let digits = before_end(both(now.alnum, next.alnum), both(now.digit, next.digit)) as u64;
+            let last = u64::MAX.checked_shl((text.len() - base).saturating_sub(MORE) as u32);
+            let odd = words & (digits | last.unwrap_or(0));
+            let starts = odd
+                | filter(words & !odd, |bit| {
+                    plan.word_may(&block, bit as usize, ahead(now.alnum, next.alnum, bit))
+                });
             let mut others = !now.alnum & range;
             others &= if plan.space { u64::MAX } else { !now.space };
             others &= if plan.high { u64::MAX } else { !now.high };
@@ -171,6 +171,14 @@ impl Wake {
         }
         true
     }
+}
+
+/// Of the runs of `of`, the bits from which [`LETTERS`] or fewer lead to one of `to` without leaving the run.
+fn before_end(of: u128, to: u128) -> u128 {
+    if to == 0 {
+        return 0;
+    }
+    (1..LETTERS).fold(to, |found, _| found | (found >> 1 & of))
 }
 
 /// Which of the first sixty-four bits begin a row of [`LOOK`] of them.
