@@ -17,6 +17,10 @@ test:
 kafka *ARGS:
     tests/kafka/kafka.sh {{ARGS}}
 
+# Faults of all kinds at sidecars, Kafka, analytics and their disks, for so long: `just chaos 60m`.
+chaos TIME="10m":
+    WEIR_CHAOS_SECONDS="$(( $(echo {{TIME}} | sed 's/s$//; s/m$/*60/; s/h$/*3600/') ))" cargo test -p weir --test kafka chaos::long -- --ignored --nocapture
+
 # Writes golden files and generated documents anew; review the diff.
 golden:
     UPDATE_GOLDEN=1 cargo test -p weir-event -p weir-provider -p weir-query

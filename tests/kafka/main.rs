@@ -15,14 +15,19 @@
 )]
 
 mod broker;
+mod chaos;
 mod faults;
 #[path = "../e2e/harness.rs"]
 #[expect(dead_code, reason = "shared with the other end-to-end tests")]
 mod harness;
 mod path;
+mod proxy;
 #[path = "../e2e/raw.rs"]
 #[expect(dead_code, reason = "shared with the other end-to-end tests")]
 mod raw;
 mod refuse;
+#[path = "../e2e/sdk.rs"]
+#[expect(dead_code, reason = "shared with the other end-to-end tests")]
+mod sdk;
 mod secure;
 mod share;
