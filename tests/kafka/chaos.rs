@@ -13,10 +13,11 @@ mod load;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use self::cast::{Cast, SIDECARS, aborted};
+use self::cast::{ANALYTICS, Cast, SIDECARS, aborted};
 use self::faults::{Act, Fault, OF_ANALYTICS, OTHERS, Pack, STEPS, play};
 use self::load::Seen;
 
@@ -53,6 +54,8 @@ struct Tally {
     faults: BTreeMap<String, u64>,
     calls: usize,
     refused: u64,
+    /// Queries answered in the midst of it all.
+    reads: u64,
     /// Whole answers whose text a full journal had no room for.
     dropped: usize,
     events: i64,
@@ -120,8 +123,6 @@ impl Run {
         {
             faults.push(fault);
         }
-        let names: Vec<String> = faults.iter().map(|fault| fault.name()).collect();
-        let names = names.join(", ");
         let mut acts: Vec<(u64, Act)> = Vec::new();
         for fault in &faults {
             acts.extend(play(*fault, &mut self.random));
@@ -132,6 +133,7 @@ impl Run {
         let app = format!("chaos-{number}");
         let seen = Seen::default();
         let addrs: Vec<String> = self.cast.sidecars.iter().map(|role| role.addr.clone()).collect();
+        let asked = Arc::clone(&self.cast.analytics[(number % ANALYTICS as u64) as usize].place);
         let seeds = Random(self.seed ^ (number << 32));
         std::thread::scope(|scope| {
             let (seen, app) = (&seen, app.as_str());
@@ -145,21 +147,32 @@ impl Run {
             let sdk = (number % SIDECARS as u64) as usize;
             let addr = addrs[sdk].as_str();
             scope.spawn(move || load::sdk(addr, sdk, app, seen));
+            let asked = &asked;
+            let reads = scope.spawn(move || load::reader(asked, seen));
             let missed = catch_unwind(AssertUnwindSafe(|| self.faults(&acts, seen)));
             // Whatever happened: the clients must end for the scope to end.
             seen.stop.store(true, Ordering::Relaxed);
             tell(&format!("{:.1} s: healing", self.begun.elapsed().as_secs_f64()));
             self.heal();
             missed.unwrap_or_else(|panic| resume_unwind(panic));
+            self.tally.reads += reads.join().unwrap_or_else(|panic| resume_unwind(panic));
         });
+        let mut names = Vec::new();
         for fault in faults {
             match fault {
-                // It did not come that far: another time.
-                Fault::KillAt(step) if !self.reached.remove(step) => self.analytics.again(fault),
-                fault => *self.tally.faults.entry(fault.name()).or_default() += 1,
+                // Nobody came that far: another time.
+                Fault::KillAt(step) if !self.reached.remove(step) => {
+                    names.push(format!("nobody at ({step})"));
+                    self.analytics.again(fault);
+                    continue;
+                }
+                Fault::FillLake if !self.cast.disk.can_fill => continue,
+                _ => {}
             }
+            names.push(fault.name());
+            *self.tally.faults.entry(fault.name()).or_default() += 1;
         }
-        self.check(number, &names, &app, seen);
+        self.check(number, &names.join(", "), &app, seen);
     }
 
     /// Waits until all has arrived, checks it, and tells it in one line.
@@ -201,7 +214,7 @@ impl Run {
             .collect();
         eprintln!(
             "seed {}: {} rounds in {:.0} s; {} calls, {} refused, {} texts dropped; {} events, {} duplicates dropped; \
-             {} restarts on a full disk; longest recovery {:.1} s\n{}",
+             {} queries meanwhile; {} restarts on a full disk; longest recovery {:.1} s\n{}",
             self.seed,
             tally.rounds,
             self.begun.elapsed().as_secs_f64(),
@@ -210,6 +223,7 @@ impl Run {
             tally.dropped,
             tally.events,
             tally.duplicates,
+            tally.reads,
             tally.restarts,
             tally.longest.as_secs_f64(),
             faults.join(", "),
@@ -224,7 +238,7 @@ impl Run {
         let last = acts.last().map_or(0, |(at, _)| *at).max(4_500);
         let mut due = acts.iter().peekable();
         let over = |begun: Instant, more: u64| begun.elapsed() > Duration::from_millis(last + more);
-        while due.peek().is_some() || !over(begun, 500) || (self.is_armed() && !over(begun, 6_000)) {
+        while due.peek().is_some() || !over(begun, 500) || (self.is_armed() && !over(begun, 15_000)) {
             let now = begun.elapsed().as_millis() as u64;
             while let Some((_, act)) = due.next_if(|(at, _)| *at <= now) {
                 tell(&format!("{:.1} s: {act:?}", self.begun.elapsed().as_secs_f64()));

@@ -5,7 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::broker::Broker;
@@ -19,7 +20,7 @@ pub const ANALYTICS: usize = 2;
 /// A process that is started again at the same address, and stays itself over that.
 pub struct Role {
     pub name: String,
-    pub place: Place,
+    pub place: Arc<Place>,
     role: &'static str,
     pub addr: String,
     child: Option<Child>,
@@ -36,7 +37,7 @@ impl Role {
         place.write_config(settings);
         Self {
             name: format!("{role} {index}"),
-            place,
+            place: Arc::new(place),
             role,
             addr: format!("127.0.0.1:{}", free_port()),
             child: None,
@@ -195,10 +196,24 @@ impl Disk {
             .arg(disk.lake())
             .output();
         disk.can_fill = mount.is_ok_and(|output| output.status.success());
-        if !disk.can_fill {
+        if disk.can_fill {
+            disk.watch();
+        } else {
             eprintln!("SKIPPED: a full disk below the lake: `mount -t tmpfs` is not allowed here");
         }
         disk
+    }
+
+    /// Takes the disk away also where this process is killed and cannot.
+    fn watch(&self) {
+        let watch = "while kill -0 \"$0\" && [ -d \"$1\" ]; do sleep 1; done; umount -l \"$1\"";
+        let _ = Command::new("setsid")
+            .args(["sh", "-c", watch, &std::process::id().to_string()])
+            .arg(self.lake())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
     }
 
     pub fn lake(&self) -> PathBuf {

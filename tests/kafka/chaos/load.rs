@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Random;
+use crate::harness::Place;
 use crate::raw;
 use crate::sdk::Sdk;
 
@@ -132,6 +133,29 @@ fn follow(mut open: raw::Open, sidecar: usize, kind: u64, say: &str, seen: &Seen
             end: Some(end),
         },
     );
+}
+
+/// Asks the analytics, whatever happens to them, what there is: what is seen has no row twice and no gap, at
+/// any moment. How often there was an answer.
+pub fn reader(place: &Place, seen: &Seen) -> u64 {
+    let mut answers = 0;
+    while !seen.stop.load(Ordering::Relaxed) {
+        let query = "select journal_id, count(*) as n, count(distinct \"offset\") as d, max(\"offset\") + 1 as next \
+                     from events group by journal_id";
+        let output = place.tool(&["sql", "--format", "ndjson", query]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // Who answers may be killed while it does.
+        if output.status.success() {
+            for row in text.lines().filter(|line| !line.is_empty()) {
+                let row: Value = serde_json::from_str(row).unwrap();
+                let whole = row["n"] == row["d"] && row["n"] == row["next"];
+                assert!(whole, "a reader saw rows twice, or not all of them: {row}");
+            }
+            answers += 1;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    answers
 }
 
 /// The official Python SDK as a client, for some seconds of the round.
