@@ -162,7 +162,6 @@ fn of_checkpoint(bytes: Bytes) -> Option<HashMap<String, i64>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::commit::Commit;
     use crate::store::{Lake, Snapshot};
     use crate::{TableKind, compact_now};

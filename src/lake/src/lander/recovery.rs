@@ -1,0 +1,165 @@
+//! Step (a): the tables alone say where things stand. And what leads there: partitions that change
+//! hands, faults, and partitions that stop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use event::JournalId;
+
+use super::{Lander, load};
+use crate::LakeError;
+use crate::batch::{Batch, sum, txn};
+use crate::failpoint;
+use crate::scan::extents;
+use crate::source::{Positions, Source, SourceError};
+
+impl<S: Source> Lander<S> {
+    /// What is no fault of ours and has a way on. Partitions that changed hands: what was read lands as
+    /// far as it can, and reading begins anew. One partition whose records are missing: it stops, and
+    /// the others go on. Everything else is given back.
+    pub(super) async fn give_way(&mut self, error: LakeError) -> Result<Option<LakeError>, LakeError> {
+        let partition = match &error {
+            LakeError::Source(SourceError::Moved { .. }) => None,
+            LakeError::Source(SourceError::Cut { partition, .. } | SourceError::Damaged { partition, .. }) => {
+                self.stopped.insert(Arc::clone(partition), error.to_string());
+                Some(Arc::clone(partition))
+            }
+            LakeError::Gap { .. } => (self.stopped.keys())
+                .find(|partition| self.open.next.contains_key(*partition))
+                .cloned(),
+            _ => return Ok(Some(error)),
+        };
+        if let Some(partition) = &partition {
+            // Without any other partition there is nothing to go on with.
+            if self.open.next.keys().all(|ours| self.stopped.contains_key(ours)) {
+                return Ok(Some(error));
+            }
+            tracing::error!(%error, source = self.name, partition = %partition, "a partition has stopped: somebody must look");
+        }
+        let landing = async {
+            self.finish_landing().await?;
+            if !self.open.is_empty() {
+                self.begin_landing();
+                self.finish_landing().await?;
+            }
+            Ok::<(), LakeError>(())
+        };
+        if let Err(error) = landing.await {
+            tracing::debug!(%error, source = self.name, "what was read is read again by whoever lands it now");
+        }
+        match self.recover().await {
+            Ok(()) => Ok(None),
+            Err(error) => Ok(Some(error)),
+        }
+    }
+
+    /// Step (a), at the start and after every fault: the tables alone say where things stand. A
+    /// partition that cannot go on from there stops, and the others go on without it.
+    pub(super) async fn recover(&mut self) -> Result<(), LakeError> {
+        loop {
+            let error = match self.try_recover().await {
+                Err(LakeError::Source(error)) => error,
+                done => return done,
+            };
+            let (SourceError::Cut { partition, .. } | SourceError::Damaged { partition, .. }) = &error else {
+                return Err(error.into());
+            };
+            self.stopped.insert(Arc::clone(partition), error.to_string());
+            if self
+                .source
+                .partitions()
+                .iter()
+                .all(|ours| self.stopped.contains_key(ours))
+            {
+                return Err(error.into());
+            }
+            tracing::error!(%error, source = self.name, partition = %partition, "a partition has stopped: somebody must look");
+        }
+    }
+
+    async fn try_recover(&mut self) -> Result<(), LakeError> {
+        if let Some(landing) = self.landing.take() {
+            // Its outcome is in the tables, or will be refused there; but let it not write beside us.
+            let _ = landing.task.await;
+        }
+        let mut partitions = self.source.partitions();
+        partitions.retain(|partition| !self.stopped.contains_key(partition));
+        // After the partitions: what their last owner landed until now is seen.
+        self.at = load(&self.lake, Some(&self.at)).await?;
+        let mut landed = BTreeMap::new();
+        let mut behind = false;
+        for partition in partitions {
+            let app = txn::source(&self.name, &partition);
+            let next = self.at.events.txn(&app).await?;
+            behind |= next.is_some() && self.at.calls.txn(&app).await? != next;
+            landed.insert(partition, next);
+        }
+        failpoint::hit("a");
+        // Step (g), if the last run did not come to it. The source also learns that it has a consumer,
+        // before it forgets anything.
+        let known = (landed.iter()).map(|(partition, next)| (Arc::clone(partition), next.unwrap_or(0)));
+        let known: Positions = known.collect();
+        if let Err(error) = self.source.landed(&known).await {
+            tracing::warn!(%error, source = self.name, "the source did not take the landed positions");
+        }
+        let at = self.source.begin(landed).await?;
+        self.states.clear();
+        self.open = Batch::at(at);
+        for journal in self.journals(behind).await? {
+            self.meet(journal).await?;
+        }
+        let (open, held, next) = (self.open_calls(), self.held() as u64, sum(&self.open.next));
+        let stopped = self.stopped.iter();
+        let stopped: BTreeMap<String, String> = stopped.map(|(name, why)| (name.to_string(), why.clone())).collect();
+        self.status.send_modify(|status| {
+            status.partitions = self.open.next.len() as u64;
+            status.stopped = stopped;
+            status.landed = next;
+            status.waiting = 0;
+            status.held_bytes = held;
+            status.open_calls = open;
+        });
+        self.show();
+        Ok(())
+    }
+
+    /// The journals to take up at once. Where only the records tell, those whose calls lag behind their
+    /// events: a crash between the two commits left them so, and they may never send again.
+    async fn journals(&self, behind: bool) -> Result<Vec<JournalId>, LakeError> {
+        if let Some(known) = self.source.journals() {
+            return Ok(known);
+        }
+        let mut lagging = Vec::new();
+        if behind {
+            for extent in extents(&self.at.events).await? {
+                let landed = self.at.events.txn(&txn::offset(extent.journal)).await?;
+                if self.at.calls.txn(&txn::calls(extent.journal)).await? != landed {
+                    lagging.push(extent.journal);
+                }
+            }
+        }
+        Ok(lagging)
+    }
+
+    /// Takes over other writers' versions (compaction, other landers) while nothing lands.
+    pub(super) async fn refresh(&mut self) -> Result<(), LakeError> {
+        let at = load(&self.lake, Some(&self.at)).await?;
+        for (partition, from) in &self.open.from {
+            let landed = at
+                .events
+                .txn(&txn::source(&self.name, partition))
+                .await?
+                .unwrap_or(*from);
+            if landed != *from {
+                return Err(LakeError::Overtaken {
+                    partition: partition.to_string(),
+                    ours: *from,
+                    theirs: landed,
+                });
+            }
+        }
+        self.at = at;
+        self.show();
+        Ok(())
+    }
+}
