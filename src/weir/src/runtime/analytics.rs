@@ -21,8 +21,12 @@ pub struct Analytics {
     landing: JoinHandle<()>,
     engine: Arc<Engine>,
     stop_upkeep: watch::Sender<bool>,
+    upkeep: Option<JoinHandle<()>>,
     control: Option<Control>,
 }
+
+/// How long a stop waits for upkeep that is under way.
+const UPKEEP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Limits of queries, from the configuration.
 pub fn engine_options(config: &Config) -> EngineOptions {
@@ -58,9 +62,10 @@ impl Analytics {
         });
         let engine = Arc::new(Engine::open(handle.tail(), engine_options(config)).map_err(Failure::other)?);
         let (stop_upkeep, stopping) = watch::channel(false);
+        let mut upkeep = None;
         if config.lake.maintenance_seconds > 0 {
             let every = Duration::from_secs(config.lake.maintenance_seconds);
-            tokio::spawn(maintain(
+            upkeep = Some(tokio::spawn(maintain(
                 lake,
                 MaintainOptions {
                     every,
@@ -68,7 +73,7 @@ impl Analytics {
                     ..MaintainOptions::default()
                 },
                 stopping,
-            ));
+            )));
         }
         let control = control::serve(&config.data, Arc::clone(&engine))
             .inspect_err(|error| tracing::warn!(%error, "no control socket: `weir sql` reads the lake by itself"))
@@ -78,6 +83,7 @@ impl Analytics {
             landing,
             engine,
             stop_upkeep,
+            upkeep,
             control,
         })
     }
@@ -130,6 +136,13 @@ impl Analytics {
         self.lander.stop().await;
         if let Err(error) = self.landing.await {
             tracing::error!(%error, "landing");
+        }
+        // What upkeep has begun it may end: its libraries do not take it well when the runtime goes away
+        // under them. Whatever it leaves undone the next run does.
+        if let Some(upkeep) = self.upkeep
+            && tokio::time::timeout(UPKEEP_PATIENCE, upkeep).await.is_err()
+        {
+            tracing::debug!("upkeep is left in the middle");
         }
     }
 }
