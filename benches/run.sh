@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# All benchmarks: `just bench`, or `benches/run.sh [gateway] [guard] [crates]` for a part.
+# All benchmarks: `just bench`, or `benches/run.sh [gateway] [guard] [crates] [kafka]` for a part.
 #
 # gateway  what a call costs through Weir beside nginx, against the same mock upstream (needs nginx, wrk, python3)
 # guard    the guardrails beside cerberust, Presidio and detect-secrets, on the same rows (needs python3)
 # crates   the crates' own: journal, guard, provider, landing
+# kafka    shipping to and landing from a real broker, which it starts (needs Java 17, Maven)
 #
 # WEIR and WEIR_SLIM name binaries to measure; without them both are built with the `dist` profile.
 # Results go to ~/.cache/weir/bench/out and, as tables, to standard output. Loopback only.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-parts=${*:-gateway guard crates}
+parts=${*:-gateway guard crates kafka}
 target=${CARGO_TARGET_DIR:-target}
 run=${WEIR_BENCH_RUN:-$HOME/.cache/weir/bench}
 
@@ -43,4 +44,15 @@ if [[ " $parts " == *" crates "* ]]; then
   cargo bench -p weir-guard --bench scan
   cargo bench -p weir-provider --bench parse
   cargo bench -p weir-lake --bench landing
+fi
+
+if [[ " $parts " == *" kafka "* ]]; then
+  broker=$(mktemp -d)
+  trap 'tests/kafka/kafka.sh kill --dir "$broker"; rm -rf "$broker"' EXIT
+  KAFKA_BOOTSTRAP=$(taskset -c 1 tests/kafka/kafka.sh up --dir "$broker" --port 0 --parent $$)
+  export KAFKA_BOOTSTRAP
+  cargo bench -p weir-stream --bench shipping --no-run
+  # One core for us, the other for the broker.
+  taskset -c 0 cargo bench -p weir-stream --bench shipping
+  cargo bench -p weir-lake --bench kafka
 fi
