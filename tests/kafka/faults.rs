@@ -50,6 +50,38 @@ fn calls_never_notice_that_kafka_is_away() {
     lander.stop();
 }
 
+/// What the client gives up it takes all that follows with it, and everything is sent again from the
+/// journal: nothing comes before what precedes it.
+#[test]
+fn what_times_out_is_sent_again() {
+    let (broker, upstream) = (Broker::start(), Upstream::start());
+    let (near, far) = (Place::new(), Place::new());
+    let kafka = broker.section("[kafka.properties]\n\"message.timeout.ms\" = \"2000\"\n");
+    let app = sidecar(&near, &upstream, &kafka);
+    for round in 0..3 {
+        for _ in 0..5 {
+            call(&app, "shop", "hi");
+        }
+        broker.run("stop", &[]);
+        for _ in 0..20 {
+            call(&app, "shop", "hi");
+        }
+        let restarts = metric(&app, "weir_shipper_restarts_total");
+        eventually("the client gives up", PATIENCE, || {
+            (metric(&app, "weir_shipper_restarts_total") > restarts).then_some(())
+        });
+        assert_eq!(metric(&app, "weir_shipper_up"), 0, "round {round}");
+        broker.run("cont", &[]);
+        eventually("all has arrived", PATIENCE * 2, || {
+            (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
+        });
+    }
+    app.stop();
+    let lander = analytics(&far, &broker.section(""), &[]);
+    all_landed(&far, &[&near]);
+    lander.stop();
+}
+
 /// kill -9 of each process in turn, under load.
 #[test]
 fn everything_arrives_once_whoever_is_killed() {

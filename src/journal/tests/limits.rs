@@ -258,3 +258,34 @@ fn a_folder_that_cannot_be_made_is_named() {
     let missing = journal::Reader::open(root.path(), 0).unwrap_err().to_string();
     assert!(missing.contains("no journal in"), "{missing}");
 }
+
+/// The tools look at a journal that somebody writes and whose segments go meanwhile.
+#[test]
+fn segments_may_go_while_one_looks() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        segment_bytes: 64 << 10,
+        ..Options::default()
+    };
+    let (journal, _) = Journal::open(dir.path(), options).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let appended = journal.append(&[started(20_000), started(20_000)]).unwrap();
+                journal.positions().set("one", appended.first).unwrap();
+                journal.release().unwrap();
+            }
+        });
+        let mut looks = 0;
+        let mut failed = None;
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < std::time::Duration::from_secs(3) && failed.is_none() {
+            failed = tool::inspect(dir.path()).err();
+            looks += 1;
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(failed.is_none(), "after {looks} looks: {}", failed.unwrap());
+    });
+}

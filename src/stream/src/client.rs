@@ -30,7 +30,11 @@ pub(crate) fn base(settings: &Settings) -> Result<ClientConfig, StreamError> {
         .set("broker.address.family", "any")
         .set("topic.metadata.refresh.interval.ms", "30000")
         .set("socket.keepalive.enable", "true")
-        .set_log_level(RDKafkaLogLevel::Warning);
+        // What `debug` among the properties asks for comes at the level `debug`.
+        .set_log_level(match settings.properties.contains_key("debug") {
+            true => RDKafkaLogLevel::Debug,
+            false => RDKafkaLogLevel::Warning,
+        });
     let path = |config: &mut ClientConfig, key: &str, path: &Option<std::path::PathBuf>| {
         if let Some(path) = path {
             config.set(key, path.to_string_lossy());

@@ -21,8 +21,8 @@ use crate::{Settings, StreamError};
 pub const POSITION: &str = "kafka";
 
 /// A message that is not delivered for so long is given up by the client, and sending begins again
-/// from the journal.
-pub(crate) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(300);
+/// from the journal. The client waits for a lost answer just as long, as its connection seems well.
+pub(crate) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes read from the journal at once.
 const READ_BYTES: usize = 1 << 20;
 /// How long an idle shipper waits before it looks into the journal again.

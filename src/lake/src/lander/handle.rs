@@ -87,6 +87,8 @@ pub struct LanderStatus {
 
 /// Flushes that wait for a lander in trouble; more than that are told at once that it has failed.
 pub(super) const MAX_DEFERRED: usize = 64;
+/// Failed landings after which a lander that shall end does so.
+pub(super) const MAX_LAST_TRIES: u32 = 3;
 
 pub(super) enum Command {
     Flush(oneshot::Sender<Result<i64, String>>),

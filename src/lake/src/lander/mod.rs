@@ -23,7 +23,7 @@ use crate::store::{Lake, Snapshot};
 use crate::tail::{TableView, Tail, View};
 use crate::{LakeError, TableKind};
 
-use handle::{Command, MAX_DEFERRED};
+use handle::{Command, MAX_DEFERRED, MAX_LAST_TRIES};
 pub use handle::{LandOptions, LanderHandle, LanderStatus};
 
 /// Brings one source into the lake. Run it once, on a task of its own.
@@ -45,6 +45,8 @@ pub struct Lander<S> {
     shown: Positions,
     tail: Tail,
     commands: mpsc::Receiver<Command>,
+    /// Land what there is, and end.
+    stopping: bool,
     /// Flushes asked for while nothing worked.
     deferred: Vec<oneshot::Sender<Result<i64, String>>>,
     status: watch::Sender<LanderStatus>,
@@ -78,6 +80,7 @@ impl<S: Source> Lander<S> {
             shown: Positions::new(),
             tail: tail.clone(),
             commands,
+            stopping: false,
             deferred: Vec::new(),
             status,
         };
@@ -120,6 +123,10 @@ impl<S: Source> Lander<S> {
             if error.is_alarm() {
                 tracing::error!(%error, source = self.name, "landing stopped: somebody must look");
                 return Err(error);
+            }
+            if self.stopping && failures >= MAX_LAST_TRIES {
+                // The source still has it.
+                return Err(LakeError::Stopped(error.to_string()));
             }
             tracing::warn!(%error, source = self.name, failures, "landing failed, beginning again from what has landed");
             // Whatever was under way: what the tables say now decides what comes next.
@@ -172,6 +179,10 @@ impl<S: Source> Lander<S> {
             }
             result?;
         }
+        if self.stopping {
+            self.flush().await?;
+            return Ok(false);
+        }
         if self.landing.is_none() && self.full() {
             self.begin_landing();
         }
@@ -194,10 +205,7 @@ impl<S: Source> Lander<S> {
                 let _ = reply.send(answer);
                 result?;
             }
-            Event::Command(Some(Command::Stop) | None) => {
-                self.flush().await?;
-                return Ok(false);
-            }
+            Event::Command(Some(Command::Stop) | None) => self.stopping = true,
             Event::Readable => {
                 let bytes = self.read().await?;
                 self.show();

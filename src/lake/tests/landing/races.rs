@@ -150,3 +150,55 @@ async fn a_rebuild_gives_the_same_calls() {
     assert_eq!(number(&view, "select count(distinct call_id) from calls").await, 100);
     let _ = options();
 }
+
+/// A source whose partitions change hands at the worst moment: while the lander is told to end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lander_ends_even_where_partitions_change_hands() {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use lake::source::{Fetched, Positions, Source, SourceError};
+
+    struct Restless(MemorySource, u32);
+
+    impl Source for Restless {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn partitions(&mut self) -> Vec<Arc<str>> {
+            self.0.partitions()
+        }
+        async fn begin(&mut self, landed: BTreeMap<Arc<str>, Option<i64>>) -> Result<Positions, SourceError> {
+            self.0.begin(landed).await
+        }
+        async fn fetch(&mut self, max_bytes: usize) -> Result<Fetched, SourceError> {
+            self.1 += 1;
+            if !self.1.is_multiple_of(2) {
+                let source_name = "restless".to_owned();
+                return Err(SourceError::Moved { source_name });
+            }
+            self.0.fetch(max_bytes).await
+        }
+        async fn wait(&mut self) {
+            self.0.wait().await;
+        }
+        async fn landed(&mut self, next: &Positions) -> Result<(), SourceError> {
+            self.0.landed(next).await
+        }
+    }
+
+    let (_dir, lake) = lake().await;
+    let h = history(100);
+    let source = MemorySource::new("one");
+    source.push(h.items.clone());
+    let (lander, handle) = Lander::open(lake.clone(), Restless(source, 0), options())
+        .await
+        .unwrap();
+    let running = tokio::spawn(lander.run());
+    handle.stop().await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), running).await;
+    ended.unwrap().unwrap().unwrap();
+    let report = verify(&lake, None).await.unwrap();
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(report.journals[0].rows as i64, h.next());
+}
