@@ -287,10 +287,11 @@ impl Cast {
         proxy.to(broker.bootstrap());
         let upstream = Upstream::start();
         let disk = Disk::new();
-        // Messages so short that long records travel in parts; the shortest session that Kafka allows.
+        // Messages so short that long records travel in parts; the shortest session that Kafka allows; and a
+        // lost answer is waited for for a quarter of a minute.
         let kafka = format!(
             "[kafka]\nbrokers = [\"127.0.0.1:{}\"]\npartitions = 4\nmax_message_kib = 64\nbuffer_mib = 1\n\
-             [kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n",
+             [kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n\"message.timeout.ms\" = \"15000\"\n",
             proxy.port
         );
         let sidecars = (0..SIDECARS).map(|index| {
