@@ -159,6 +159,14 @@ pub fn journal_end(place: &Place) -> i64 {
     report["end"].as_i64().unwrap()
 }
 
+/// Waits until all that the sidecar's journal holds is in Kafka.
+#[track_caller]
+pub fn all_shipped(sidecar: &Weir<'_>) {
+    eventually("all has arrived in Kafka", PATIENCE * 2, || {
+        (metric(sidecar, "weir_shipper_waiting_records") == 0).then_some(())
+    });
+}
+
 /// Waits until all records of these sidecars' journals are in the lake, then proves that they are there
 /// once and unaltered.
 #[track_caller]

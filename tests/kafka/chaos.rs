@@ -317,7 +317,7 @@ fn short() {
 
 /// As long as one likes: `just chaos 60m`.
 #[test]
-#[ignore = "takes as long as WEIR_CHAOS_SECONDS says"]
+#[ignore = "takes as long as one likes; `just chaos 60m` runs it"]
 fn long() {
     let seconds = std::env::var("WEIR_CHAOS_SECONDS").ok().and_then(|s| s.parse().ok());
     let until = Instant::now() + Duration::from_secs(seconds.unwrap_or(600));

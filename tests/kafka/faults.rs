@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::broker::{Broker, all_landed, analytics, call, metric, ready, sidecar};
+use crate::broker::{Broker, all_landed, all_shipped, analytics, call, metric, ready, sidecar};
 use crate::harness::{PATIENCE, Place, Upstream, eventually};
 
 /// Calls never notice; everything arrives when the broker is back.
@@ -31,9 +31,7 @@ fn calls_never_notice_that_kafka_is_away() {
     });
     assert_eq!(status, 200, "SQL is there: {said}");
     broker.up();
-    eventually("what waited arrives", PATIENCE, || {
-        (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
-    });
+    all_shipped(&app);
     // Away again, in the midst, with more than the client may hold.
     broker.run("kill", &[]);
     let filler = "word ".repeat(20_000);
@@ -41,9 +39,7 @@ fn calls_never_notice_that_kafka_is_away() {
         call(&app, "shop", &filler);
     }
     broker.up();
-    eventually("all has arrived", PATIENCE * 2, || {
-        (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
-    });
+    all_shipped(&app);
     assert_eq!(ready(&app), (200, "ready\n".to_owned()));
     app.stop();
     all_landed(&far, &[&near]);
@@ -72,9 +68,7 @@ fn what_times_out_is_sent_again() {
         });
         assert_eq!(metric(&app, "weir_shipper_up"), 0, "round {round}");
         broker.run("cont", &[]);
-        eventually("all has arrived", PATIENCE * 2, || {
-            (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
-        });
+        all_shipped(&app);
     }
     app.stop();
     let lander = analytics(&far, &broker.section(""), &[]);
@@ -129,9 +123,7 @@ fn what_comes_twice_is_dropped() {
     for _ in 0..10 {
         call(&app, "shop", "hi");
     }
-    eventually("all has arrived", PATIENCE, || {
-        (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
-    });
+    all_shipped(&app);
     app.kill();
     // As if the position had never been stored.
     std::fs::remove_file(near.data().join("journal/positions/kafka")).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::broker::{Broker, all_landed, analytics, call, journal_end, metric, ready, sidecar};
+use crate::broker::{Broker, all_landed, all_shipped, analytics, call, journal_end, metric, ready, sidecar};
 use crate::harness::{PATIENCE, Place, Upstream, eventually};
 
 #[test]
@@ -63,9 +63,7 @@ fn long_records_travel_in_parts() {
     // The next run cuts elsewhere.
     let app = sidecar(&near, &upstream, &broker.section("max_message_kib = 33"));
     call(&app, "long", &words);
-    eventually("all has arrived", PATIENCE, || {
-        (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
-    });
+    all_shipped(&app);
     assert!(metric(&app, "weir_shipper_split_records_total") > 0);
     app.stop();
     let lander = analytics(&far, &kafka, &[]);

@@ -1,6 +1,6 @@
 //! What cannot work is said: what is wrong, where, and what to do. Nothing is lost by it.
 
-use crate::broker::{Broker, all_landed, analytics, call, metric, ready, sidecar, sidecar_env};
+use crate::broker::{Broker, all_landed, all_shipped, analytics, call, metric, ready, sidecar, sidecar_env};
 use crate::harness::{PATIENCE, Place, Upstream, eventually, weir};
 
 #[track_caller]
@@ -45,9 +45,7 @@ fn topics_that_cannot_serve_are_explained() {
     says(&app, &["topic nowhere does not exist", "create_topic = false"]);
     // Made by somebody at last: everything arrives, from the beginning.
     broker.run("topic", &["--create", "--topic", "nowhere", "--partitions", "2"]);
-    eventually("all has arrived", PATIENCE, || {
-        (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
-    });
+    all_shipped(&app);
     app.stop();
     let far = Place::new();
     let lander = analytics(&far, &broker.section("topic = \"nowhere\""), &[]);
@@ -77,9 +75,7 @@ fn a_topics_own_limit_counts() {
     for _ in 0..3 {
         call(&app, "shop", &noise);
     }
-    eventually("all has arrived", PATIENCE, || {
-        (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
-    });
+    all_shipped(&app);
     app.stop();
     let lander = analytics(&far, &broker.section(""), &[]);
     all_landed(&far, &[&near]);
@@ -97,9 +93,7 @@ fn a_cut_log_is_an_alarm() {
     for _ in 0..10 {
         call(&app, "shop", "hi");
     }
-    eventually("all has arrived", PATIENCE, || {
-        (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
-    });
+    all_shipped(&app);
     broker.run(
         "tool",
         &[
@@ -144,9 +138,7 @@ fn strays_are_kept() {
     let kafka = broker.section("partitions = 1");
     let app = sidecar(&near, &upstream, &kafka);
     call(&app, "shop", "hi");
-    eventually("all has arrived", PATIENCE, || {
-        (metric(&app, "weir_shipper_waiting_records") == 0).then_some(())
-    });
+    all_shipped(&app);
     let sent = broker.try_run("produce", &["--topic", "weir.events.v1"], b"not ours\nnor this\n");
     assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
     call(&app, "shop", "after");

@@ -76,6 +76,10 @@ impl<S: Source> Lander<S> {
                 Err(LakeError::Gap { expected, found, .. }) if self.options.accept_loss => {
                     tracing::error!(%journal, from = expected, to = found - 1, "records are missing: their loss was accepted");
                     counts.lost += u64::try_from(found - expected).unwrap_or_default();
+                    // Its part of the batch begins where it stood, or the commit would take it for another's.
+                    let low = state.fold.low(expected);
+                    let (first, next) = (expected, expected);
+                    self.open.spans.entry(journal).or_insert(Span { first, next, low });
                     state.next = found + 1;
                 }
                 Err(error) => {

@@ -5,6 +5,7 @@ use lake::{Lake, Report, Whose, compact_now, erase, expire, rebuild, verify};
 
 use crate::history::{History, history};
 use crate::lands::{lander, number};
+use crate::proves::table;
 
 async fn landed(h: &History) -> (tempfile::TempDir, Lake) {
     let dir = tempfile::tempdir().unwrap();
@@ -71,14 +72,9 @@ async fn expired_days_are_expired_and_not_missing() {
     compact_now(&lake).await.unwrap();
     assert!(proof(&lake).await.is_complete());
     // What is altered or missing shows all the same.
-    let url = deltalake::ensure_table_uri(format!("{}/events", lake.location())).unwrap();
-    let table = deltalake::DeltaTableBuilder::from_url(url)
-        .unwrap()
-        .load()
-        .await
-        .unwrap();
     let victim = h.next() - 3;
-    table
+    table(&lake, "events")
+        .await
         .delete()
         .with_predicate(format!("\"offset\" = {victim}"))
         .await
@@ -137,15 +133,10 @@ async fn erased_records_leave_their_digest() {
     let found = proof(&lake).await;
     assert!(found.is_complete(), "{found}");
     // A digest that is not the record's breaks the chain.
-    let url = deltalake::ensure_table_uri(format!("{}/events", lake.location())).unwrap();
-    let table = deltalake::DeltaTableBuilder::from_url(url)
-        .unwrap()
-        .load()
-        .await
-        .unwrap();
     let first = ask(&lake, "select min(\"offset\") from events where type = 'lake.erased'").await;
     let forged = format!("'{{\"digest\":\"{}\"}}'", "ab".repeat(32));
-    table
+    table(&lake, "events")
+        .await
         .update()
         .with_predicate(format!("\"offset\" = {first}"))
         .with_update("body", forged)

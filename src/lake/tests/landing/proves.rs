@@ -2,7 +2,7 @@
 
 use deltalake::DeltaTableBuilder;
 use lake::source::{Item, MemorySource};
-use lake::{Lake, LakeError, Lander, Report, verify};
+use lake::{Lake, LakeError, LandOptions, Lander, Report, verify};
 
 use crate::history::{History, history};
 use crate::lands::{lander, number, options};
@@ -18,7 +18,7 @@ async fn landed(h: &History) -> (tempfile::TempDir, Lake) {
     (dir, lake)
 }
 
-async fn table(lake: &Lake, name: &str) -> deltalake::DeltaTable {
+pub async fn table(lake: &Lake, name: &str) -> deltalake::DeltaTable {
     let url = deltalake::ensure_table_uri(format!("{}/{name}", lake.location())).unwrap();
     DeltaTableBuilder::from_url(url).unwrap().load().await.unwrap()
 }
@@ -233,4 +233,27 @@ async fn unreadable_records_are_kept() {
     // Offset 9 and the link after it cannot be checked; 30 can, by its seal.
     assert_eq!(found.journals[0].links as i64, h.next() - 2);
     assert!(!found.is_complete(), "damage is never passed over");
+}
+
+/// Where a loss was accepted, landing goes on behind it at once, and the loss stays on record.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accepted_loss_is_counted_once_and_shows() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    let h = history(60);
+    let source = MemorySource::new("one");
+    let accepting = LandOptions {
+        accept_loss: true,
+        ..options()
+    };
+    let (lander, handle) = Lander::open(lake.clone(), source.clone(), accepting).await.unwrap();
+    tokio::spawn(lander.run());
+    source.push(h.items[..100].iter().cloned());
+    handle.flush().await.unwrap();
+    source.push(h.items[120..].iter().cloned());
+    handle.flush().await.unwrap();
+    assert_eq!(handle.status().lost, 20);
+    let found = report(&lake).await;
+    assert!(found.to_string().contains("MISSING: 100–119"), "{found}");
+    assert_eq!(found.journals[0].rows as i64, h.next() - 20);
 }
