@@ -24,6 +24,12 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use stream::{Settings, Shipper};
 
+#[path = "../../../benches/measure.rs"]
+#[expect(dead_code, reason = "shared with the other benchmarks")]
+mod measure;
+
+use measure::cpu_seconds;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -212,15 +218,4 @@ fn event(n: i64) -> Draft {
         &Body::CallStarted(Box::new(body)),
     )
     .unwrap()
-}
-
-/// CPU seconds of this process, user and system.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    // utime and stime, in ticks of 10 ms.
-    fields[11..13]
-        .iter()
-        .map(|ticks| ticks.parse::<f64>().unwrap() / 100.0)
-        .sum()
 }
