@@ -120,6 +120,14 @@ pub fn analytics_env<'a>(place: &'a Place, kafka: &str, more: &[&str], env: &[(&
 /// One call; its id.
 #[track_caller]
 pub fn call(sidecar: &Weir<'_>, app: &str, prompt: &str) -> String {
+    let (status, id, body) = try_call(sidecar, app, prompt);
+    assert_eq!(status, 200, "{body}");
+    id
+}
+
+/// One call that may be refused: status, id and what was said.
+#[track_caller]
+pub fn try_call(sidecar: &Weir<'_>, app: &str, prompt: &str) -> (u16, String, String) {
     let body = serde_json::json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": prompt}]});
     let headers = [("x-demo", "delay_ms=0"), ("x-weir-app", app)];
     let mut open = raw::try_send(
@@ -131,8 +139,9 @@ pub fn call(sidecar: &Weir<'_>, app: &str, prompt: &str) -> String {
     )
     .unwrap();
     while open.next().is_some() {}
-    assert_eq!(open.answer.status, 200);
-    open.answer.header("x-weir-call-id").unwrap().to_owned()
+    let id = open.answer.header("x-weir-call-id").unwrap_or_default().to_owned();
+    let said = String::from_utf8_lossy(&open.answer.body).into_owned();
+    (open.answer.status, id, said)
 }
 
 /// One of the numbers at `/metrics`.

@@ -166,7 +166,7 @@ impl Run {
                     self.analytics.again(fault);
                     continue;
                 }
-                Fault::FillLake if !self.cast.disk.can_fill => continue,
+                Fault::FillLake if !self.cast.disk.can_fill() => continue,
                 _ => {}
             }
             names.push(fault.name());

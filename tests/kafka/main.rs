@@ -16,6 +16,7 @@
 
 mod broker;
 mod chaos;
+mod disk;
 mod faults;
 #[path = "../e2e/harness.rs"]
 #[expect(dead_code, reason = "shared with the other end-to-end tests")]
@@ -31,3 +32,4 @@ mod refuse;
 mod sdk;
 mod secure;
 mod share;
+mod trouble;

@@ -2,9 +2,11 @@
 
 use crate::broker::{Broker, all_landed, all_shipped, analytics, call, metric, ready, sidecar, sidecar_env};
 use crate::harness::{PATIENCE, Place, Upstream, eventually, weir};
+use crate::trouble::noise;
 
+/// Waits until `/readyz` has all these words.
 #[track_caller]
-fn says(app: &crate::harness::Weir<'_>, words: &[&str]) {
+pub fn says(app: &crate::harness::Weir<'_>, words: &[&str]) {
     let mut last = String::new();
     eventually(&format!("{words:?} in /readyz"), PATIENCE, || {
         last = ready(app).1;
@@ -61,16 +63,8 @@ fn a_topics_own_limit_counts() {
     let config = ["--config", "max.message.bytes=20000"];
     let create = ["--create", "--topic", "weir.events.v1", "--partitions", "3"];
     broker.run("topic", &[&create[..], &config[..]].concat());
-    // Hard to compress, so that the limit counts.
-    let mut state = 1u64;
-    let noise: String = (0..200_000)
-        .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            char::from(b'a' + u8::try_from((state >> 33) % 26).unwrap())
-        })
-        .collect();
+    // So that the limit counts.
+    let noise = noise(200_000);
     let app = sidecar(&near, &upstream, &broker.section(""));
     for _ in 0..3 {
         call(&app, "shop", &noise);

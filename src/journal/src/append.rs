@@ -410,7 +410,7 @@ impl Core {
             bytes,
             reason: reason.as_str().to_owned(),
         }));
-        let told = match Draft::new(&Scope::default(), None, 0, crate::now_unix_nano(), &body) {
+        let told = match Draft::new(&Scope::default(), None, 0, crate::clock::unix_nano(), &body) {
             Ok(draft) => prepare(std::slice::from_ref(&draft))
                 .and_then(|p| self.place(&p))
                 .map(|_| ()),
@@ -428,7 +428,7 @@ impl Core {
     /// Tells of what was shed if there is room for it now.
     pub fn settle_shed(&self) {
         let state = lock(&self.state);
-        if state.shed.is_some() && self.has_room() {
+        if state.shed.is_some() && self.full().is_none() {
             // No room after all: the next append tries again.
             drop(self.tell_shed(state));
         }

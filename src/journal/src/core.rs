@@ -123,12 +123,13 @@ impl Core {
         state
     }
 
-    /// Whether the quota has room for new work.
-    pub fn has_room(&self) -> bool {
-        let within = self
-            .options
-            .quota
-            .is_none_or(|q| self.used.load(Ordering::Relaxed) < q.bytes);
-        within && !self.disk_full.load(Ordering::Relaxed)
+    /// Why there is no room for new work, if there is none.
+    pub fn full(&self) -> Option<FullReason> {
+        let used = self.used.load(Ordering::Relaxed);
+        if self.disk_full.load(Ordering::Relaxed) {
+            return Some(FullReason::Disk);
+        }
+        let over = self.options.quota.is_some_and(|quota| used >= quota.bytes);
+        over.then_some(FullReason::Quota)
     }
 }

@@ -150,7 +150,13 @@ impl Journal {
     /// recorded from the reserve, another start may not.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.0.core.has_room()
+        self.full().is_none()
+    }
+
+    /// Why there is no room for new work, if there is none.
+    #[must_use]
+    pub fn full(&self) -> Option<crate::FullReason> {
+        self.0.core.full()
     }
 
     /// The next offset: every record below it can be read.

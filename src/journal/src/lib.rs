@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod append;
+pub mod clock;
 mod core;
 mod disk;
 mod error;
@@ -50,12 +51,3 @@ pub use recovery::{Recovery, Torn};
 pub use scan::Hole;
 pub use stats::Stats;
 pub use sync::Durable;
-
-/// The wall clock, for what people read; nothing is ordered by it.
-pub(crate) fn now_unix_nano() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since
-        .ok()
-        .and_then(|t| i64::try_from(t.as_nanos()).ok())
-        .unwrap_or_default()
-}

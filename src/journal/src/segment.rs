@@ -86,7 +86,7 @@ impl Blank {
             segment: Uuid::now_v7(),
             first: start.first,
             chain: start.chain,
-            created_unix_nano: crate::now_unix_nano(),
+            created_unix_nano: crate::clock::unix_nano(),
             synced: start.synced,
         };
         write_all(self.file.as_ref(), &header.encode(), 0)?;

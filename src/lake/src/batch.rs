@@ -158,7 +158,7 @@ impl JournalState {
         let mut state = JournalState {
             next,
             fold: Fold::within(room),
-            last_time: now_nanos(),
+            last_time: journal::clock::unix_nano(),
         };
         let mut rows = CallRows::new();
         let mut windows = Windows::new(events, journal, low.min(emitted), next);
@@ -261,10 +261,3 @@ pub(crate) fn encode(items: &[Item], states: &mut BTreeMap<JournalId, JournalSta
 
 const REQUEST_KEY: &str = r#""weir.request.body":"#;
 const RESPONSE_KEY: &str = r#""weir.response.body":"#;
-
-pub(crate) fn now_nanos() -> i64 {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
-}

@@ -114,8 +114,5 @@ async fn holds(place: &Place, version: Version, id: &str) -> Result<bool, LakeEr
 }
 
 pub(crate) fn now_millis() -> i64 {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+    journal::clock::unix_nano() / 1_000_000
 }

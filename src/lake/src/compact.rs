@@ -60,6 +60,8 @@ struct Small {
     path: String,
     bytes: i64,
     rows: usize,
+    /// When its rows landed, the last of them; ms since 1970.
+    landed: i64,
     remove: Remove,
 }
 
@@ -100,6 +102,7 @@ fn plan(kind: TableKind, snapshot: &Snapshot, min_files: usize) -> Vec<Group> {
                 path: file.object_store_path().to_string(),
                 bytes: file.size(),
                 rows: file.num_records().unwrap_or_default(),
+                landed: file.modification_time(),
                 remove: file.remove_action(false),
             });
         }
@@ -161,7 +164,7 @@ async fn rewrite(table: &Table, snapshot: &Snapshot, group: &Group) -> Result<(S
     let inputs = open_inputs(place, group).await?;
     let day = day_number(&group.day)?;
     let task_place = place.clone();
-    let (written, rows_in, bytes) = tokio::task::spawn_blocking(move || merge(&task_place, day, inputs)).await??;
+    let (mut written, rows_in, bytes) = tokio::task::spawn_blocking(move || merge(&task_place, day, inputs)).await??;
     upload(place, &written, bytes).await?;
     let rows: usize = group.files.iter().map(|file| file.rows).sum();
     if rows != rows_in {
@@ -171,6 +174,8 @@ async fn rewrite(table: &Table, snapshot: &Snapshot, group: &Group) -> Result<(S
             found: i64::try_from(rows_in).unwrap_or(i64::MAX),
         });
     }
+    // Retention asks when rows landed, not when they were moved.
+    written.add.modification_time = group.files.iter().map(|file| file.landed).max().unwrap_or_default();
     make_durable(place, std::slice::from_ref(&written)).await?;
     let report = CompactReport {
         files_removed: group.files.len() as u64,
@@ -260,6 +265,7 @@ mod tests {
             path: String::new(),
             bytes,
             rows: 1,
+            landed: 0,
             remove: Remove::default(),
         };
         let mut group = Group {

@@ -115,7 +115,7 @@ async fn rewrite(table: &Table, snapshot: &Snapshot, ids: &HashSet<String>) -> R
         let Some(day) = file.partition_values_map().remove(DAY).flatten() else {
             continue;
         };
-        let path = file.object_store_path().to_string();
+        let (path, landed) = (file.object_store_path().to_string(), file.modification_time());
         let bytes = match &place.local {
             Some(_) => None,
             None => {
@@ -128,8 +128,10 @@ async fn rewrite(table: &Table, snapshot: &Snapshot, ids: &HashSet<String>) -> R
         let Some(Cleared { files, erased }) = done else {
             continue;
         };
-        for (file, bytes) in files {
+        for (mut file, bytes) in files {
             upload(place, &file, bytes).await?;
+            // Retention asks when rows landed, not when they were moved.
+            file.add.modification_time = landed;
             written.push(file);
         }
         rows += erased;

@@ -1,5 +1,7 @@
 //! What can go wrong in the lake, and what to do about it.
 
+use std::io::ErrorKind;
+
 use event::JournalId;
 
 use crate::source::SourceError;
@@ -19,6 +21,18 @@ pub enum LakeError {
         location: String,
         /// The column that is missing.
         column: String,
+    },
+    /// The table asks for what this version does not know.
+    #[error(
+        "table {table} at {location} was written by a newer version ({what}): upgrade Weir here. It is left as it is; the source keeps what has not landed"
+    )]
+    Newer {
+        /// The table.
+        table: &'static str,
+        /// Where it lies.
+        location: String,
+        /// What is not known.
+        what: String,
     },
     /// Records are missing between what landed and what came next. Nothing lands until this is
     /// resolved: history would have a hole that nobody sees.
@@ -89,7 +103,7 @@ pub enum LakeError {
     #[error("object store: {0}")]
     Store(#[from] object_store::Error),
     /// A file could not be written or made durable.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", advice(source))]
     Io {
         /// The file.
         path: String,
@@ -120,6 +134,7 @@ impl LakeError {
             LakeError::Gap { .. }
                 | LakeError::Assertion { .. }
                 | LakeError::Schema { .. }
+                | LakeError::Newer { .. }
                 | LakeError::Row { .. }
                 | LakeError::Source(SourceError::Cut { .. } | SourceError::Damaged { .. })
         )
@@ -130,5 +145,18 @@ impl LakeError {
             path: path.display().to_string(),
             source,
         }
+    }
+}
+
+/// What to do about it, where somebody can.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+            ": Weir must be able to write there. Until it is, nothing lands and the source keeps everything"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            ": make room there. Until there is some, nothing lands and the source keeps everything"
+        }
+        _ => "",
     }
 }

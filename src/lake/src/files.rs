@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path as FsPath, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{SortOptions, concat_batches, filter_record_batch, kernels::aggregate, sort_to_indices, take};
@@ -20,6 +19,7 @@ use parquet::schema::types::ColumnPath;
 use serde_json::{Map, Value, json};
 
 use crate::LakeError;
+use crate::commit::now_millis;
 use crate::schema::{DAY, Kind, TableKind};
 
 /// Rows in a row group.
@@ -241,12 +241,11 @@ impl FileWriter {
             }
             Sink::Memory(bytes) => (bytes.len() as u64, Some(std::mem::take(bytes))),
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let add = Add {
             path: self.name,
             partition_values: HashMap::from([(DAY.to_owned(), Some(self.day))]),
             size: i64::try_from(size).unwrap_or(i64::MAX),
-            modification_time: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
+            modification_time: now_millis(),
             data_change,
             stats: Some(self.stats.finish().to_string()),
             tags: None,

@@ -78,7 +78,7 @@ impl KafkaSource {
                     "the partition ends at {end}, before what has landed from it: the topic was made anew, or a broker lost what it had acknowledged"
                 ),
             },
-            Broken::Other(what) => self.unavailable(what),
+            Broken::Stale(what) | Broken::Other(what) => self.unavailable(what),
         }
     }
 }
@@ -150,7 +150,14 @@ impl Source for KafkaSource {
                 source_name: self.settings.topic.clone(),
             });
         }
-        let arrivals = intake.take(max_bytes).map_err(|broken| self.broken(broken))?;
+        let arrivals = match intake.take(max_bytes) {
+            Ok(arrivals) => arrivals,
+            Err(Broken::Stale(why)) => {
+                self.connected = None;
+                return Err(self.unavailable(why));
+            }
+            Err(broken) => return Err(self.broken(broken)),
+        };
         let mut by_partition: BTreeMap<i32, Vec<Arrival>> = BTreeMap::new();
         for arrival in arrivals {
             by_partition.entry(arrival.partition).or_default().push(arrival);

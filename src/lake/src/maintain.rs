@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 use deltalake::DeltaTable;
 use deltalake::checkpoints::{cleanup_metadata, create_checkpoint};
 use deltalake::operations::vacuum::VacuumMode;
+use journal::clock;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use tokio::sync::watch;
 
 use crate::LakeError;
-use crate::batch::now_nanos;
 use crate::compact::{CompactReport, compact};
 use crate::encode::day_of;
 use crate::files::day_text;
-use crate::retention::expire;
+use crate::retention::{Due, expire_due, is_doubtful};
 use crate::store::{Lake, Table};
 
 /// How often upkeep is done, and how much.
@@ -49,16 +49,19 @@ impl Default for MaintainOptions {
 /// the next run: upkeep never holds up landing.
 pub async fn maintain(lake: Lake, options: MaintainOptions, mut stop: watch::Receiver<bool>) {
     let mut vacuumed = Instant::now();
+    let mut clock = Clock::default();
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(options.every) => {}
         }
-        let vacuum = vacuumed.elapsed() >= options.vacuum_every;
+        let trusted = clock.is_trusted();
+        let vacuum = trusted && vacuumed.elapsed() >= options.vacuum_every;
         if vacuum {
             vacuumed = Instant::now();
         }
-        match run(&lake, &options, vacuum).await {
+        let keep_days = if trusted { options.keep_days } else { 0 };
+        match run(&lake, &MaintainOptions { keep_days, ..options }, vacuum).await {
             Ok(report) => tracing::debug!(?report, "lake upkeep done"),
             Err(error) => tracing::warn!(%error, "lake upkeep failed: it is tried again"),
         }
@@ -77,11 +80,7 @@ pub async fn compact_now(lake: &Lake) -> Result<CompactReport, LakeError> {
 
 async fn run(lake: &Lake, options: &MaintainOptions, vacuum: bool) -> Result<CompactReport, LakeError> {
     if options.keep_days > 0 {
-        let before = day_of(now_nanos()).saturating_sub_unsigned(options.keep_days);
-        let report = expire(lake, &day_text(before)).await?;
-        if !report.days.is_empty() {
-            tracing::info!(?report, "days were taken away, as the retention says");
-        }
+        retain(lake, options.keep_days, clock::unix_nano()).await?;
     }
     let report = compact(lake, options.min_files).await?;
     for table in lake.tables() {
@@ -91,6 +90,56 @@ async fn run(lake: &Lake, options: &MaintainOptions, vacuum: bool) -> Result<Com
         }
     }
     Ok(report)
+}
+
+/// Takes away what is older than so many days at `now`, ns since 1970.
+async fn retain(lake: &Lake, keep_days: u32, now: i64) -> Result<(), LakeError> {
+    let due = Due::after(keep_days, now);
+    if is_doubtful(lake, &due).await? {
+        tracing::error!(
+            today = day_text(day_of(now)),
+            keep_days,
+            "by this machine's clock every day of the history is too old, so nothing is taken away: set the clock right, or run `weir lake expire --before DAY` if it is"
+        );
+        return Ok(());
+    }
+    let report = expire_due(lake, &due).await?;
+    if !report.days.is_empty() {
+        tracing::info!(?report, "days were taken away, as the retention says");
+    }
+    Ok(())
+}
+
+/// A clock that has jumped ahead makes everything look old: nothing is removed by it for a day.
+#[derive(Default)]
+struct Clock {
+    watch: clock::Watch,
+    /// Since when, and by how much, ns.
+    ahead: Option<(Instant, i64)>,
+}
+
+/// How far ahead, ns.
+const FAR: i64 = 3_600_000_000_000;
+const DISTRUST: Duration = Duration::from_secs(24 * 3600);
+
+impl Clock {
+    fn is_trusted(&mut self) -> bool {
+        let jumped = self.watch.jumped();
+        self.judge(jumped)
+    }
+
+    fn judge(&mut self, jumped: Option<i64>) -> bool {
+        let (since, before) = self.ahead.unwrap_or((Instant::now(), 0));
+        let ahead = before.saturating_add(jumped.unwrap_or_default()).max(0);
+        if ahead > FAR && before <= FAR {
+            tracing::warn!(
+                seconds = ahead / 1_000_000_000,
+                "the clock has jumped ahead: old days and files are left alone for a day, or until it is set back"
+            );
+        }
+        self.ahead = (ahead > 0 && since.elapsed() < DISTRUST).then_some((since, ahead));
+        self.ahead.is_none_or(|(_, ahead)| ahead <= FAR)
+    }
 }
 
 /// Writes a checkpoint if the last one is `versions` behind, and makes it durable before any log
@@ -154,4 +203,29 @@ async fn remove_old(table: &Table) -> Result<(), LakeError> {
         "old files removed"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumped_ahead_is_not_trusted_until_it_is_back() {
+        let mut clock = Clock::default();
+        assert!(
+            clock.judge(None) && clock.judge(Some(FAR / 2)),
+            "a little is a correction"
+        );
+        assert!(!clock.judge(Some(FAR)));
+        assert!(!clock.judge(None), "it is still ahead");
+        assert!(clock.judge(Some(-FAR)));
+        assert!(clock.judge(Some(-5 * FAR)), "back does no harm");
+        assert!(!clock.judge(Some(2 * FAR)));
+        if let Some((since, _)) = &mut clock.ahead
+            && let Some(yesterday) = since.checked_sub(DISTRUST)
+        {
+            *since = yesterday;
+            assert!(clock.judge(None), "a day later it counts as right");
+        }
+    }
 }

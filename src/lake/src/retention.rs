@@ -1,6 +1,6 @@
 //! Retention: whole days go, and what is left of each is the account of what was there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
 use datafusion::prelude::{Expr, col, lit};
@@ -12,7 +12,7 @@ use crate::arena::Arena;
 use crate::commit::{Commit, now_millis};
 use crate::compact::{COMPACTION, day_number};
 use crate::decode::{EventRows, RECORD_COLUMNS};
-use crate::encode::EventsBuilder;
+use crate::encode::{EventsBuilder, day_of};
 use crate::files::{make_durable, write_days};
 use crate::scan::{extents_where, range, read};
 use crate::schema::DAY;
@@ -41,12 +41,51 @@ pub struct ExpireReport {
 /// loses them. Another writer that is faster makes it fail with [`LakeError::Conflict`]; what is done
 /// by then is done.
 pub async fn expire(lake: &Lake, before: &str) -> Result<ExpireReport, LakeError> {
-    let limit = day_number(before)?;
+    expire_due(lake, &Due::before(day_number(before)?)).await
+}
+
+/// Which days go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    /// Days before this one, in days since 1970.
+    before: i32,
+    /// Only days to which nothing was added since, ms since 1970.
+    landed_before: i64,
+}
+
+impl Due {
+    fn before(day: i32) -> Due {
+        Due {
+            before: day,
+            landed_before: i64::MAX,
+        }
+    }
+
+    /// What is older than so many days at `now`, and landed before that too: a record that a wrong clock
+    /// dated years back stays as long as any other.
+    pub(crate) fn after(keep_days: u32, now_unix_nano: i64) -> Due {
+        let before = day_of(now_unix_nano).saturating_sub_unsigned(keep_days);
+        Due {
+            before,
+            landed_before: i64::from(before).saturating_mul(NANOS_PER_DAY / 1_000_000),
+        }
+    }
+}
+
+/// Whether by this reckoning even the newest event is too old: then the clock is the likelier fault.
+pub(crate) async fn is_doubtful(lake: &Lake, due: &Due) -> Result<bool, LakeError> {
+    let snapshot = lake.table(TableKind::Events).load().await?;
+    let all = days(&snapshot, &Due::before(i32::MAX));
+    let newest = all.iter().filter_map(|day| day_number(day).ok()).max();
+    Ok(newest.is_some_and(|newest| newest < due.before))
+}
+
+pub(crate) async fn expire_due(lake: &Lake, due: &Due) -> Result<ExpireReport, LakeError> {
     let mut report = ExpireReport::default();
     // Calls first: rows without events would be a fault, events without a row are told to have expired.
     let table = lake.table(TableKind::Calls);
     let snapshot = table.load().await?;
-    let old = days(&snapshot, limit);
+    let old = days(&snapshot, due);
     if !old.is_empty() {
         let commit = Commit {
             removes: removes(&snapshot, &old),
@@ -60,7 +99,7 @@ pub async fn expire(lake: &Lake, before: &str) -> Result<ExpireReport, LakeError
     }
     let table = lake.table(TableKind::Events);
     let mut snapshot = table.load().await?;
-    for day in days(&snapshot, limit) {
+    for day in days(&snapshot, due) {
         let (rows, expired) = account(&snapshot, &day).await?;
         if expired == 0 {
             continue;
@@ -80,9 +119,10 @@ pub async fn expire(lake: &Lake, before: &str) -> Result<ExpireReport, LakeError
     Ok(report)
 }
 
-/// The days before `limit` that have more than their account.
-fn days(snapshot: &Snapshot, limit: i32) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+/// The days that are due and have more than their account.
+fn days(snapshot: &Snapshot, due: &Due) -> BTreeSet<String> {
+    // When something landed last on each day.
+    let mut found: BTreeMap<String, i64> = BTreeMap::new();
     for file in snapshot.state.log_data().iter() {
         let Some(day) = file.partition_values_map().remove(DAY).flatten() else {
             continue;
@@ -100,11 +140,13 @@ fn days(snapshot: &Snapshot, limit: i32) -> BTreeSet<String> {
                 .iter()
                 .all(|value| value.as_deref() == Some(EXPIRED))
         });
-        if !only_account && day_number(&day).is_ok_and(|number| number < limit) {
-            found.insert(day);
+        if !only_account && day_number(&day).is_ok_and(|number| number < due.before) {
+            let landed = found.entry(day).or_insert(i64::MIN);
+            *landed = file.modification_time().max(*landed);
         }
     }
-    found
+    let old = |(day, landed)| (landed < due.landed_before).then_some(day);
+    found.into_iter().filter_map(old).collect()
 }
 
 fn removes(snapshot: &Snapshot, days: &BTreeSet<String>) -> Vec<deltalake::kernel::Remove> {

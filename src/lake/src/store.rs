@@ -140,7 +140,14 @@ impl Table {
         match DeltaTableState::try_new(log_store.as_ref(), None).await {
             Ok(state) => Ok(Snapshot::new(state, log_store)),
             Err(error) if self.is_missing(&error).await => Err(LakeError::NotFound(self.location.clone())),
-            Err(other) => Err(other.into()),
+            Err(error) => Err(match unsupported(&error) {
+                Some(what) => LakeError::Newer {
+                    table: self.kind().name(),
+                    location: self.location.clone(),
+                    what,
+                },
+                None => error.into(),
+            }),
         }
     }
 
@@ -278,6 +285,15 @@ impl Snapshot {
     pub fn register_store(&self, session: &dyn Session) -> Result<(), LakeError> {
         Ok(DeltaTable::new(self.log_store.clone()).update_datafusion_session(session)?)
     }
+}
+
+/// What a table asks for that its reader does not know. The kernel's error type cannot be named here, its
+/// words can.
+fn unsupported(error: &DeltaTableError) -> Option<String> {
+    let DeltaTableError::KernelError(kernel) = error else {
+        return None;
+    };
+    kernel.to_string().strip_prefix("Unsupported: ").map(str::to_owned)
 }
 
 /// Makes a new table's folder, and the lake's, last: their names stand in the folders above.

@@ -11,7 +11,6 @@
 
 mod body;
 mod call;
-mod clock;
 pub mod config;
 mod encoding;
 mod error;

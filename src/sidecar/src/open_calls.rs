@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event::body::CallInterrupted;
 use event::{Body, CallId, Draft, EventType, Scope};
-use journal::Journal;
+use journal::{Journal, clock};
 
-use crate::clock;
 use crate::error::StartError;
 
 /// Consumer position that keeps every journal segment with an open call's first event.

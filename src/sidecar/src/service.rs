@@ -77,18 +77,24 @@ fn readiness(worker: &Worker) -> Response<AnswerBody> {
     if shared.is_draining() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
-    if !shared.journal.has_room() {
-        return text(StatusCode::SERVICE_UNAVAILABLE, "the journal is full\n");
+    let (mut status, mut said) = (StatusCode::OK, "ready\n".to_owned());
+    if let Some(reason) = shared.journal.full() {
+        status = StatusCode::SERVICE_UNAVAILABLE;
+        said = match reason {
+            journal::FullReason::Quota => {
+                "the journal is full: its quota is used up. Whoever reads it must catch up, or raise journal.quota_mib\n"
+            }
+            journal::FullReason::Disk => "the journal is full: no space is left on its disk. Make room there\n",
+        }
+        .to_owned();
+    } else if shared.snapshot.load().routes.targets().is_empty() {
+        (status, said) = (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", CallError::NoUpstream));
     }
-    if shared.snapshot.load().routes.targets().is_empty() {
-        return text(StatusCode::SERVICE_UNAVAILABLE, &format!("{}\n", CallError::NoUpstream));
-    }
-    let mut ready = "ready\n".to_owned();
     for trouble in shared.companions().iter().filter_map(|companion| companion.trouble()) {
-        ready.push_str(&trouble);
-        ready.push('\n');
+        said.push_str(&trouble);
+        said.push('\n');
     }
-    text(StatusCode::OK, &ready)
+    text(status, &said)
 }
 
 fn metrics(worker: &Worker) -> Response<AnswerBody> {

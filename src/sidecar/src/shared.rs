@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use event::{Body, Draft, Scope};
 use guard::{Vault, VaultLimits};
-use journal::{AppendError, Journal};
+use journal::{AppendError, Journal, clock};
 
-use crate::clock;
 use crate::metrics::Metrics;
 use crate::open_calls::OpenCalls;
 use crate::snapshot::Snapshot;

@@ -1,7 +1,9 @@
 //! What all clients of the cluster share: properties, log, and the last thing the client complained of.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use journal::clock::Watch;
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
@@ -85,6 +87,39 @@ fn secret(key: &str, variable: &str) -> Result<String, StreamError> {
         key: key.to_owned(),
         message: format!("the environment variable {variable} is not set"),
     })
+}
+
+/// Kafka's client waits by the wall clock. If that is set back while it waits, it waits as much longer,
+/// unless something else wakes it: then it has to be made anew. (We ourselves wait by a steady clock, and
+/// ask the client only for what is there.)
+pub(crate) struct ClockWatch {
+    watch: Watch,
+    looked: Instant,
+}
+
+impl Default for ClockWatch {
+    fn default() -> ClockWatch {
+        ClockWatch {
+            watch: Watch::default(),
+            looked: Instant::now(),
+        }
+    }
+}
+
+impl ClockWatch {
+    /// Looks once a second at most.
+    pub(crate) fn check(&mut self) -> Result<(), StreamError> {
+        if self.looked.elapsed() < Duration::from_secs(1) {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        match self.watch.jumped() {
+            Some(jumped) if jumped < 0 => Err(StreamError::ClockWentBack {
+                seconds: jumped.saturating_abs() / 1_000_000_000,
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Passes on what the client logs, and keeps the last error for messages of our own.

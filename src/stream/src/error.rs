@@ -53,6 +53,12 @@ pub enum StreamError {
         /// What the brokers or the client said.
         why: String,
     },
+    /// The wall clock went back: some waits of the client's would last as much longer.
+    #[error("the system's clock went back by {seconds} s: Kafka's client is made anew")]
+    ClockWentBack {
+        /// How far.
+        seconds: i64,
+    },
     /// The journal cannot be read.
     #[error(transparent)]
     Read(#[from] journal::ReadError),

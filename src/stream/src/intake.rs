@@ -13,7 +13,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::Notify;
 
-use crate::client::{Complaints, base, own, unusable};
+use crate::client::{ClockWatch, Complaints, base, own, unusable};
 use crate::parts::Assembler;
 use crate::topic::{self, ASK};
 use crate::wire::Label;
@@ -21,7 +21,8 @@ use crate::{Settings, StreamError};
 
 /// Bytes of records that wait for the lander at most; one record may come on top.
 const HELD: usize = 16 << 20;
-const POLL: Duration = Duration::from_millis(100);
+/// How long to wait when nothing has come.
+const POLL: Duration = Duration::from_millis(5);
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 
 /// One record that came whole, or something that is none.
@@ -131,6 +132,8 @@ pub enum Broken {
         /// Where the log ends.
         end: i64,
     },
+    /// The client must be made anew: the wall clock went back.
+    Stale(String),
     /// Something else.
     Other(String),
 }
@@ -144,7 +147,7 @@ impl Shared {
 impl Intake {
     /// Looks at the topic, making it if need be. Nothing is read before [`Intake::begin`].
     pub async fn open(settings: &Settings) -> Result<Intake, StreamError> {
-        topic::ensure(settings).await?;
+        topic::ensure(settings).await?.tell(&mut Vec::new());
         let mut config = base(settings)?;
         config
             // Never joined: positions are the table's, partitions the other consumer's affair.
@@ -171,6 +174,7 @@ impl Intake {
             assemblers: BTreeMap::new(),
             positions: BTreeMap::new(),
             expired: Instant::now(),
+            clock: ClockWatch::default(),
         };
         let thread = std::thread::Builder::new()
             .name("weir-intake".to_owned())
@@ -290,6 +294,7 @@ struct Pump {
     /// The position that each partition must give next.
     positions: BTreeMap<i32, i64>,
     expired: Instant,
+    clock: ClockWatch,
 }
 
 impl Pump {
@@ -313,17 +318,30 @@ impl Pump {
                     continue;
                 }
             }
-            let polled = match self.consumer.poll(POLL) {
+            if let Err(error) = self.clock.check() {
+                self.fail(Broken::Stale(error.to_string()));
+                continue;
+            }
+            let polled = match self.consumer.poll(Duration::ZERO) {
                 None => None,
                 Some(Ok(message)) => Some(Ok(Self::arrived(&mut self.assemblers, &mut self.positions, &message))),
                 Some(Err(error)) => Some(Err(error)),
             };
             match polled {
-                None => {}
+                // Not in the client: see `ClockWatch`.
+                None => self.rest(),
                 Some(Ok(arrival)) => self.push(arrival),
                 Some(Err(error)) => self.complain(&error),
             }
             self.expire();
+        }
+    }
+
+    fn rest(&self) {
+        let state = self.shared.lock();
+        if !state.stop && state.order.is_none() {
+            // Whether somebody came or time is up: the loop looks.
+            let _ = self.shared.room.wait_timeout(state, POLL);
         }
     }
 

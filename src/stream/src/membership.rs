@@ -22,7 +22,7 @@ use crate::{Settings, StreamError};
 
 /// How long a partition that is taken from us waits for what is being landed of it.
 const HAND_OVER: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(20);
 
 /// A member of the group, on a thread of its own. Dropping it leaves the group.
 #[derive(Debug)]
@@ -67,9 +67,14 @@ impl Membership {
                 let stop = Arc::clone(&stop);
                 move || {
                     while !stop.load(Ordering::Relaxed) {
-                        if let Some(Err(error)) = consumer.poll(POLL) {
-                            consumer.context().complaints.note(&error.to_string());
-                            tracing::debug!(%error, "consumer group");
+                        // Not in the client: see `ClockWatch`.
+                        match consumer.poll(Duration::ZERO) {
+                            Some(Err(error)) => {
+                                consumer.context().complaints.note(&error.to_string());
+                                tracing::debug!(%error, "consumer group");
+                            }
+                            Some(Ok(_)) => {}
+                            None => std::thread::sleep(POLL),
                         }
                     }
                     consumer.unsubscribe();

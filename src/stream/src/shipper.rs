@@ -10,7 +10,7 @@ use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
-use crate::client::{base, own, unusable};
+use crate::client::{ClockWatch, base, own, unusable};
 use crate::inflight::{Inflight, ticket};
 use crate::progress::Progress;
 use crate::topic::{self, TopicFacts};
@@ -27,9 +27,11 @@ pub(crate) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 const READ_BYTES: usize = 1 << 20;
 /// How long an idle shipper waits before it looks into the journal again.
 const IDLE: Duration = Duration::from_millis(50);
+/// The same while records are on their way and their reports are awaited.
+const PAUSE: Duration = Duration::from_millis(5);
 /// How long a full client is left alone: long enough to send a good part of what it holds, short enough
 /// not to run dry.
-const FULL: Duration = Duration::from_millis(5);
+const FULL: Duration = Duration::from_millis(2);
 /// Storing a position costs an `fsync`; a crash sends again what arrived since the last one.
 const STORE_EVERY: Duration = Duration::from_secs(1);
 /// Without an arrival for so long, what is on its way counts as stuck.
@@ -69,6 +71,7 @@ impl Shipper {
             journal,
             progress: progress.clone(),
             stop: Arc::clone(&stop),
+            advised: Vec::new(),
         };
         let thread = std::thread::Builder::new()
             .name("weir-shipper".to_owned())
@@ -213,6 +216,8 @@ struct Work {
     path: PathBuf,
     progress: Progress,
     stop: Arc<Stop>,
+    /// What was said of the topic.
+    advised: Vec<String>,
 }
 
 /// One producer's life, and what is on its way with it.
@@ -228,6 +233,18 @@ struct Session {
     /// When something arrived last, and up to where.
     moved: (Instant, i64),
     sent: i64,
+    clock: ClockWatch,
+}
+
+impl Session {
+    /// Why a record was not delivered: the client's first fault says more than those that follow from it.
+    fn undelivered(&self, offset: i64, why: String) -> StreamError {
+        let mut why = self.producer.client().fatal_error().map_or(why, |(_, first)| first);
+        if why.contains("Invalid timestamp") {
+            why += ": this machine's clock is further ahead of the broker's than the topic allows: set it right, or give the topic message.timestamp.type=LogAppendTime";
+        }
+        StreamError::Delivery { offset, why }
+    }
 }
 
 impl Work {
@@ -266,6 +283,7 @@ impl Work {
                 source,
             })?;
         let facts = runtime.block_on(topic::ensure(&self.settings))?;
+        facts.tell(&mut self.advised);
         drop(runtime);
         let from = self.journal.positions().get(POSITION).unwrap_or(0);
         let mut session = self.open(&facts, from)?;
@@ -279,8 +297,13 @@ impl Work {
                 return self.close(session, &mut reader, wish);
             }
             let idle = !self.read(&mut session, &mut reader)?;
-            session.producer.poll(if idle { IDLE } else { Duration::ZERO });
+            session.producer.poll(Duration::ZERO);
             self.look(&mut session, failures)?;
+            if idle {
+                // Not in the client: see `ClockWatch`.
+                let arrived = session.inflight.arrived() == session.sent;
+                self.stop.wait(if arrived { IDLE } else { PAUSE });
+            }
         }
     }
 
@@ -326,6 +349,7 @@ impl Work {
             stored_at: Instant::now(),
             moved: (Instant::now(), from),
             sent: from,
+            clock: ClockWatch::default(),
         })
     }
 
@@ -385,20 +409,14 @@ impl Work {
                     Ok(()) => break,
                     Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                         record = back;
-                        session.producer.poll(FULL);
+                        session.producer.poll(Duration::ZERO);
                         self.look(session, &mut 0)?;
+                        self.stop.wait(FULL);
                         if self.stop.wish() != Wish::Go {
                             return Ok(false);
                         }
                     }
-                    Err((error, _)) => {
-                        let why = session
-                            .producer
-                            .client()
-                            .fatal_error()
-                            .map_or(error.to_string(), |(_, why)| why);
-                        return Err(StreamError::Delivery { offset, why });
-                    }
+                    Err((error, _)) => return Err(session.undelivered(offset, error.to_string())),
                 }
             }
             count += 1;
@@ -410,6 +428,7 @@ impl Work {
 
     /// Takes in what has arrived, and stores the position now and then.
     fn look(&mut self, session: &mut Session, failures: &mut u32) -> Result<(), StreamError> {
+        session.clock.check()?;
         let arrived = session.inflight.arrived();
         self.progress.arrived(arrived);
         if arrived > session.moved.1 {
@@ -441,7 +460,7 @@ impl Work {
         match session.inflight.failed() {
             Some(why) => {
                 self.store(session, arrived);
-                Err(StreamError::Delivery { offset: arrived, why })
+                Err(session.undelivered(arrived, why))
             }
             None => Ok(()),
         }
@@ -474,7 +493,8 @@ impl Work {
             self.read(&mut session, reader)?;
         }
         while wish == Wish::Flush && session.inflight.arrived() < session.sent && Instant::now() < until {
-            session.producer.poll(IDLE);
+            session.producer.poll(Duration::ZERO);
+            std::thread::sleep(PAUSE);
             if session.inflight.failed().is_some() {
                 break;
             }

@@ -36,6 +36,16 @@ impl TopicFacts {
         let ours = (settings.max_message_kib as usize) << 10;
         ours.min(self.max_message_bytes).saturating_sub(OVERHEAD)
     }
+
+    /// Logs the advice, unless it is what was said last.
+    pub(crate) fn tell(&self, advised: &mut Vec<String>) {
+        if *advised != self.advice {
+            for advice in &self.advice {
+                tracing::warn!("{advice}");
+            }
+            advised.clone_from(&self.advice);
+        }
+    }
 }
 
 /// Looks at the topic, and makes it if it is not there and may be made.
@@ -103,9 +113,6 @@ pub(crate) async fn ensure(settings: &Settings) -> Result<TopicFacts, StreamErro
             settings.topic
         )),
     }
-    for advice in &facts.advice {
-        tracing::warn!("{advice}");
-    }
     Ok(facts)
 }
 
@@ -149,6 +156,8 @@ async fn create(
     .set("cleanup.policy", "delete")
     .set("retention.ms", &retention)
     .set("compression.type", "producer")
+    // Retention counts from when a record came, whatever clock a sidecar has.
+    .set("message.timestamp.type", "LogAppendTime")
     // A broker that lost what others have must not lead: better no answer than a shorter history.
     .set("unclean.leader.election.enable", "false");
     let created = admin.create_topics([&topic], options).await?;
@@ -219,6 +228,11 @@ fn check(config: &ConfigResource, settings: &Settings, made: bool, facts: &mut T
     {
         facts.advice.push(format!(
             "topic {topic} has retention.bytes={bytes}: a burst can push out events that have not landed"
+        ));
+    }
+    if value("message.timestamp.type") == Some("CreateTime") {
+        facts.advice.push(format!(
+            "topic {topic} has message.timestamp.type=CreateTime: a sidecar whose clock is ahead is refused, and what one sends whose clock is behind can be deleted before it lands; LogAppendTime is better"
         ));
     }
     if value("unclean.leader.election.enable") == Some("true") {

@@ -5,11 +5,12 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::broker::Broker;
+use crate::disk::Disk;
 use crate::harness::{Place, Upstream, config, weir};
 use crate::proxy::{Mode, Proxy, free_port};
 
@@ -175,45 +176,27 @@ impl Drop for Role {
 }
 
 /// The lake's folder: on a disk of its own whose size can be changed, where the machine allows that.
-pub struct Disk {
+pub struct LakeDisk {
+    // Goes before its folder.
+    disk: Option<Disk>,
     dir: tempfile::TempDir,
-    pub can_fill: bool,
     /// In this round.
     pub was_full: bool,
 }
 
-impl Disk {
+impl LakeDisk {
     fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("weir-lake-").tempdir().unwrap();
-        fs::create_dir(dir.path().join("lake")).unwrap();
-        let mut disk = Self {
+        let disk = Disk::over(&dir.path().join("lake"), "4g");
+        Self {
+            disk,
             dir,
-            can_fill: false,
             was_full: false,
-        };
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=4g,mode=755", "weir-chaos"])
-            .arg(disk.lake())
-            .output();
-        disk.can_fill = mount.is_ok_and(|output| output.status.success());
-        if disk.can_fill {
-            disk.watch();
-        } else {
-            eprintln!("SKIPPED: a full disk below the lake: `mount -t tmpfs` is not allowed here");
         }
-        disk
     }
 
-    /// Takes the disk away also where this process is killed and cannot.
-    fn watch(&self) {
-        let watch = "while kill -0 \"$0\" && [ -d \"$1\" ]; do sleep 1; done; umount -l \"$1\"";
-        let _ = Command::new("setsid")
-            .args(["sh", "-c", watch, &std::process::id().to_string()])
-            .arg(self.lake())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
+    pub fn can_fill(&self) -> bool {
+        self.disk.is_some()
     }
 
     pub fn lake(&self) -> PathBuf {
@@ -222,46 +205,15 @@ impl Disk {
 
     /// Takes away all room but `left` KiB.
     pub fn fill(&mut self, left: u64) {
-        if !self.can_fill {
-            return;
+        if let Some(disk) = &self.disk {
+            self.was_full = true;
+            disk.fill(left);
         }
-        self.was_full = true;
-        let output = Command::new("df")
-            .args(["-k", "--output=used"])
-            .arg(self.lake())
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let used: u64 = text.lines().nth(1).unwrap().trim().parse().unwrap();
-        self.resize(&format!("{}k", used + left));
     }
 
     pub fn free(&self) {
-        if self.can_fill {
-            self.resize("4g");
-        }
-    }
-
-    fn resize(&self, size: &str) {
-        let output = Command::new("mount")
-            .args(["-o", &format!("remount,size={size}")])
-            .arg(self.lake())
-            .output()
-            .unwrap();
-        // It grows while it is measured: then it stays as it is, and the fault did not come about.
-        if !output.status.success() {
-            eprintln!(
-                "the lake's disk keeps its size: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-        }
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        if self.can_fill {
-            let _ = Command::new("umount").arg("-l").arg(self.lake()).status();
+        if let Some(disk) = &self.disk {
+            disk.free();
         }
     }
 }
@@ -272,7 +224,7 @@ pub struct Cast {
     pub analytics: Vec<Role>,
     /// A data folder with the lake alone: what is read through it no process has in memory.
     pub eye: Place,
-    pub disk: Disk,
+    pub disk: LakeDisk,
     pub broker: Broker,
     pub broker_down: bool,
     pub broker_frozen: bool,
@@ -286,7 +238,7 @@ impl Cast {
         let broker = Broker::start_with(&["--advertise", &proxy.port.to_string()]);
         proxy.to(broker.bootstrap());
         let upstream = Upstream::start();
-        let disk = Disk::new();
+        let disk = LakeDisk::new();
         // Messages so short that long records travel in parts; the shortest session that Kafka allows; and a
         // lost answer is waited for for a quarter of a minute.
         let kafka = format!(

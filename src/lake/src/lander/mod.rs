@@ -96,6 +96,14 @@ impl<S: Source> Lander<S> {
     /// Lands until told to stop. Faults that may pass are retried from the table's own state, with
     /// growing pauses; an alarm ([`LakeError::is_alarm`]) ends it.
     pub async fn run(mut self) -> Result<(), LakeError> {
+        let ended = self.work().await;
+        if let Err(error) = &ended {
+            self.status.send_modify(|status| status.error = Some(error.to_string()));
+        }
+        ended
+    }
+
+    async fn work(&mut self) -> Result<(), LakeError> {
         let mut failures = 0u32;
         loop {
             let error = match self.step().await {

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use event::body::CallEnded;
 use event::{Body, CallId, Draft, Scope, Status, Usage, UsageSource};
 use guard::Policy;
+use journal::clock;
 use provider::openai::{Endpoint, request};
 use provider::tokens;
 
 use super::guarding::Guarding;
 use super::upload::Tally;
 
-use crate::clock;
 use crate::error::CallError;
 use crate::metrics::{Ended, ReasonLabels};
 use crate::open_calls::OpenCall;

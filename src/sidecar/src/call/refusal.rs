@@ -39,7 +39,7 @@ pub fn streamed(endpoint: Endpoint, id: &str, model: &str, message: &str) -> Str
 }
 
 fn created() -> i64 {
-    crate::clock::unix_nano() / 1_000_000_000
+    journal::clock::unix_nano() / 1_000_000_000
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::args::AnalyticsArgs;
 use crate::config::{Config, kafka};
 use crate::error::Failure;
 use crate::out::{complain, say};
-use crate::runtime::{Analytics, StatusPage};
+use crate::runtime::{Analytics, StatusPage, ticker};
 
 /// Runs the command until SIGTERM or SIGINT.
 pub fn run(args: AnalyticsArgs) -> Result<ExitCode, Failure> {
@@ -42,7 +42,7 @@ async fn serve(config: &Config, settings: stream::Settings, accept_loss: bool) -
     })?;
     let source = KafkaSource::new(&settings, accept_loss).map_err(|error| Failure::Usage(error.to_string()))?;
     let analytics = Analytics::start(config, source, accept_loss).await?;
-    let page = StatusPage::serve(config, analytics.companion()).await?;
+    let page = StatusPage::serve(config, analytics.companion(), ticker::start()).await?;
     let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
     say(&format!(
         "weir {} lands topic {} of {}\n  data       {}\n  status     http://{}/readyz",

@@ -5,6 +5,7 @@ mod analytics;
 mod companions;
 #[cfg(feature = "analytics")]
 mod status_page;
+pub mod ticker;
 mod upkeep;
 
 use std::net::SocketAddr;
@@ -90,6 +91,7 @@ impl Weir {
         let snapshot = Snapshot::new(&parts, environment)?;
         let (journal, recovery) = Journal::open(&journal_folder(&config.data), options)?;
         let shared = Shared::new(snapshot, journal.clone());
+        shared.accompany(ticker::start());
         #[cfg(feature = "analytics")]
         let analytics = match plan.analytics {
             true => Some(Analytics::start(config, lake::JournalSource::new(journal.clone()), false).await?),

@@ -15,6 +15,7 @@ use sidecar::Companion;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::ticker::Clock;
 use super::{LanderCompanion, listen_file};
 use crate::config::Config;
 use crate::error::Failure;
@@ -33,7 +34,11 @@ impl Drop for StatusPage {
 
 impl StatusPage {
     /// Serves it.
-    pub async fn serve(config: &Config, lander: Arc<LanderCompanion>) -> Result<StatusPage, Failure> {
+    pub async fn serve(
+        config: &Config,
+        lander: Arc<LanderCompanion>,
+        clock: Arc<Clock>,
+    ) -> Result<StatusPage, Failure> {
         let wanted = config.analytics.listen;
         let listener = TcpListener::bind(wanted).await.map_err(|error| {
             Failure::Other(format!(
@@ -52,10 +57,10 @@ impl StatusPage {
                         continue;
                     }
                 };
-                let lander = Arc::clone(&lander);
+                let (lander, clock) = (Arc::clone(&lander), Arc::clone(&clock));
                 tokio::spawn(async move {
                     let service = service_fn(move |request| {
-                        let answer = answer(&lander, &request);
+                        let answer = answer(&lander, &clock, &request);
                         async move { Ok::<_, Infallible>(answer) }
                     });
                     let served = hyper::server::conn::http1::Builder::new()
@@ -77,7 +82,7 @@ impl StatusPage {
     }
 }
 
-fn answer(lander: &LanderCompanion, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn answer(lander: &LanderCompanion, clock: &Clock, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     const TEXT: &str = "text/plain; charset=utf-8";
     match request.uri().path() {
         "/healthz" => page(StatusCode::OK, TEXT, "ok\n".to_owned()),
@@ -94,7 +99,7 @@ fn answer(lander: &LanderCompanion, request: &Request<Incoming>) -> Response<Ful
         "/metrics" => page(
             StatusCode::OK,
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            lander.metrics() + "# EOF\n",
+            lander.metrics() + &clock.metrics() + "# EOF\n",
         ),
         _ => page(
             StatusCode::NOT_FOUND,
