@@ -50,8 +50,6 @@ CMD ["sidecar"]
 FROM base AS analytics
 # For whoever scrapes the metrics; nothing else is told there.
 ENV WEIR_ANALYTICS__LISTEN=0.0.0.0:8081
-# What the allocator keeps after a landing it gives back after 10 ms, not after a second.
-ENV MIMALLOC_PURGE_DELAY=10
 COPY --from=build-analytics /out/weir /usr/local/bin/weir
 COPY --from=build-analytics --chown=65532:65532 /out/data /var/lib/weir
 VOLUME /var/lib/weir

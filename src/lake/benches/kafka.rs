@@ -6,7 +6,8 @@
 //! process of its own with the allocator of the shipped binary. `weir`: the lander, both tables, offsets
 //! and hash chains kept. `plain`: each message to a `serde_json::Value`, batches of 5,000 through
 //! `deltalake`'s JSON writer (which comes from kafka-delta-ingest), one commit a batch with the offset as
-//! its transaction; `events` alone.
+//! its transaction; `events` alone. Then what asks for memory, through `weir` alone: calls of 10 MB, and
+//! 100,000 calls that are open at once. `KAFKA_BENCH_LOADS=usual,large,open` chooses among them.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -24,6 +25,8 @@ use event::body::{AttemptStarted, CallEnded, CallStarted};
 use event::{Body, CallId, Draft, Json, NanoUsd, Scope, Usage, UsageSource};
 use journal::{Journal, Options};
 use lake::{KafkaSource, Lake, LandOptions, Lander};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{ClientConfig, Message as _};
 use serde_json::Value;
 use stream::{Settings, Shipper};
 
@@ -36,7 +39,6 @@ use measure::{cpu_seconds, kilobytes, reset_peak, words};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const JOURNALS: usize = 4;
-const CALLS: usize = 20_000;
 const PARTITIONS: u16 = 4;
 const BATCH: usize = 5_000;
 
@@ -51,18 +53,59 @@ fn main() {
         .build()
         .unwrap();
     match args.get(1).map(String::as_str) {
-        Some("weir") => runtime.block_on(weir(&settings(&bootstrap, &args[2]), args[3].parse().unwrap())),
-        Some("plain") => runtime.block_on(plain(&settings(&bootstrap, &args[2]), args[3].parse().unwrap())),
+        Some("weir") => runtime.block_on(weir(&settings(&bootstrap, &args[2]), &Filled::from_args(&args[3..]))),
+        Some("plain") => runtime.block_on(plain(&settings(&bootstrap, &args[2]), &Filled::from_args(&args[3..]))),
         _ => {
-            let topic = format!("bench-landing-{}", std::process::id());
-            let bytes = fill(&settings(&bootstrap, &topic));
-            for method in ["weir", "plain", "weir", "plain"] {
-                let status = std::process::Command::new(&args[0])
-                    .args([method, &topic, &bytes.to_string()])
-                    .status()
-                    .unwrap();
-                assert!(status.success());
+            let wanted = std::env::var("KAFKA_BENCH_LOADS").unwrap_or_else(|_| "usual,large,open".to_owned());
+            for (name, load, methods) in [
+                ("usual", Load::Usual, &["weir", "plain", "weir", "plain"][..]),
+                ("large", Load::Large, &["weir"]),
+                ("open", Load::Open, &["weir"]),
+            ] {
+                if !wanted.split(',').any(|wanted| wanted == name) {
+                    continue;
+                }
+                let topic = format!("bench-landing-{name}-{}", std::process::id());
+                let filled = fill(&settings(&bootstrap, &topic), name, load);
+                for method in methods {
+                    let status = std::process::Command::new(&args[0])
+                        .args([method, topic.as_str()])
+                        .args([filled.events, filled.messages, filled.bytes].map(|n| n.to_string()))
+                        .status()
+                        .unwrap();
+                    assert!(status.success());
+                }
+                println!();
             }
+        }
+    }
+}
+
+/// What a topic is filled with.
+#[derive(Clone, Copy)]
+enum Load {
+    /// 80,000 calls of some 5 KB, each ended at once.
+    Usual,
+    /// 60 calls of 10 MB.
+    Large,
+    /// 100,000 calls of some 5 KB that all begin before the first ends.
+    Open,
+}
+
+struct Filled {
+    events: u64,
+    /// In the topic: more than events where some travel in parts.
+    messages: u64,
+    bytes: u64,
+}
+
+impl Filled {
+    fn from_args(args: &[String]) -> Filled {
+        let numbers: Vec<u64> = args.iter().map(|arg| arg.parse().unwrap()).collect();
+        Filled {
+            events: numbers[0],
+            messages: numbers[1],
+            bytes: numbers[2],
         }
     }
 }
@@ -77,16 +120,34 @@ fn settings(bootstrap: &str, topic: &str) -> Settings {
     }
 }
 
-/// Ships all journals; returns their bytes.
-fn fill(settings: &Settings) -> u64 {
-    let mut bytes = 0;
+/// Ships all journals.
+fn fill(settings: &Settings, name: &str, load: Load) -> Filled {
+    let mut filled = Filled {
+        events: 0,
+        messages: 0,
+        bytes: 0,
+    };
     for index in 0..JOURNALS {
         let dir = tempfile::tempdir().unwrap();
         let (journal, _) = Journal::open(dir.path(), Options::default()).unwrap();
-        for n in 0..CALLS {
-            let drafts = call(index * CALLS + n);
-            bytes += drafts.iter().map(|draft| draft.bytes().len() as u64).sum::<u64>();
-            journal.append(&drafts).unwrap();
+        let mut append = |drafts: &[Draft]| {
+            filled.events += drafts.len() as u64;
+            filled.bytes += drafts.iter().map(|draft| draft.bytes().len() as u64).sum::<u64>();
+            journal.append(drafts).unwrap();
+        };
+        match load {
+            Load::Usual => (0..20_000).for_each(|n| append(&call(index * 20_000 + n, 900))),
+            Load::Large => (0..15).for_each(|n| append(&call(index * 15 + n, 1_800_000))),
+            Load::Open => {
+                // In pieces, so that the benchmark itself needs little memory.
+                let mut ends = Vec::with_capacity(25_000);
+                for n in 0..25_000 {
+                    let mut drafts = call(index * 25_000 + n, 900);
+                    ends.push(drafts.split_off(1));
+                    append(&drafts);
+                }
+                ends.iter().for_each(|drafts| append(drafts));
+            }
         }
         journal.flush().unwrap();
         let shipper = Shipper::start(journal.clone(), settings.clone(), dir.path().join("kafka.json")).unwrap();
@@ -96,16 +157,24 @@ fn fill(settings: &Settings) -> u64 {
         }
         shipper.stop();
     }
-    let events = JOURNALS * CALLS * 3;
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", settings.brokers.join(","))
+        .create()
+        .unwrap();
+    for partition in 0..i32::from(PARTITIONS) {
+        let marks = consumer.fetch_watermarks(&settings.topic, partition, Duration::from_secs(10));
+        filled.messages += marks.unwrap().1.unsigned_abs();
+    }
     println!(
-        "{events} events, {:.0} MB of JSON, {PARTITIONS} partitions\n",
-        bytes as f64 / 1e6
+        "{name}: {} events, {:.0} MB of JSON, {PARTITIONS} partitions\n",
+        filled.events,
+        filled.bytes as f64 / 1e6
     );
-    bytes
+    filled
 }
 
-fn report(method: &str, bytes: u64, cpu: f64, wall: f64, commits: u64, before: u64) {
-    let (events, megabytes) = ((JOURNALS * CALLS * 3) as f64, bytes as f64 / 1e6);
+fn report(method: &str, filled: &Filled, cpu: f64, wall: f64, commits: u64, before: u64) {
+    let (events, megabytes) = (filled.events as f64, filled.bytes as f64 / 1e6);
     println!(
         "{method}: {commits} commits; per core {:.0} events/s, {:.1} MB/s; elapsed {:.0} events/s, {:.1} MB/s; memory {} MiB at the peak, {} MiB before",
         events / cpu,
@@ -117,7 +186,7 @@ fn report(method: &str, bytes: u64, cpu: f64, wall: f64, commits: u64, before: u
     );
 }
 
-async fn weir(settings: &Settings, bytes: u64) {
+async fn weir(settings: &Settings, filled: &Filled) {
     let dir = tempfile::tempdir().unwrap();
     let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
     let source = KafkaSource::new(settings, false).unwrap();
@@ -131,20 +200,18 @@ async fn weir(settings: &Settings, bytes: u64) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let (cpu, begun) = (cpu_seconds(), Instant::now());
-    let all = i64::try_from(JOURNALS * CALLS * 3).unwrap();
+    let all = i64::try_from(filled.messages).unwrap();
     while handle.status().visible < all {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(handle.flush().await.unwrap(), all);
     let (cpu, wall) = (cpu_seconds() - cpu, begun.elapsed().as_secs_f64());
-    report("weir ", bytes, cpu, wall, handle.status().landings, before);
+    report("weir ", filled, cpu, wall, handle.status().landings, before);
     handle.stop().await;
     task.await.unwrap().unwrap();
 }
 
-async fn plain(settings: &Settings, bytes: u64) {
-    use rdkafka::Message as _;
-    use rdkafka::consumer::Consumer as _;
+async fn plain(settings: &Settings, filled: &Filled) {
     let dir = tempfile::tempdir().unwrap();
     let text = |name: &str| StructField::new(name, DataType::Primitive(PrimitiveType::String), true);
     let long = |name: &str| StructField::new(name, DataType::Primitive(PrimitiveType::Long), true);
@@ -172,7 +239,7 @@ async fn plain(settings: &Settings, bytes: u64) {
         .await
         .unwrap();
     let mut writer = JsonWriter::for_table(&table).unwrap();
-    let consumer: rdkafka::consumer::BaseConsumer = rdkafka::ClientConfig::new()
+    let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", settings.brokers.join(","))
         .set("group.id", &settings.group)
         .set("auto.offset.reset", "earliest")
@@ -180,7 +247,7 @@ async fn plain(settings: &Settings, bytes: u64) {
         .unwrap();
     let before = reset_peak();
     consumer.subscribe(&[&settings.topic]).unwrap();
-    let all = JOURNALS * CALLS * 3;
+    let all = usize::try_from(filled.events).unwrap();
     let mut begun: Option<(f64, Instant)> = None;
     let (mut batch, mut count, mut commits) = (Vec::with_capacity(BATCH), 0, 0);
     let mut offsets = std::collections::BTreeMap::new();
@@ -224,11 +291,11 @@ async fn plain(settings: &Settings, bytes: u64) {
     }
     let (cpu, begun) = begun.unwrap();
     let (cpu, wall) = (cpu_seconds() - cpu, begun.elapsed().as_secs_f64());
-    report("plain", bytes, cpu, wall, commits, before);
+    report("plain", filled, cpu, wall, commits, before);
 }
 
-/// A call's three events: some 4 KB of words and 1 KB of answer.
-fn call(n: usize) -> Vec<Draft> {
+/// A call's three events: so many words of prompt and 1 KB of answer.
+fn call(n: usize, prompt_words: usize) -> Vec<Draft> {
     let id = CallId::new();
     let scope = Scope {
         tenant: Some("acme".to_owned()),
@@ -237,7 +304,7 @@ fn call(n: usize) -> Vec<Draft> {
         span_id: None,
     };
     let time = 1_769_903_990_000_000_000 + i64::try_from(n).unwrap() * 1_000_000;
-    let (prompt, answer) = (words(n, 900), words(n + 1, 220));
+    let (prompt, answer) = (words(n, prompt_words), words(n + 1, 220));
     let prompt = format!(r#"{{"model":"large","messages":[{{"role":"user","content":"{prompt}"}}]}}"#);
     let answer = format!(r#"{{"choices":[{{"message":{{"content":"{answer}"}}}}]}}"#);
     let started = CallStarted {

@@ -10,9 +10,9 @@ use arrow::array::{ArrayRef, BinaryViewArray, StringViewArray};
 use arrow::buffer::{Buffer, ScalarBuffer};
 use arrow::error::ArrowError;
 
-/// A buffer is closed when it has so many bytes: positions in it are 32 bits, and one more text of at
-/// most 2 GiB has to fit.
-const BLOCK_BYTES: usize = 64 << 20;
+/// Bytes of a buffer, unless a single text is longer. All of one size: nothing is copied when there are
+/// more texts than was thought, and what is given back fits whatever comes next.
+const BLOCK_BYTES: usize = 128 << 10;
 /// Shorter texts stand in the view itself.
 pub(crate) const INLINE: usize = 12;
 
@@ -43,17 +43,21 @@ impl Place {
 }
 
 impl Arena {
-    /// An empty arena with room for about so many bytes.
-    pub(crate) fn with_capacity(bytes: usize) -> Arena {
+    /// An empty arena.
+    pub(crate) fn new() -> Arena {
         Arena {
             closed: Vec::new(),
-            open: Vec::with_capacity(bytes.min(BLOCK_BYTES)),
+            open: Vec::new(),
         }
     }
 
     fn put(&mut self, text: &[u8]) -> Place {
-        if self.open.len() >= BLOCK_BYTES {
-            self.closed.push(std::mem::take(&mut self.open).into());
+        if self.open.len() + text.len() > self.open.capacity() {
+            let block = Vec::with_capacity(text.len().max(BLOCK_BYTES));
+            let full = std::mem::replace(&mut self.open, block);
+            if !full.is_empty() {
+                self.closed.push(full.into());
+            }
         }
         let at = self.open.len();
         self.open.extend_from_slice(text);
@@ -69,14 +73,17 @@ impl Arena {
         block.get(place.at..place.at + place.len).unwrap_or_default()
     }
 
-    /// Bytes that it holds.
-    pub(crate) fn len(&self) -> usize {
-        self.closed.iter().map(Buffer::len).sum::<usize>() + self.open.len()
+    /// Bytes that it takes.
+    pub(crate) fn size(&self) -> usize {
+        self.closed.iter().map(Buffer::capacity).sum::<usize>() + self.open.capacity()
     }
 
-    /// What the columns share, without unused room.
+    /// What the columns share.
     pub(crate) fn finish(mut self) -> Arc<[Buffer]> {
-        self.open.shrink_to_fit();
+        // Few texts, from a source that has little to give: they may be held for a while.
+        if self.open.len() < self.open.capacity() / 2 {
+            self.open.shrink_to_fit();
+        }
         self.closed.push(self.open.into());
         self.closed.into()
     }

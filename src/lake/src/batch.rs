@@ -213,7 +213,7 @@ pub(crate) fn encode(items: &[Item], states: &mut BTreeMap<JournalId, JournalSta
     let last_time = (items.first())
         .and_then(|item| states.get(&item.journal_id()))
         .map_or(0, |state| state.last_time);
-    let mut arena = Arena::with_capacity(items.iter().map(Item::size).sum());
+    let mut arena = Arena::new();
     let mut events = EventsBuilder::new(last_time);
     let mut calls = CallsBuilder::new();
     // Where the requests lie of calls that began here.
@@ -245,7 +245,8 @@ pub(crate) fn encode(items: &[Item], states: &mut BTreeMap<JournalId, JournalSta
             calls.append(&mut arena, call, bodies);
         })?;
     }
-    let held = arena.len() + items.len() * EVENT_ROW_BYTES + calls.len() * CALL_ROW_BYTES;
+    states.values_mut().for_each(|state| state.fold.rest());
+    let held = arena.size() + items.len() * EVENT_ROW_BYTES + calls.len() * CALL_ROW_BYTES;
     let texts = arena.finish();
     let calls = if calls.len() == 0 {
         None

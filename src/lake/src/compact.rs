@@ -6,13 +6,15 @@ use std::fs::File;
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use deltalake::kernel::Remove;
+use journal::clock;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use serde_json::Value;
 
 use crate::commit::{Commit, now_millis};
-use crate::files::{FileWriter, Place, Purpose, Written, make_durable, upload};
+use crate::encode::day_of;
+use crate::files::{FileWriter, Place, Purpose, Written, is_landed, make_durable, upload};
 use crate::schema::DAY;
 use crate::store::{Lake, Snapshot, Table};
 use crate::{LakeError, TableKind};
@@ -67,12 +69,14 @@ struct Small {
 
 /// Rewrites every day's small files where at least `min_files` of them make up a group. A file that
 /// outweighs the rest of its group waits until that has grown, so that a row is rewritten a few times
-/// and not at each run; with `min_files` of 2 or less nothing waits.
+/// and not at each run; with `min_files` of 2 or less nothing waits. Of a day before yesterday, where little
+/// more will come, all is rewritten that is as landing wrote it, which is large.
 pub async fn compact(lake: &Lake, min_files: usize) -> Result<CompactReport, LakeError> {
     let mut report = CompactReport::default();
     for table in lake.tables() {
         let mut snapshot = table.load().await?;
-        for group in plan(table.kind(), &snapshot, min_files.max(2)) {
+        let today = day_of(clock::unix_nano());
+        for group in plan(table.kind(), &snapshot, min_files.max(2), today) {
             match rewrite(table, &snapshot, &group).await {
                 Ok((next, done)) => {
                     snapshot = next;
@@ -91,7 +95,7 @@ pub async fn compact(lake: &Lake, min_files: usize) -> Result<CompactReport, Lak
     Ok(report)
 }
 
-fn plan(kind: TableKind, snapshot: &Snapshot, min_files: usize) -> Vec<Group> {
+fn plan(kind: TableKind, snapshot: &Snapshot, min_files: usize, today: i32) -> Vec<Group> {
     let mut days: BTreeMap<String, Vec<Small>> = BTreeMap::new();
     for file in snapshot.state.log_data().iter() {
         let deleted_rows = file.deletion_vector_descriptor().is_some();
@@ -125,11 +129,23 @@ fn plan(kind: TableKind, snapshot: &Snapshot, min_files: usize) -> Vec<Group> {
         }
         groups.push(Group { day, files: group });
     }
-    if min_files > 2 {
-        groups.iter_mut().for_each(leave_heavy);
-    }
-    groups.retain(|group| group.files.len() >= min_files);
+    groups.retain_mut(|group| group.is_worth_it(min_files, today));
     groups
+}
+
+impl Group {
+    /// Leaves out what need not be rewritten now; whether something is left.
+    fn is_worth_it(&mut self, min_files: usize, today: i32) -> bool {
+        let past = day_number(&self.day).is_ok_and(|day| day < today - 1);
+        if past && self.files.len() < min_files {
+            self.files.retain(|file| is_landed(&file.path));
+            return !self.files.is_empty();
+        }
+        if min_files > 2 {
+            leave_heavy(self);
+        }
+        self.files.len() >= min_files
+    }
 }
 
 /// Leaves out what outweighs all else in the group.
@@ -280,5 +296,28 @@ mod tests {
         };
         leave_heavy(&mut group);
         assert_eq!(group.files.len(), 3);
+    }
+
+    #[test]
+    fn what_landed_on_a_past_day_is_packed_even_alone() {
+        let group = |paths: &[&str]| Group {
+            day: "2026-01-31".to_owned(),
+            files: (paths.iter())
+                .map(|path| Small {
+                    order: (String::new(), 0),
+                    path: (*path).to_owned(),
+                    bytes: 1,
+                    rows: 1,
+                    landed: 0,
+                    remove: Remove::default(),
+                })
+                .collect(),
+        };
+        let day = day_number("2026-01-31").unwrap();
+        let mut one = group(&["a.landed.parquet", "b.parquet"]);
+        assert!(!one.is_worth_it(16, day + 1), "more may come");
+        assert!(one.is_worth_it(16, day + 2));
+        assert_eq!(one.files.len(), 1, "what is packed stays");
+        assert!(!group(&["b.parquet"]).is_worth_it(16, day + 2));
     }
 }

@@ -438,7 +438,7 @@ impl CallRows {
     /// No rows.
     pub(crate) fn new() -> CallRows {
         CallRows {
-            arena: Arena::with_capacity(0),
+            arena: Arena::new(),
             rows: CallsBuilder::new(),
         }
     }

@@ -217,7 +217,7 @@ fn without(
 
 fn tombstones(rows: &RecordBatch) -> Result<RecordBatch, LakeError> {
     let decoded = EventRows::of(rows)?;
-    let mut arena = Arena::with_capacity(rows.num_rows() * 256);
+    let mut arena = Arena::new();
     let mut builder = EventsBuilder::new(0);
     for row in 0..rows.num_rows() {
         builder.append(&mut arena, &erased(&decoded.item(row)?)?);

@@ -24,6 +24,8 @@ use crate::schema::{DAY, Kind, TableKind};
 
 /// Rows in a row group.
 const ROW_GROUP_ROWS: usize = 131_072;
+/// A file that lands ends a row group at so many bytes: until then all of it is in memory.
+const LANDED_GROUP_BYTES: usize = 8 << 20;
 /// Rows in a page.
 const PAGE_ROWS: usize = 8_192;
 /// A longer smallest or largest text is not worth its place in the log.
@@ -38,10 +40,21 @@ pub(crate) enum Purpose {
     Compact,
 }
 
+/// How the file's name ends that landing wrote: compaction looks for these.
+const LANDED: &str = ".landed.parquet";
+
+/// Whether landing wrote the file, and nobody has packed it since.
+pub(crate) fn is_landed(path: &str) -> bool {
+    path.ends_with(LANDED)
+}
+
 /// How rows of this table are stored.
-pub(crate) fn writer_properties(kind: TableKind, purpose: Purpose) -> Result<WriterProperties, LakeError> {
-    // Landing shares its cores with the calls, and what it writes is soon written anew.
+fn writer_properties(place: &Place, purpose: Purpose) -> Result<WriterProperties, LakeError> {
+    let kind = place.kind;
+    // Landing shares its cores with the calls, and what it writes is soon written anew: packing it would
+    // be a third of the work. What has to go over a network is another matter.
     let compression = match purpose {
+        Purpose::Land if place.local.is_some() => Compression::UNCOMPRESSED,
         Purpose::Land => Compression::LZ4_RAW,
         Purpose::Compact => Compression::ZSTD(ZstdLevel::try_new(3)?),
     };
@@ -56,7 +69,7 @@ pub(crate) fn writer_properties(kind: TableKind, purpose: Purpose) -> Result<Wri
             Kind::Id | Kind::Key => {
                 props = props.set_column_dictionary_enabled(path.clone(), false);
                 if column.kind == Kind::Key {
-                    props = props.set_column_bloom_filter_enabled(path, true);
+                    props = props.set_column_bloom_filter_max_ndv(path, ROW_GROUP_ROWS as u64);
                 }
             }
             Kind::Text | Kind::Bytes => {
@@ -154,6 +167,7 @@ pub(crate) struct FileWriter {
     day: String,
     writer: ArrowWriter<Sink>,
     path: Option<PathBuf>,
+    purpose: Purpose,
     stats: Stats,
 }
 
@@ -186,7 +200,8 @@ impl FileWriter {
     /// Begins a file for rows of `day` (days since 1970). Blocking.
     pub(crate) fn create(place: &Place, day: i32, purpose: Purpose) -> Result<FileWriter, LakeError> {
         let day = day_text(day);
-        let name = format!("{DAY}={day}/{}.parquet", uuid::Uuid::now_v7());
+        let end = if purpose == Purpose::Land { LANDED } else { ".parquet" };
+        let name = format!("{DAY}={day}/{}{end}", uuid::Uuid::now_v7());
         let path = place.local.as_ref().map(|dir| dir.join(&name));
         let sink = match &path {
             Some(path) => {
@@ -198,13 +213,14 @@ impl FileWriter {
             }
             None => Sink::Memory(Vec::new()),
         };
-        let props = writer_properties(place.kind, purpose)?;
+        let props = writer_properties(place, purpose)?;
         Ok(FileWriter {
             place: place.clone(),
             name,
             day,
             writer: ArrowWriter::try_new(sink, place.kind.file_schema(), Some(props))?,
             path,
+            purpose,
             stats: Stats::new(place.kind),
         })
     }
@@ -222,6 +238,9 @@ impl FileWriter {
         let rows = RecordBatch::try_new(schema, columns)?;
         self.stats.add(&rows);
         self.writer.write(&rows)?;
+        if self.purpose == Purpose::Land && self.writer.in_progress_size() >= LANDED_GROUP_BYTES {
+            self.writer.flush()?;
+        }
         Ok(())
     }
 

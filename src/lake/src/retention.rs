@@ -172,7 +172,7 @@ async fn account(events: &Snapshot, day: &str) -> Result<(RecordBatch, u64), Lak
         }
     }
     let time = i64::from(number) * NANOS_PER_DAY;
-    let mut arena = Arena::with_capacity(runs.len() * 256);
+    let mut arena = Arena::new();
     let mut rows = EventsBuilder::new(time);
     for run in joined(runs) {
         rows.append(&mut arena, &run.row(time)?);

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use event::Json;
 
 /// Bytes of requests that all open calls of a lander keep in memory at most.
-const IN_MEMORY: usize = 32 << 20;
+const IN_MEMORY: usize = 8 << 20;
 /// A file that has so many bytes takes no more: it is given back when its last request is.
 const FILE_BYTES: u64 = 64 << 20;
 /// A request below this is not worth a read: all calls that may be open keep theirs.

@@ -20,7 +20,7 @@ use crate::wire::Label;
 use crate::{Settings, StreamError};
 
 /// Bytes of records that wait for the lander at most; one record may come on top.
-const HELD: usize = 16 << 20;
+const HELD: usize = 8 << 20;
 /// How long to wait when nothing has come.
 const POLL: Duration = Duration::from_millis(5);
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
@@ -159,10 +159,12 @@ impl Intake {
             .set("enable.partition.eof", "false")
             .set("check.crcs", "true")
             .set("fetch.wait.max.ms", "100")
-            .set("fetch.message.max.bytes", "4194304")
-            .set("fetch.max.bytes", "16777216")
-            .set("queued.max.messages.kbytes", "16384")
-            .set("queued.min.messages", "20000");
+            .set("fetch.message.max.bytes", "1048576")
+            .set("fetch.max.bytes", "4194304")
+            .set("queued.max.messages.kbytes", "4096")
+            .set("queued.min.messages", "20000")
+            // A full queue is soon empty: its second of rest would be most of the time.
+            .set("fetch.queue.backoff.ms", "5");
         own(&mut config, settings);
         let complaints = Complaints::default();
         let consumer = BaseConsumer::from_config_and_context(&config, complaints.clone()).map_err(unusable)?;

@@ -1,5 +1,6 @@
 //! The command line, configuration and wiring.
 
+mod allocator;
 mod args;
 mod commands;
 mod config;
@@ -18,12 +19,13 @@ use clap::Parser;
 use args::{Args, Command};
 use error::Failure;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let args = Args::parse();
     log(args.log.as_deref());
+    #[cfg(feature = "analytics")]
+    if matches!(args.command, Command::Up(_) | Command::Analytics(_)) {
+        allocator::give_back_soon();
+    }
     match run(args.command) {
         Ok(code) => code,
         Err(Failure::BrokenPipe) => ExitCode::SUCCESS,

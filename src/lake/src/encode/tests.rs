@@ -42,7 +42,7 @@ fn record() -> impl Strategy<Value = Record> {
 proptest! {
     #[test]
     fn a_row_rebuilds_its_record(records in proptest::collection::vec(record(), 1..20)) {
-        let (mut builder, mut arena) = (EventsBuilder::new(0), Arena::with_capacity(0));
+        let (mut builder, mut arena) = (EventsBuilder::new(0), Arena::new());
         for record in &records {
             builder.append(&mut arena, &Item::Record(record.clone()));
         }
@@ -78,10 +78,11 @@ proptest! {
         cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..6),
     ) {
         let items = life(&steps);
-        let whole = rows(&items, &[]);
+        let whole = rows(&items, &[], Fold::default);
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(items.len())).collect();
         cuts.sort_unstable();
-        prop_assert_eq!(rows(&items, &cuts), whole);
+        prop_assert_eq!(&rows(&items, &cuts, Fold::default), &whole);
+        prop_assert_eq!(&rows(&items, &cuts, || Fold::default().packing()), &whole);
     }
 }
 
@@ -127,21 +128,53 @@ fn life(steps: &[(u128, u8)]) -> Vec<Item> {
         .collect()
 }
 
+/// What a call may have learned when it is packed comes back to the bit.
+#[test]
+fn packing_a_call_changes_nothing() {
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../event/tests/golden/v1");
+    let types = [
+        "call.started",
+        "guardrail.evaluated",
+        "cache.answered",
+        "attempt.started",
+        "attempt.failed",
+    ];
+    let types = types
+        .into_iter()
+        .chain(["response.started", "score.recorded", "call.completed"]);
+    let items: Vec<Item> = (types.zip(0i64..))
+        .map(|(name, offset)| {
+            let text = std::fs::read_to_string(golden.join(format!("{name}.json"))).unwrap();
+            let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
+            record["call_id"] = "0192f0c0-0000-7000-8000-00000000000a".into();
+            record["journal_id"] = "0192f0c0-0000-7000-8000-000000000001".into();
+            record["seq"] = offset.into();
+            record["offset"] = offset.into();
+            let journal = "0192f0c0-0000-7000-8000-000000000001".parse().unwrap();
+            Item::read(JournalId(journal), offset, record.to_string().into_bytes())
+        })
+        .collect();
+    let whole = rows(&items, &[], Fold::default);
+    assert!(whole.len() == 1 && whole[0].started.request_body.is_some() && whole[0].provider.is_some());
+    assert_eq!(rows(&items, &[], || Fold::default().packing()), whole);
+}
+
 /// The ended calls, with restarts at `cuts`.
-fn rows(items: &[Item], cuts: &[usize]) -> Vec<Call> {
+fn rows(items: &[Item], cuts: &[usize], begin: fn() -> Fold) -> Vec<Call> {
     let mut out = Vec::new();
-    let mut fold = Fold::default();
+    let mut fold = begin();
     for (at, item) in items.iter().enumerate() {
         for _ in cuts.iter().filter(|cut| **cut == at) {
             let next = i64::try_from(at).unwrap();
             let low = usize::try_from(fold.low(next)).unwrap();
-            fold = Fold::default();
+            fold = begin();
             for item in &items[low..at] {
                 // Ends before the mark have their rows.
                 fold.apply(item, &mut |_| {}).unwrap();
             }
         }
         fold.apply(item, &mut |call| out.push(call.clone())).unwrap();
+        fold.rest();
     }
     out
 }

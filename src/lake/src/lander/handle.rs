@@ -39,7 +39,7 @@ impl LandOptions {
 impl Default for LandOptions {
     fn default() -> LandOptions {
         LandOptions {
-            max_bytes: 32 << 20,
+            max_bytes: 24 << 20,
             max_age: Duration::from_secs(10),
             fetch_bytes: 1 << 20,
             pause: Duration::from_millis(100),

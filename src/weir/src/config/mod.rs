@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use compile::{Compiled, compile, kafka};
+#[cfg(feature = "analytics")]
+pub use compile::kafka;
+pub use compile::{Compiled, compile};
 pub use load::{ConfigError, load};
 pub use watch::watch;
 
@@ -158,7 +160,7 @@ impl Default for Lake {
     fn default() -> Self {
         Lake {
             commit_seconds: 10,
-            commit_mib: 32,
+            commit_mib: 24,
             maintenance_seconds: 300,
             retention_days: 0,
             query_memory_mib: 1024,

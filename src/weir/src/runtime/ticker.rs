@@ -8,6 +8,8 @@ use journal::clock::Watch;
 use sidecar::Companion;
 use sidecar::metrics::extra::written;
 
+use crate::allocator;
+
 /// How often.
 const EVERY: Duration = Duration::from_secs(2);
 
@@ -32,7 +34,7 @@ pub fn start() -> Arc<Clock> {
                     clock.jumps.fetch_add(1, Ordering::Relaxed);
                     tell(jumped);
                 }
-                give_back();
+                allocator::give_back();
             }
         });
     if let Err(error) = started {
@@ -48,15 +50,6 @@ fn tell(jumped: i64) {
         seconds = seconds.abs(),
         "the system's clock has jumped {way}: what is recorded from now on has its time. Nothing is lost by it, and no duration is wrong; see that the machine keeps the time (NTP)"
     );
-}
-
-/// The allocator gives back what was freed more than a second ago only when something goes on in it, such
-/// as the end of a thread; a process at rest would keep for good what its start took.
-fn give_back() {
-    if let Ok(thread) = std::thread::Builder::new().stack_size(16 << 10).spawn(|| ()) {
-        // A thread that does nothing does not fail.
-        let _ = thread.join();
-    }
 }
 
 impl Companion for Clock {
