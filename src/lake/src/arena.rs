@@ -73,11 +73,6 @@ impl Arena {
         block.get(place.at..place.at + place.len).unwrap_or_default()
     }
 
-    /// Bytes that it takes.
-    pub(crate) fn size(&self) -> usize {
-        self.closed.iter().map(Buffer::capacity).sum::<usize>() + self.open.capacity()
-    }
-
     /// What the columns share.
     pub(crate) fn finish(mut self) -> Arc<[Buffer]> {
         // Few texts, from a source that has little to give: they may be held for a while.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
+use arrow::buffer::Buffer;
 use event::{CallId, JournalId};
 
 use crate::LakeError;
@@ -246,8 +247,9 @@ pub(crate) fn encode(items: &[Item], states: &mut BTreeMap<JournalId, JournalSta
         })?;
     }
     states.values_mut().for_each(|state| state.fold.rest());
-    let held = arena.size() + items.len() * EVENT_ROW_BYTES + calls.len() * CALL_ROW_BYTES;
+    let rows = items.len() * EVENT_ROW_BYTES + calls.len() * CALL_ROW_BYTES;
     let texts = arena.finish();
+    let held = rows + texts.iter().map(Buffer::capacity).sum::<usize>();
     let calls = if calls.len() == 0 {
         None
     } else {
