@@ -1,6 +1,6 @@
 //! Several analytics on one lake: they share the partitions, and one that was thought dead does no harm.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::broker::{Broker, all_landed, analytics, call, metric, sidecar};
 use crate::harness::{PATIENCE, Place, Upstream, Weir, eventually};
@@ -39,6 +39,15 @@ fn analytics_share_the_partitions() {
         (partitions(&one) == 2 && partitions(&two) == 2).then_some(())
     });
     load();
+    // Whoever lands a call, soon both show it.
+    let ids: Vec<String> = apps.iter().map(|app| call(app, "shop", "where")).collect();
+    let begun = Instant::now();
+    for id in &ids {
+        far.call(id);
+        other.call(id);
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(20), "visible at both after {took:?}");
     // Frozen for longer than the group waits: the other one takes all over, then it wakes up.
     two.signal("STOP");
     load();
@@ -57,5 +66,5 @@ fn analytics_share_the_partitions() {
     one.stop();
     far.verify();
     let calls = far.sql_number("select count(*) from calls");
-    assert_eq!(calls, 6 * 5 * 7);
+    assert_eq!(calls, 6 * 5 * 7 + 6);
 }

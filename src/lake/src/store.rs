@@ -233,6 +233,11 @@ impl Snapshot {
         self.state.version()
     }
 
+    /// Whether somebody has committed a version after this one.
+    pub(crate) async fn has_successor(&self) -> Result<bool, LakeError> {
+        Ok(self.log_store.read_commit_entry(self.version() + 1).await?.is_some())
+    }
+
     /// The number that the newest transaction of this name committed.
     pub(crate) async fn txn(&self, app: &str) -> Result<Option<i64>, LakeError> {
         match self.txns().await.get(app) {

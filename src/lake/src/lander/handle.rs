@@ -21,7 +21,8 @@ pub struct LandOptions {
     /// Pause between two reads of a source that has little to give, so that the tail is not many
     /// tiny pieces. With it ends the time until a record is visible.
     pub pause: Duration,
-    /// Without anything to land, look for other writers' commits (compaction, other landers) so often.
+    /// Look for other writers' commits (compaction, other landers) so often: with it, and with `max_age`,
+    /// ends the time until a record that another process lands is visible here.
     pub refresh: Duration,
     /// Go on where records are missing, and where the source was cut before they landed: their loss is
     /// counted and logged, and `verify` shows it for ever. Otherwise that partition stops.
@@ -43,7 +44,7 @@ impl Default for LandOptions {
             max_age: Duration::from_secs(10),
             fetch_bytes: 1 << 20,
             pause: Duration::from_millis(100),
-            refresh: Duration::from_secs(30),
+            refresh: Duration::from_secs(2),
             accept_loss: false,
         }
     }

@@ -45,6 +45,8 @@ pub struct Lander<S> {
     shown: Positions,
     tail: Tail,
     commands: mpsc::Receiver<Command>,
+    /// When other writers' commits were last looked for.
+    refreshed: Instant,
     /// Land what there is, and end.
     stopping: bool,
     /// Flushes asked for while nothing worked.
@@ -80,6 +82,7 @@ impl<S: Source> Lander<S> {
             shown: Positions::new(),
             tail: tail.clone(),
             commands,
+            refreshed: Instant::now(),
             stopping: false,
             deferred: Vec::new(),
             status,
@@ -177,7 +180,7 @@ impl<S: Source> Lander<S> {
             Command(Option<Command>),
             Readable,
             Due,
-            Idle,
+            Look,
         }
         if !self.deferred.is_empty() {
             let result = self.flush().await;
@@ -202,7 +205,7 @@ impl<S: Source> Lander<S> {
             command = self.commands.recv() => Event::Command(command),
             () = self.source.wait(), if !full => Event::Readable,
             () = sleep_until(due.unwrap_or_else(Instant::now).into()), if can_land => Event::Due,
-            () = sleep(self.options.refresh), if self.landing.is_none() => Event::Idle,
+            () = sleep_until((self.refreshed + self.options.refresh).into()), if self.landing.is_none() => Event::Look,
         };
         match event {
             Event::Landed(landed) => self.landed(landed?).await?,
@@ -222,7 +225,7 @@ impl<S: Source> Lander<S> {
                 }
             }
             Event::Due => self.begin_landing(),
-            Event::Idle => self.refresh().await?,
+            Event::Look => self.refresh().await?,
         }
         Ok(true)
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use event::JournalId;
 
@@ -143,6 +144,10 @@ impl<S: Source> Lander<S> {
 
     /// Takes over other writers' versions (compaction, other landers) while nothing lands.
     pub(super) async fn refresh(&mut self) -> Result<(), LakeError> {
+        self.refreshed = Instant::now();
+        if !self.at.events.has_successor().await? && !self.at.calls.has_successor().await? {
+            return Ok(());
+        }
         let at = load(&self.lake, Some(&self.at)).await?;
         for (partition, from) in &self.open.from {
             let landed = at
