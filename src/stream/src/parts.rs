@@ -35,17 +35,23 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// The record, if its parts cover all of it.
-    fn whole(&self, length: u32) -> Option<Vec<u8>> {
-        let length = length as usize;
-        let mut whole = Vec::new();
-        for (start, bytes) in &self.parts {
-            let known = whole.len().checked_sub(*start as usize)?;
-            if let Some(new) = bytes.get(known..) {
-                whole.extend_from_slice(new);
-            }
+    /// Up to which byte its parts cover it from the first.
+    fn covered(&self) -> usize {
+        (self.parts.iter()).fold(0, |covered, (start, bytes)| match *start as usize {
+            start if start > covered => covered,
+            start => covered.max(start + bytes.len()),
+        })
+    }
+
+    /// The record, of which the parts cover all.
+    fn joined(mut self, length: usize) -> Vec<u8> {
+        let mut whole = Vec::with_capacity(length);
+        // Each part goes as it is taken in: together they are as long as the record.
+        while let Some((start, bytes)) = self.parts.pop_first() {
+            let known = whole.len().saturating_sub(start as usize);
+            whole.extend_from_slice(bytes.get(known..).unwrap_or_default());
         }
-        (whole.len() == length).then_some(whole)
+        whole
     }
 }
 
@@ -85,8 +91,12 @@ impl Assembler {
             self.bytes += payload.len() - known.len();
             *known = payload.to_vec();
         }
-        let whole = waiting.whole(part.length)?;
+        let length = part.length as usize;
+        if waiting.covered() != length {
+            return None;
+        }
         let begins = waiting.begins;
+        let whole = self.remove(&key)?.joined(length);
         self.finish(label.journal_id, label.offset);
         let label = Label {
             part: None,
@@ -118,7 +128,7 @@ impl Assembler {
             .map(|(key, _)| *key)
             .collect();
         for key in &gone {
-            self.drop_waiting(key);
+            self.remove(key);
         }
         gone
     }
@@ -130,14 +140,14 @@ impl Assembler {
             .map(|(key, _)| *key)
             .collect();
         for key in &old {
-            self.drop_waiting(key);
+            self.remove(key);
         }
     }
 
-    fn drop_waiting(&mut self, key: &(JournalId, i64)) {
-        if let Some(waiting) = self.waiting.remove(key) {
-            self.bytes -= waiting.parts.values().map(Vec::len).sum::<usize>();
-        }
+    fn remove(&mut self, key: &(JournalId, i64)) -> Option<Waiting> {
+        let waiting = self.waiting.remove(key)?;
+        self.bytes -= waiting.parts.values().map(Vec::len).sum::<usize>();
+        Some(waiting)
     }
 }
 
