@@ -189,7 +189,7 @@ fn report(method: &str, filled: &Filled, cpu: f64, wall: f64, commits: u64, befo
 async fn weir(settings: &Settings, filled: &Filled) {
     let dir = tempfile::tempdir().unwrap();
     let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
-    let source = KafkaSource::new(settings, false).unwrap();
+    let source = KafkaSource::new(settings, dir.path(), false).unwrap();
     let (lander, handle) = Lander::open(lake.clone(), source, LandOptions::default())
         .await
         .unwrap();

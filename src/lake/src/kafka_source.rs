@@ -2,6 +2,7 @@
 //! tables say.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use stream::{Arrival, Broken, Intake, Membership, Settings, StreamError, What};
@@ -13,6 +14,7 @@ use crate::source::{Fetched, Item, Part, Positions, Source, SourceError, Stray};
 #[derive(Debug)]
 pub struct KafkaSource {
     settings: Settings,
+    room: PathBuf,
     accept_loss: bool,
     connected: Option<Connected>,
     /// Names of the partitions that are read.
@@ -26,12 +28,13 @@ struct Connected {
 }
 
 impl KafkaSource {
-    /// A source of the topic. `accept_loss`: where the topic no longer has what should land next, go on
+    /// A source of the topic; the parts of long records may wait in files in `room`. `accept_loss`: where the topic no longer has what should land next, go on
     /// with what it has. Fails only if the settings cannot work.
-    pub fn new(settings: &Settings, accept_loss: bool) -> Result<KafkaSource, StreamError> {
+    pub fn new(settings: &Settings, room: &Path, accept_loss: bool) -> Result<KafkaSource, StreamError> {
         settings.check()?;
         Ok(KafkaSource {
             settings: settings.clone(),
+            room: room.to_owned(),
             accept_loss,
             connected: None,
             names: BTreeMap::new(),
@@ -40,7 +43,7 @@ impl KafkaSource {
 
     async fn connect(&mut self) -> Result<(), SourceError> {
         let failed = |error: StreamError| self.unavailable(error.to_string());
-        let intake = Intake::open(&self.settings).await.map_err(failed)?;
+        let intake = Intake::open(&self.settings, &self.room).await.map_err(failed)?;
         let membership = Membership::join(&self.settings).map_err(failed)?;
         self.connected = Some(Connected { intake, membership });
         Ok(())

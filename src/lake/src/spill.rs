@@ -112,7 +112,7 @@ impl Spill {
         let filling = match open.take().filter(|filling| filling.end < FILE_BYTES) {
             Some(filling) => filling,
             None => Filling {
-                file: Arc::new(nameless(&self.0.dir)?),
+                file: Arc::new(tempfile::tempfile_in(&self.0.dir)?),
                 end: 0,
             },
         };
@@ -161,14 +161,6 @@ impl Drop for Kept {
             self.room.give_back(request);
         }
     }
-}
-
-/// A file that ends with its last handle, however the process ends.
-fn nameless(dir: &Path) -> io::Result<File> {
-    let path = dir.join(format!(".requests-{}", uuid::Uuid::now_v7()));
-    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-    std::fs::remove_file(&path)?;
-    Ok(file)
 }
 
 #[cfg(test)]

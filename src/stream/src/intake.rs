@@ -1,6 +1,7 @@
 //! From the topic to the lander: the messages of some partitions, from positions that the table knows.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::Notify;
 
 use crate::client::{ClockWatch, Complaints, base, own, unusable};
-use crate::parts::Assembler;
+use crate::parts::{Assembler, Room};
 use crate::topic::{self, ASK};
 use crate::wire::Label;
 use crate::{Settings, StreamError};
@@ -145,8 +146,9 @@ impl Shared {
 }
 
 impl Intake {
-    /// Looks at the topic, making it if need be. Nothing is read before [`Intake::begin`].
-    pub async fn open(settings: &Settings) -> Result<Intake, StreamError> {
+    /// Looks at the topic, making it if need be. Nothing is read before [`Intake::begin`]. In the folder
+    /// `room` the parts of long records wait for the rest, where they are too many for memory.
+    pub async fn open(settings: &Settings, room: &Path) -> Result<Intake, StreamError> {
         topic::ensure(settings).await?.tell(&mut Vec::new());
         let mut config = base(settings)?;
         config
@@ -173,6 +175,7 @@ impl Intake {
             consumer,
             shared: Arc::clone(&shared),
             topic: settings.topic.clone(),
+            room: Room::within(room),
             assemblers: BTreeMap::new(),
             positions: BTreeMap::new(),
             expired: Instant::now(),
@@ -292,6 +295,8 @@ struct Pump {
     consumer: BaseConsumer<Complaints>,
     shared: Arc<Shared>,
     topic: String,
+    /// Where the parts of records wait for the rest.
+    room: Room,
     assemblers: BTreeMap<i32, Assembler>,
     /// The position that each partition must give next.
     positions: BTreeMap<i32, i64>,
@@ -332,7 +337,11 @@ impl Pump {
             match polled {
                 // Not in the client: see `ClockWatch`.
                 None => self.rest(),
-                Some(Ok(arrival)) => self.push(arrival),
+                Some(Ok(Ok(arrival))) => self.push(arrival),
+                // What has landed says where reading begins again.
+                Some(Ok(Err(error))) => self.fail(Broken::Other(format!(
+                    "the parts of a long record cannot be read back: {error}"
+                ))),
                 Some(Err(error)) => self.complain(&error),
             }
             self.expire();
@@ -355,7 +364,7 @@ impl Pump {
         self.consumer.unassign()?;
         self.assemblers = positions
             .keys()
-            .map(|partition| (*partition, Assembler::default()))
+            .map(|partition| (*partition, Assembler::within(&self.room)))
             .collect();
         self.positions = positions;
         self.consumer.assign(&list)
@@ -365,13 +374,14 @@ impl Pump {
         assemblers: &mut BTreeMap<i32, Assembler>,
         positions: &mut BTreeMap<i32, i64>,
         message: &BorrowedMessage<'_>,
-    ) -> Option<Arrival> {
+    ) -> std::io::Result<Option<Arrival>> {
         let (partition, position) = (message.partition(), message.offset());
-        let assembler = assemblers.get_mut(&partition)?;
-        let due = positions.get_mut(&partition)?;
+        let (Some(assembler), Some(due)) = (assemblers.get_mut(&partition), positions.get_mut(&partition)) else {
+            return Ok(None);
+        };
         // What an earlier assignment had still on its way.
         if position < *due {
-            return None;
+            return Ok(None);
         }
         *due = position + 1;
         let payload = message.payload().unwrap_or_default();
@@ -380,7 +390,7 @@ impl Pump {
                 raw: payload.to_vec(),
                 why,
             },
-            Ok(label) => match assembler.take(label, position, payload, Instant::now()) {
+            Ok(label) => match assembler.take(label, position, payload, Instant::now())? {
                 None => What::Nothing,
                 Some((label, bytes)) => match label.unreadable {
                     Some(why) => What::Unreadable {
@@ -398,11 +408,11 @@ impl Pump {
                 },
             },
         };
-        Some(Arrival {
+        Ok(Some(Arrival {
             partition,
             next: assembler.low(position + 1),
             what,
-        })
+        }))
     }
 
     fn push(&self, arrival: Option<Arrival>) {

@@ -1,6 +1,12 @@
 //! Joins the parts of long records, however two runs of one sidecar mixed them in the topic.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use event::JournalId;
@@ -10,18 +16,51 @@ use crate::wire::Label;
 /// How long parts wait for the rest. A shipper gives a message up long before and sends the whole
 /// record again ([`crate::shipper::DELIVERY_TIMEOUT`]), so what is older will never be complete.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3600);
+/// Bytes of parts that wait in memory, of all partitions together; the rest waits in files.
+const IN_MEMORY: usize = 16 << 20;
+
+/// Where parts wait.
+#[derive(Clone, Debug)]
+pub(crate) struct Room(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    dir: PathBuf,
+    limit: usize,
+    in_memory: AtomicUsize,
+}
+
+impl Room {
+    /// Files are made in `dir`, which vanish with their last use.
+    pub(crate) fn within(dir: &Path) -> Room {
+        Room::new(dir, IN_MEMORY)
+    }
+
+    fn new(dir: &Path, limit: usize) -> Room {
+        Room(Arc::new(Shared {
+            dir: dir.to_owned(),
+            limit,
+            in_memory: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Bytes of parts that wait in memory.
+    fn in_memory(&self) -> usize {
+        self.0.in_memory.load(Ordering::Relaxed)
+    }
+}
 
 /// The incomplete records of one partition.
 ///
 /// A sidecar that was killed in the middle of a record sends it again, perhaps cut elsewhere, and the
 /// parts of both runs may come mixed. They are parts of the same bytes, so whatever covers them all
 /// completes the record. Complete is complete: later parts of it are dropped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Assembler {
     waiting: BTreeMap<(JournalId, i64), Waiting>,
     /// The last offset that came whole, of each journal.
     done: HashMap<JournalId, i64>,
-    bytes: usize,
+    room: Room,
 }
 
 #[derive(Debug)]
@@ -31,79 +70,155 @@ struct Waiting {
     since: Instant,
     begins: bool,
     /// Parts by the byte at which they start.
-    parts: BTreeMap<u32, Vec<u8>>,
+    parts: BTreeMap<u32, Part>,
+    /// The record as far as its parts are not in memory.
+    file: Option<File>,
+    room: Room,
+}
+
+#[derive(Debug)]
+struct Part {
+    length: usize,
+    /// `None`: it is in the file, at its place in the record.
+    bytes: Option<Vec<u8>>,
 }
 
 impl Waiting {
+    fn add(&mut self, start: u32, payload: &[u8]) {
+        if (self.parts.get(&start)).is_some_and(|known| known.length >= payload.len()) {
+            return;
+        }
+        let shared = &self.room.0;
+        let fits = self.room.in_memory() + payload.len() <= shared.limit;
+        let in_file = !fits
+            && match keep(&mut self.file, &shared.dir, start, payload) {
+                Ok(()) => true,
+                Err(error) => {
+                    // Memory can be bought, a part that is gone cannot.
+                    tracing::warn!(dir = %shared.dir.display(), %error, "no file for the parts of long records: they wait in memory");
+                    false
+                }
+            };
+        if !in_file {
+            shared.in_memory.fetch_add(payload.len(), Ordering::Relaxed);
+        }
+        let part = Part {
+            length: payload.len(),
+            bytes: (!in_file).then(|| payload.to_vec()),
+        };
+        if let Some(old) = self.parts.insert(start, part) {
+            self.gone(&old);
+        }
+    }
+
+    fn gone(&self, part: &Part) {
+        let bytes = part.bytes.as_ref().map_or(0, Vec::len);
+        self.room.0.in_memory.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// Up to which byte its parts cover it from the first.
     fn covered(&self) -> usize {
-        (self.parts.iter()).fold(0, |covered, (start, bytes)| match *start as usize {
+        (self.parts.iter()).fold(0, |covered, (start, part)| match *start as usize {
             start if start > covered => covered,
-            start => covered.max(start + bytes.len()),
+            start => covered.max(start + part.length),
         })
     }
 
     /// The record, of which the parts cover all.
-    fn joined(mut self, length: usize) -> Vec<u8> {
+    fn joined(mut self, length: usize) -> io::Result<Vec<u8>> {
         let mut whole = Vec::with_capacity(length);
         // Each part goes as it is taken in: together they are as long as the record.
-        while let Some((start, bytes)) = self.parts.pop_first() {
+        while let Some((start, part)) = self.parts.pop_first() {
+            self.gone(&part);
             let known = whole.len().saturating_sub(start as usize);
-            whole.extend_from_slice(bytes.get(known..).unwrap_or_default());
+            match (part.bytes, &self.file) {
+                (Some(bytes), _) => whole.extend_from_slice(bytes.get(known..).unwrap_or_default()),
+                (None, Some(file)) if known < part.length => {
+                    let at = whole.len();
+                    whole.resize(at + part.length - known, 0);
+                    file.read_exact_at(&mut whole[at..], at as u64)?;
+                }
+                (None, _) => {}
+            }
         }
-        whole
+        Ok(whole)
     }
 }
 
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.parts.values().for_each(|part| self.gone(part));
+    }
+}
+
+fn keep(file: &mut Option<File>, dir: &Path, start: u32, payload: &[u8]) -> io::Result<()> {
+    let file = match file {
+        Some(file) => file,
+        None => file.insert(tempfile::tempfile_in(dir)?),
+    };
+    file.write_all_at(payload, u64::from(start))
+}
+
 impl Assembler {
-    /// Takes the next message of the partition; returns the record that it is or completes.
+    /// Nothing waits.
+    pub(crate) fn within(room: &Room) -> Assembler {
+        Assembler {
+            waiting: BTreeMap::new(),
+            done: HashMap::new(),
+            room: room.clone(),
+        }
+    }
+
+    /// Takes the next message of the partition; returns the record that it is or completes. Fails if what
+    /// waited in a file cannot be read back: then reading must begin again at [`Assembler::low`].
     pub(crate) fn take(
         &mut self,
         label: Label,
         position: i64,
         payload: &[u8],
         now: Instant,
-    ) -> Option<(Label, Vec<u8>)> {
+    ) -> io::Result<Option<(Label, Vec<u8>)>> {
         let Some(part) = label.part else {
             self.finish(label.journal_id, label.offset);
-            return Some((label, payload.to_vec()));
+            return Ok(Some((label, payload.to_vec())));
         };
         if self
             .done
             .get(&label.journal_id)
             .is_some_and(|done| label.offset <= *done)
         {
-            return None;
+            return Ok(None);
         }
         let key = (label.journal_id, label.offset);
         // A record of which the first part is not here was complete before the place where we began.
         if part.start != 0 && !self.waiting.contains_key(&key) {
-            return None;
+            return Ok(None);
         }
         let waiting = self.waiting.entry(key).or_insert_with(|| Waiting {
             position,
             since: now,
             begins: label.begins,
             parts: BTreeMap::new(),
+            file: None,
+            room: self.room.clone(),
         });
-        let known = waiting.parts.entry(part.start).or_default();
-        if known.len() < payload.len() {
-            self.bytes += payload.len() - known.len();
-            *known = payload.to_vec();
-        }
+        waiting.add(part.start, payload);
         let length = part.length as usize;
         if waiting.covered() != length {
-            return None;
+            return Ok(None);
         }
         let begins = waiting.begins;
-        let whole = self.remove(&key)?.joined(length);
+        let whole = match self.waiting.remove(&key) {
+            Some(waiting) => waiting.joined(length)?,
+            None => return Ok(None),
+        };
         self.finish(label.journal_id, label.offset);
         let label = Label {
             part: None,
             begins,
             ..label
         };
-        Some((label, whole))
+        Ok(Some((label, whole)))
     }
 
     /// Where reading must begin again so that no incomplete record loses a part; `next` without any.
@@ -114,12 +229,6 @@ impl Assembler {
             .fold(next, i64::min)
     }
 
-    /// Bytes of parts that wait.
-    #[cfg(test)]
-    fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Lets go of what has waited for too long; returns what it was.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<(JournalId, i64)> {
         let old = |waiting: &Waiting| now.saturating_duration_since(waiting.since) >= PATIENCE;
@@ -128,7 +237,7 @@ impl Assembler {
             .map(|(key, _)| *key)
             .collect();
         for key in &gone {
-            self.remove(key);
+            self.waiting.remove(key);
         }
         gone
     }
@@ -140,14 +249,8 @@ impl Assembler {
             .map(|(key, _)| *key)
             .collect();
         for key in &old {
-            self.remove(key);
+            self.waiting.remove(key);
         }
-    }
-
-    fn remove(&mut self, key: &(JournalId, i64)) -> Option<Waiting> {
-        let waiting = self.waiting.remove(key)?;
-        self.bytes -= waiting.parts.values().map(Vec::len).sum::<usize>();
-        Some(waiting)
     }
 }
 
@@ -214,7 +317,9 @@ mod tests {
             mix in proptest::collection::vec(any::<bool>(), 0..80),
             limits in (2usize..12, 2usize..12),
             stop in 0usize..120,
+            in_memory in 0usize..40,
         ) {
+            let dir = std::env::temp_dir();
             let journal: JournalId = "0192f0c0-0000-7000-8000-000000000001".parse().unwrap();
             let all: Vec<_> = (0..8).flat_map(|offset| messages(journal, offset, &record(offset), limits.0)).collect();
             // What the old run had delivered, some of it acknowledged.
@@ -225,26 +330,42 @@ mod tests {
             let mut due = 0;
             let mut begin = 0;
             for end in [stop.min(log.len()), log.len()] {
-                let mut assembler = Assembler::default();
+                let room = Room::new(&dir, in_memory);
+                let mut assembler = Assembler::within(&room);
                 for (position, (label, payload)) in log.iter().enumerate().take(end).skip(begin) {
                     let position = i64::try_from(position).unwrap();
-                    if let Some((label, payload)) = assembler.take(label.clone(), position, payload, Instant::now()) {
+                    if let Some((label, payload)) = assembler.take(label.clone(), position, payload, Instant::now()).unwrap() {
                         prop_assert!(label.offset <= due, "{} came and {due} was due", label.offset);
                         prop_assert_eq!(&payload, &record(label.offset));
                         due = due.max(label.offset + 1);
                     }
                 }
+                prop_assert!(room.in_memory() <= in_memory);
                 begin = usize::try_from(assembler.low(i64::try_from(end).unwrap())).unwrap();
                 prop_assert!(begin <= end);
+                drop(assembler);
+                prop_assert_eq!(room.in_memory(), 0);
             }
             prop_assert_eq!(due, 10);
         }
     }
 
     #[test]
+    fn without_a_file_parts_wait_in_memory() {
+        let room = Room::new(Path::new("/nowhere/at/all"), 0);
+        let (mut assembler, mut came) = (Assembler::within(&room), None);
+        for (label, payload) in messages(JournalId::new(), 0, b"a long record", 4) {
+            came = came.or(assembler.take(label, 0, &payload, Instant::now()).unwrap());
+        }
+        assert_eq!(came.unwrap().1, b"a long record");
+        assert_eq!(room.in_memory(), 0);
+    }
+
+    #[test]
     fn what_never_completes_is_let_go() {
         let journal = JournalId::new();
-        let mut assembler = Assembler::default();
+        let room = Room::within(Path::new("/nowhere"));
+        let mut assembler = Assembler::within(&room);
         let begun = Instant::now();
         let label = Label {
             journal_id: journal,
@@ -253,10 +374,10 @@ mod tests {
             begins: false,
             unreadable: None,
         };
-        assert_eq!(assembler.take(label, 17, b"half", begun), None);
-        assert_eq!((assembler.low(40), assembler.bytes()), (17, 4));
+        assert_eq!(assembler.take(label, 17, b"half", begun).unwrap(), None);
+        assert_eq!((assembler.low(40), room.in_memory()), (17, 4));
         assert_eq!(assembler.expire(begun + PATIENCE / 2), []);
         assert_eq!(assembler.expire(begun + PATIENCE), [(journal, 3)]);
-        assert_eq!((assembler.low(40), assembler.bytes()), (40, 0));
+        assert_eq!((assembler.low(40), room.in_memory()), (40, 0));
     }
 }

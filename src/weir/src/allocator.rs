@@ -28,11 +28,12 @@ pub fn give_back_soon() {
     tracing::debug!(%failed, "the allocator keeps what is free for a second");
 }
 
-/// What was freed goes back only when something happens in the allocator, such as the end of a thread: a
-/// process at rest would keep for good what its start took.
+/// What was freed goes back only when something happens in the allocator, such as the end of a thread that
+/// has allocated: a process at rest would keep for good what its start took.
 pub fn give_back() {
-    if let Ok(thread) = std::thread::Builder::new().stack_size(16 << 10).spawn(|| ()) {
-        // A thread that does nothing does not fail.
+    let little = || drop(std::hint::black_box(vec![0u8; 64]));
+    if let Ok(thread) = std::thread::Builder::new().stack_size(16 << 10).spawn(little) {
+        // A thread that does so little does not fail.
         let _ = thread.join();
     }
 }

@@ -40,7 +40,8 @@ async fn serve(config: &Config, settings: stream::Settings, accept_loss: bool) -
             config.data.display()
         ))
     })?;
-    let source = KafkaSource::new(&settings, accept_loss).map_err(|error| Failure::Usage(error.to_string()))?;
+    let source =
+        KafkaSource::new(&settings, &config.data, accept_loss).map_err(|error| Failure::Usage(error.to_string()))?;
     let analytics = Analytics::start(config, source, accept_loss).await?;
     let page = StatusPage::serve(config, analytics.companion(), ticker::start()).await?;
     let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
