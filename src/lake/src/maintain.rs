@@ -129,9 +129,10 @@ impl Clock {
     }
 
     fn judge(&mut self, jumped: Option<i64>) -> bool {
-        let (since, before) = self.ahead.unwrap_or((Instant::now(), 0));
+        let (mut since, before) = self.ahead.unwrap_or((Instant::now(), 0));
         let ahead = before.saturating_add(jumped.unwrap_or_default()).max(0);
         if ahead > FAR && before <= FAR {
+            since = Instant::now();
             tracing::warn!(
                 seconds = ahead / 1_000_000_000,
                 "the clock has jumped ahead: old days and files are left alone for a day, or until it is set back"
@@ -220,11 +221,17 @@ mod tests {
         assert!(!clock.judge(None), "it is still ahead");
         assert!(clock.judge(Some(-FAR)));
         assert!(clock.judge(Some(-5 * FAR)), "back does no harm");
-        assert!(!clock.judge(Some(2 * FAR)));
-        if let Some((since, _)) = &mut clock.ahead
-            && let Some(yesterday) = since.checked_sub(DISTRUST)
-        {
-            *since = yesterday;
+        let a_day_passes = |clock: &mut Clock| {
+            if let Some((since, _)) = &mut clock.ahead {
+                *since = since.checked_sub(DISTRUST).unwrap();
+            }
+        };
+        assert!(clock.judge(Some(FAR / 4)));
+        if Instant::now().checked_sub(DISTRUST).is_some() {
+            a_day_passes(&mut clock);
+            assert!(!clock.judge(Some(2 * FAR)), "however long ago the last correction was");
+            assert!(!clock.judge(None));
+            a_day_passes(&mut clock);
             assert!(clock.judge(None), "a day later it counts as right");
         }
     }
