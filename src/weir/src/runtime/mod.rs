@@ -282,10 +282,7 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// In a thread of its own: the megabytes that compiling the packs takes, and that are free afterwards, the
-/// allocator lets go of when the thread that took them ends.
 fn compiled(config: &Config, file: Option<&Path>) -> Result<Compiled, ConfigError> {
     let base = file.and_then(Path::parent).unwrap_or(Path::new("."));
-    std::thread::scope(|scope| scope.spawn(|| compile(config, base, environment)).join())
-        .unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))
+    compile(config, base, environment)
 }
