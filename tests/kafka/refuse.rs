@@ -124,6 +124,51 @@ fn delete_file(place: &Place, before: i64) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// The same where some had landed before: what has landed stays, what comes after the gap lands.
+#[test]
+fn a_log_cut_behind_what_has_landed_is_an_alarm() {
+    let (broker, upstream) = (Broker::start(), Upstream::start());
+    let (near, far) = (Place::new(), Place::new());
+    let kafka = broker.section("partitions = 1");
+    let app = sidecar(&near, &upstream, &kafka);
+    call(&app, "shop", "before");
+    all_shipped(&app);
+    let lander = analytics(&far, &kafka, &[]);
+    all_landed(&far, &[&near]);
+    lander.stop();
+    let landed = far.sql_number("select count(*) from events");
+    for _ in 0..10 {
+        call(&app, "shop", "hi");
+    }
+    all_shipped(&app);
+    let file = delete_file(&near, landed + 7);
+    let tool = [
+        "org.apache.kafka.tools.DeleteRecordsCommand",
+        "--offset-json-file",
+        &file,
+    ];
+    broker.run("tool", &tool);
+    let lander = analytics(&far, &kafka, &[]);
+    says(
+        &lander,
+        &[&format!("position {landed} is gone, the oldest is {}", landed + 7)],
+    );
+    lander.stop();
+    let lander = analytics(&far, &kafka, &["--accept-loss"]);
+    let id = call(&app, "shop", "after");
+    far.call(&id);
+    assert_eq!(metric(&lander, "weir_lander_lost_records_total"), 7);
+    eventually("it lands", PATIENCE, || {
+        (metric(&lander, "weir_lander_landings_total") > 0).then_some(())
+    });
+    assert_eq!(ready(&lander), (200, "ready\n".to_owned()));
+    app.stop();
+    lander.stop();
+    let said = far.tool(&["lake", "verify"]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains(&format!("MISSING: {landed}–{}", landed + 6)), "{said}");
+}
+
 /// What somebody else writes into the topic is kept, and stops nothing.
 #[test]
 fn strays_are_kept() {

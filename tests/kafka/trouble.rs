@@ -251,7 +251,14 @@ const DAY: i64 = 24 * HOUR;
 
 fn told(app: &Weir<'_>, jumps: i64) {
     eventually("the jump is told", PATIENCE, || {
-        (metric(app, "weir_clock_jumps_total") == jumps).then_some(())
+        (metric(app, "weir_clock_jumps_total") >= jumps).then_some(())
+    });
+}
+
+fn logged(place: &Place, words: &str) {
+    eventually(&format!("{words:?} in the log"), PATIENCE, || {
+        let log = std::fs::read_to_string(place.log()).unwrap_or_default();
+        log.contains(words).then_some(())
     });
 }
 
@@ -275,23 +282,19 @@ fn clocks_that_jump_lose_nothing() {
         all_shipped(&app);
         known.iter().for_each(|id| drop(far.call(id)));
     }
-    let log = std::fs::read_to_string(near.log()).unwrap();
-    assert!(
-        log.contains("clock has jumped ahead") && log.contains("clock has jumped back"),
-        "{log}"
-    );
+    logged(&near, "clock has jumped ahead");
+    logged(&near, "clock has jumped back");
     // Days by which all of it is too old.
     there.set(1_000 * DAY);
     told(&lander, 1);
     known.push(call(&app, "shop", "too old?"));
-    // Two runs of upkeep at least.
-    std::thread::sleep(Duration::from_secs(5));
+    logged(&far, "old days and files are left alone");
+    // Another run of upkeep.
+    std::thread::sleep(Duration::from_secs(3));
     lander.stop();
     // The same for one that starts with such a clock: no jump is seen.
     let lander = analytics_env(&far, &kafka, &[], &[&there.env()[..], &[retention]].concat());
-    std::thread::sleep(Duration::from_secs(5));
-    let log = std::fs::read_to_string(far.log()).unwrap();
-    assert!(log.contains("every day of the history is too old"), "{log}");
+    logged(&far, "nothing landed for a very long time");
     app.stop();
     all_landed(&far, &[&near]);
     assert_eq!(

@@ -15,43 +15,58 @@ const TOLERANCE_NS: i64 = 2_000_000_000;
 /// Tells when the wall clock has moved by itself: it is held against a clock that nobody sets.
 #[derive(Debug)]
 pub struct Watch {
-    begun: Instant,
+    steady: Steady,
     /// Wall clock less the steady one, ns.
     apart: i64,
 }
 
+/// A clock that nobody sets. The system's uptime counts the time, too, in which the machine slept.
+#[derive(Debug)]
+enum Steady {
+    Uptime,
+    Since(Instant),
+}
+
 impl Default for Watch {
     fn default() -> Watch {
-        let mut watch = Watch {
-            begun: Instant::now(),
-            apart: 0,
+        let steady = match Steady::Uptime.now() {
+            Some(_) => Steady::Uptime,
+            None => Steady::Since(Instant::now()),
         };
-        watch.apart = unix_nano().saturating_sub(watch.steady());
-        watch
+        let apart = unix_nano().saturating_sub(steady.now().unwrap_or_default());
+        Watch { steady, apart }
+    }
+}
+
+impl Steady {
+    /// Nanoseconds since some moment; `None` if it cannot be told now.
+    fn now(&self) -> Option<i64> {
+        let steady = match self {
+            Steady::Since(begun) => begun.elapsed(),
+            Steady::Uptime => {
+                let text = std::fs::read_to_string("/proc/uptime").ok()?;
+                let seconds = text.split(' ').next()?.parse::<f64>().ok()?;
+                Duration::try_from_secs_f64(seconds).ok()?
+            }
+        };
+        i64::try_from(steady.as_nanos()).ok()
     }
 }
 
 impl Watch {
     /// How far the wall clock has jumped since the last look, ns: ahead, or back if negative.
     pub fn jumped(&mut self) -> Option<i64> {
-        self.look(unix_nano(), self.steady())
+        let before = self.steady.now()?;
+        let wall = unix_nano();
+        // Stopped between the two: the next look tells.
+        let at_once = self.steady.now()?.saturating_sub(before) < TOLERANCE_NS / 4;
+        at_once.then(|| self.look(wall, before)).flatten()
     }
 
     fn look(&mut self, wall: i64, steady: i64) -> Option<i64> {
         let apart = wall.saturating_sub(steady);
         let jumped = apart.saturating_sub(std::mem::replace(&mut self.apart, apart));
         (jumped.saturating_abs() > TOLERANCE_NS).then_some(jumped)
-    }
-
-    /// Nanoseconds since some moment, those in which the machine slept included, where it tells.
-    fn steady(&self) -> i64 {
-        let uptime = std::fs::read_to_string("/proc/uptime").ok();
-        let seconds = uptime.and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
-        let steady = match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
-            Some(uptime) => uptime,
-            None => self.begun.elapsed(),
-        };
-        i64::try_from(steady.as_nanos()).unwrap_or(i64::MAX)
     }
 }
 

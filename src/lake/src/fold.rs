@@ -163,6 +163,8 @@ impl Fold {
     pub(crate) fn rest(&mut self) {
         if self.open.len() <= self.many {
             if self.fresh.len() > 4 * self.many {
+                self.fresh.sort_unstable();
+                self.fresh.dedup();
                 self.fresh.retain(|id| self.open.contains_key(id));
             }
             return;

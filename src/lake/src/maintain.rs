@@ -14,7 +14,7 @@ use crate::LakeError;
 use crate::compact::{CompactReport, compact};
 use crate::encode::day_of;
 use crate::files::day_text;
-use crate::retention::{Due, expire_due, is_doubtful};
+use crate::retention::{Due, expire_due, is_doubtful, is_due};
 use crate::store::{Lake, Table};
 
 /// How often upkeep is done, and how much.
@@ -60,8 +60,16 @@ pub async fn maintain(lake: Lake, options: MaintainOptions, mut stop: watch::Rec
         if vacuum {
             vacuumed = Instant::now();
         }
-        let keep_days = if trusted { options.keep_days } else { 0 };
-        match run(&lake, &MaintainOptions { keep_days, ..options }, vacuum).await {
+        // The log, too, is cut by the clock.
+        let options = match trusted {
+            true => options,
+            false => MaintainOptions {
+                keep_days: 0,
+                checkpoint_versions: u64::MAX / 2,
+                ..options
+            },
+        };
+        match run(&lake, &options, vacuum).await {
             Ok(report) => tracing::debug!(?report, "lake upkeep done"),
             Err(error) => tracing::warn!(%error, "lake upkeep failed: it is tried again"),
         }
@@ -95,11 +103,14 @@ async fn run(lake: &Lake, options: &MaintainOptions, vacuum: bool) -> Result<Com
 /// Takes away what is older than so many days at `now`, ns since 1970.
 async fn retain(lake: &Lake, keep_days: u32, now: i64) -> Result<(), LakeError> {
     let due = Due::after(keep_days, now);
-    if is_doubtful(lake, &due).await? {
+    if !is_due(lake, &due).await? {
+        return Ok(());
+    }
+    if is_doubtful(lake, keep_days, now / 1_000_000).await? {
         tracing::error!(
             today = day_text(day_of(now)),
             keep_days,
-            "by this machine's clock every day of the history is too old, so nothing is taken away: set the clock right, or run `weir lake expire --before DAY` if it is"
+            "by this machine's clock nothing landed for a very long time, so no old day is taken away: set the clock right, or run `weir lake expire --before DAY` if it is"
         );
         return Ok(());
     }
@@ -131,7 +142,7 @@ impl Clock {
     fn judge(&mut self, jumped: Option<i64>) -> bool {
         let (mut since, before) = self.ahead.unwrap_or((Instant::now(), 0));
         let ahead = before.saturating_add(jumped.unwrap_or_default()).max(0);
-        if ahead > FAR && before <= FAR {
+        if ahead > FAR && (before <= FAR || jumped > Some(FAR)) {
             since = Instant::now();
             tracing::warn!(
                 seconds = ahead / 1_000_000_000,

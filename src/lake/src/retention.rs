@@ -72,20 +72,50 @@ impl Due {
     }
 }
 
-/// Whether by this reckoning even the newest event is too old: then the clock is the likelier fault.
-pub(crate) async fn is_doubtful(lake: &Lake, due: &Due) -> Result<bool, LakeError> {
+/// Whether nothing landed for so long, at some time or until now, that the clock is the likelier fault: all
+/// that landed before seems older than it is, by as much as the clock leapt.
+pub(crate) async fn is_doubtful(lake: &Lake, keep_days: u32, now_millis: i64) -> Result<bool, LakeError> {
     let snapshot = lake.table(TableKind::Events).load().await?;
-    let all = days(&snapshot, &Due::before(i32::MAX));
-    let newest = all.iter().filter_map(|day| day_number(day).ok()).max();
-    Ok(newest.is_some_and(|newest| newest < due.before))
+    let mut landings: Vec<i64> = landings(&snapshot).map(|(_, at)| at.min(now_millis)).collect();
+    if landings.is_empty() {
+        return Ok(false);
+    }
+    landings.push(now_millis);
+    landings.sort_unstable();
+    let longest = landings.windows(2).map(|pair| pair[1] - pair[0]).max();
+    let most = i64::from(keep_days.max(LONG_PAUSE_DAYS)) * (NANOS_PER_DAY / 1_000_000);
+    Ok(longest.is_some_and(|longest| longest > most))
+}
+
+/// A pause of so many days is believed in any case.
+const LONG_PAUSE_DAYS: u32 = 30;
+
+/// Whether there is anything to take away.
+pub(crate) async fn is_due(lake: &Lake, due: &Due) -> Result<bool, LakeError> {
+    Ok(!due_days(lake, due).await?.is_empty())
+}
+
+/// The days that go, the same for both tables: a row of `calls` without its events would be a fault.
+async fn due_days(lake: &Lake, due: &Due) -> Result<BTreeSet<String>, LakeError> {
+    // When something landed last on each day, in either table.
+    let mut last: BTreeMap<String, i64> = BTreeMap::new();
+    for table in lake.tables() {
+        for (day, landed) in landings(&table.load().await?) {
+            let at = last.entry(day).or_insert(landed);
+            *at = landed.max(*at);
+        }
+    }
+    last.retain(|day, landed| *landed < due.landed_before && day_number(day).is_ok_and(|number| number < due.before));
+    Ok(last.into_keys().collect())
 }
 
 pub(crate) async fn expire_due(lake: &Lake, due: &Due) -> Result<ExpireReport, LakeError> {
+    let due = due_days(lake, due).await?;
     let mut report = ExpireReport::default();
     // Calls first: rows without events would be a fault, events without a row are told to have expired.
     let table = lake.table(TableKind::Calls);
     let snapshot = table.load().await?;
-    let old = days(&snapshot, due);
+    let old = days(&snapshot, &due);
     if !old.is_empty() {
         let commit = Commit {
             removes: removes(&snapshot, &old),
@@ -99,7 +129,7 @@ pub(crate) async fn expire_due(lake: &Lake, due: &Due) -> Result<ExpireReport, L
     }
     let table = lake.table(TableKind::Events);
     let mut snapshot = table.load().await?;
-    for day in days(&snapshot, due) {
+    for day in days(&snapshot, &due) {
         let (rows, expired) = account(&snapshot, &day).await?;
         if expired == 0 {
             continue;
@@ -119,11 +149,17 @@ pub(crate) async fn expire_due(lake: &Lake, due: &Due) -> Result<ExpireReport, L
     Ok(report)
 }
 
-/// The days that are due and have more than their account.
-fn days(snapshot: &Snapshot, due: &Due) -> BTreeSet<String> {
-    // When something landed last on each day.
-    let mut found: BTreeMap<String, i64> = BTreeMap::new();
-    for file in snapshot.state.log_data().iter() {
+/// Of these days, those that have more than their account here.
+fn days(snapshot: &Snapshot, due: &BTreeSet<String>) -> BTreeSet<String> {
+    let here = landings(snapshot).map(|(day, _)| day);
+    here.filter(|day| due.contains(day)).collect()
+}
+
+/// Day and time of landing (ms since 1970) of each file that holds more than the account of what has gone.
+fn landings(snapshot: &Snapshot) -> impl Iterator<Item = (String, i64)> {
+    let log = snapshot.state.log_data();
+    let mut found = Vec::with_capacity(log.num_files());
+    for file in log.iter() {
         let Some(day) = file.partition_values_map().remove(DAY).flatten() else {
             continue;
         };
@@ -140,13 +176,11 @@ fn days(snapshot: &Snapshot, due: &Due) -> BTreeSet<String> {
                 .iter()
                 .all(|value| value.as_deref() == Some(EXPIRED))
         });
-        if !only_account && day_number(&day).is_ok_and(|number| number < due.before) {
-            let landed = found.entry(day).or_insert(i64::MIN);
-            *landed = file.modification_time().max(*landed);
+        if !only_account {
+            found.push((day, file.modification_time()));
         }
     }
-    let old = |(day, landed)| (landed < due.landed_before).then_some(day);
-    found.into_iter().filter_map(old).collect()
+    found.into_iter()
 }
 
 fn removes(snapshot: &Snapshot, days: &BTreeSet<String>) -> Vec<deltalake::kernel::Remove> {

@@ -149,7 +149,11 @@ impl Intake {
     /// Looks at the topic, making it if need be. Nothing is read before [`Intake::begin`]. In the folder
     /// `room` the parts of long records wait for the rest, where they are too many for memory.
     pub async fn open(settings: &Settings, room: &Path) -> Result<Intake, StreamError> {
-        topic::ensure(settings).await?.tell(&mut Vec::new());
+        let asked = settings.clone();
+        let facts = tokio::task::spawn_blocking(move || topic::ensure(&asked)).await;
+        facts
+            .map_err(|error| asking_failed(std::io::Error::other(error)))??
+            .tell(&mut Vec::new());
         let mut config = base(settings)?;
         config
             // Never joined: positions are the table's, partitions the other consumer's affair.
@@ -207,7 +211,10 @@ impl Intake {
         let mut state = self.shared.lock();
         state.queue.clear();
         state.bytes = 0;
-        state.failed = None;
+        // A client that must be made anew gets no better by another order.
+        if !matches!(state.failed, Some(Broken::Stale(_))) {
+            state.failed = None;
+        }
         state.order = Some(positions);
         drop(state);
         self.shared.room.notify_all();
@@ -270,10 +277,18 @@ impl Intake {
                 .map(|(oldest, _)| oldest)
                 .map_err(|error| StreamError::of(&settings.brokers.join(","), error, complaints.last()))
         });
-        asked.await.map_err(|error| StreamError::Io {
-            path: "asking for the log's begin".to_owned(),
-            source: std::io::Error::other(error),
-        })?
+        // By a clock that nobody sets, as the client's own limit is not.
+        match tokio::time::timeout(2 * ASK, asked).await {
+            Ok(answer) => answer.map_err(|error| asking_failed(std::io::Error::other(error)))?,
+            Err(late) => Err(asking_failed(late.into())),
+        }
+    }
+}
+
+fn asking_failed(source: std::io::Error) -> StreamError {
+    StreamError::Io {
+        path: "asking Kafka".to_owned(),
+        source,
     }
 }
 

@@ -275,16 +275,8 @@ impl Work {
 
     /// Ships with one producer, until it fails or is told to stop.
     fn session(&mut self, failures: &mut u32) -> Result<(), StreamError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .map_err(|source| StreamError::Io {
-                path: "a runtime for the shipper".to_owned(),
-                source,
-            })?;
-        let facts = runtime.block_on(topic::ensure(&self.settings))?;
+        let facts = topic::ensure(&self.settings)?;
         facts.tell(&mut self.advised);
-        drop(runtime);
         let from = self.journal.positions().get(POSITION).unwrap_or(0);
         let mut session = self.open(&facts, from)?;
         if self.progress.set_trouble(None) {

@@ -1,5 +1,7 @@
 //! The topic: made with sensible settings, or checked and explained.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
@@ -48,8 +50,50 @@ impl TopicFacts {
     }
 }
 
-/// Looks at the topic, and makes it if it is not there and may be made.
-pub(crate) async fn ensure(settings: &Settings) -> Result<TopicFacts, StreamError> {
+/// As long as all questions together may take.
+const ASK_ALL: Duration = Duration::from_secs(60);
+/// So many askers may be stuck before nobody asks any more.
+const MOST_STUCK: usize = 8;
+static ASKING: AtomicUsize = AtomicUsize::new(0);
+
+/// Looks at the topic, and makes it if it is not there and may be made. Blocking; its limit is by a clock
+/// that nobody sets. (The client's own are not, see `ClockWatch`: a thread that they keep is left to itself.)
+pub(crate) fn ensure(settings: &Settings) -> Result<TopicFacts, StreamError> {
+    let unanswered = || StreamError::Unreachable {
+        brokers: settings.brokers.join(","),
+        why: "Kafka's client does not answer in time: was the system's clock set back?".to_owned(),
+    };
+    if ASKING.load(Ordering::Relaxed) >= MOST_STUCK {
+        return Err(unanswered());
+    }
+    let (tell, told) = sync_channel(1);
+    let asked = settings.clone();
+    let ask = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let facts = match runtime {
+            Ok(runtime) => runtime.block_on(look(&asked)),
+            Err(source) => Err(thread_failed(source)),
+        };
+        ASKING.fetch_sub(1, Ordering::Relaxed);
+        // Whoever asked may have given up.
+        let _ = tell.send(facts);
+    };
+    ASKING.fetch_add(1, Ordering::Relaxed);
+    if let Err(source) = std::thread::Builder::new().name("weir-topic".to_owned()).spawn(ask) {
+        ASKING.fetch_sub(1, Ordering::Relaxed);
+        return Err(thread_failed(source));
+    }
+    told.recv_timeout(ASK_ALL).unwrap_or_else(|_| Err(unanswered()))
+}
+
+fn thread_failed(source: std::io::Error) -> StreamError {
+    StreamError::Io {
+        path: "a thread that asks for the topic".to_owned(),
+        source,
+    }
+}
+
+async fn look(settings: &Settings) -> Result<TopicFacts, StreamError> {
     let mut config = base(settings)?;
     own(&mut config, settings);
     let complaints = Complaints::default();

@@ -47,6 +47,8 @@ pub struct Lander<S> {
     commands: mpsc::Receiver<Command>,
     /// When other writers' commits were last looked for.
     refreshed: Instant,
+    /// When they were last loaded without knowing of any.
+    loaded: Instant,
     /// Land what there is, and end.
     stopping: bool,
     /// Flushes asked for while nothing worked.
@@ -83,6 +85,7 @@ impl<S: Source> Lander<S> {
             tail: tail.clone(),
             commands,
             refreshed: Instant::now(),
+            loaded: Instant::now(),
             stopping: false,
             deferred: Vec::new(),
             status,

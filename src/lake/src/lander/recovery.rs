@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use event::JournalId;
 
@@ -13,6 +13,9 @@ use crate::batch::{Batch, sum, txn};
 use crate::failpoint;
 use crate::scan::extents;
 use crate::source::{Positions, Source, SourceError};
+
+/// A next version that is not there may have been cleared away already: so often all is looked at.
+const LOAD_EVERY: Duration = Duration::from_secs(60);
 
 impl<S: Source> Lander<S> {
     /// What is no fault of ours and has a way on. Partitions that changed hands: what was read lands as
@@ -103,9 +106,15 @@ impl<S: Source> Lander<S> {
         if let Err(error) = self.source.landed(&known).await {
             tracing::warn!(%error, source = self.name, "the source did not take the landed positions");
         }
-        let at = self.source.begin(landed).await?;
+        let begin = self.source.begin(landed.clone()).await?;
         self.states.clear();
-        self.open = Batch::at(at);
+        self.open = Batch::at(begin);
+        // Where a loss was accepted reading begins later: the batch still follows on what has landed.
+        for (partition, from) in &mut self.open.from {
+            if let Some(position) = landed.get(partition).copied().flatten() {
+                *from = position;
+            }
+        }
         for journal in self.journals(behind).await? {
             self.meet(journal).await?;
         }
@@ -145,9 +154,11 @@ impl<S: Source> Lander<S> {
     /// Takes over other writers' versions (compaction, other landers) while nothing lands.
     pub(super) async fn refresh(&mut self) -> Result<(), LakeError> {
         self.refreshed = Instant::now();
-        if !self.at.events.has_successor().await? && !self.at.calls.has_successor().await? {
+        let anew = self.loaded.elapsed() >= LOAD_EVERY;
+        if !anew && !self.at.events.has_successor().await? && !self.at.calls.has_successor().await? {
             return Ok(());
         }
+        self.loaded = Instant::now();
         let at = load(&self.lake, Some(&self.at)).await?;
         for (partition, from) in &self.open.from {
             let landed = at
