@@ -68,7 +68,10 @@ fn main() {
                 let topic = format!("bench-landing-{name}-{}", std::process::id());
                 let filled = fill(&settings(&bootstrap, &topic), name, load);
                 for method in methods {
+                    // As `weir analytics` has it.
+                    let delay = if *method == "weir" { "50" } else { "1000" };
                     let status = std::process::Command::new(&args[0])
+                        .env("MIMALLOC_PURGE_DELAY", delay)
                         .args([method, topic.as_str()])
                         .args([filled.events, filled.messages, filled.bytes].map(|n| n.to_string()))
                         .status()
