@@ -283,3 +283,89 @@ pub(crate) async fn expired_runs(events: &Snapshot) -> Result<Vec<Run>, LakeErro
     runs.sort_unstable_by_key(|run| (run.journal, run.first));
     Ok(runs)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::CallRows;
+    use event::{Call, CallId};
+
+    const DAY_MS: i64 = NANOS_PER_DAY / 1_000_000;
+    const MINUTE_MS: i64 = 60_000;
+
+    /// Lands a row of that day at that time, in days since 1970 and ms.
+    async fn land(lake: &Lake, kind: TableKind, day: i64, landed: i64) {
+        let (table, time) = (lake.table(kind), day * NANOS_PER_DAY);
+        let rows = match kind {
+            TableKind::Events => {
+                let (mut rows, mut arena) = (EventsBuilder::new(time), Arena::new());
+                let item = Item::Unreadable {
+                    journal_id: JournalId::new(),
+                    offset: 0,
+                    raw: b"?".to_vec(),
+                    why: String::new(),
+                };
+                rows.append(&mut arena, &item);
+                rows.finish(&arena.finish()).unwrap()
+            }
+            TableKind::Calls => {
+                let mut rows = CallRows::new();
+                rows.append(&Call {
+                    call_id: Some(CallId::new()),
+                    journal_id: Some(JournalId::new()),
+                    started_unix_nano: Some(time),
+                    ..Call::default()
+                });
+                rows.finish().unwrap()
+            }
+        };
+        let mut files = write_days(&table.place, vec![rows]).await.unwrap();
+        files.iter_mut().for_each(|file| file.add.modification_time = landed);
+        let commit = Commit {
+            adds: files.into_iter().map(|file| file.add).collect(),
+            txns: vec![("test".to_owned(), landed)],
+            ..Commit::default()
+        };
+        commit.run(table, &table.load().await.unwrap()).await.unwrap();
+    }
+
+    async fn lake() -> (tempfile::TempDir, Lake) {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::create(dir.path().to_str().unwrap()).await.unwrap();
+        (dir, lake)
+    }
+
+    #[tokio::test]
+    async fn both_tables_lose_the_same_days() {
+        let (_dir, lake) = lake().await;
+        // A call over midnight: its row lands on the day after its beginning.
+        land(&lake, TableKind::Events, 20_000, 20_001 * DAY_MS - MINUTE_MS).await;
+        land(&lake, TableKind::Calls, 20_000, 20_001 * DAY_MS + MINUTE_MS).await;
+        let due = |today: i64| Due::after(1, today * NANOS_PER_DAY);
+        assert!(!is_due(&lake, &due(20_002)).await.unwrap(), "of neither yet");
+        let gone = expire_due(&lake, &due(20_003)).await.unwrap();
+        assert_eq!((gone.events, gone.calls), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn what_was_dated_back_stays_as_long_as_any_other() {
+        let (_dir, lake) = lake().await;
+        land(&lake, TableKind::Events, 100, 20_000 * DAY_MS).await;
+        assert!(!is_due(&lake, &Due::after(30, 20_029 * NANOS_PER_DAY)).await.unwrap());
+        assert!(is_due(&lake, &Due::after(30, 20_031 * NANOS_PER_DAY)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_leap_between_two_landings_is_doubtful() {
+        let (_dir, lake) = lake().await;
+        for day in [20_000, 20_020, 20_040] {
+            land(&lake, TableKind::Events, day, day * DAY_MS).await;
+        }
+        let doubtful = async |today: i64| is_doubtful(&lake, 7, today * DAY_MS).await.unwrap();
+        assert!(!doubtful(20_041).await, "a pause of three weeks is believed");
+        assert!(doubtful(21_040).await, "the clock begins ahead");
+        land(&lake, TableKind::Events, 20_041, 21_041 * DAY_MS).await;
+        assert!(doubtful(21_042).await, "and something lands by it");
+        assert!(!doubtful(20_042).await, "it is set right");
+    }
+}
