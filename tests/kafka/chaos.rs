@@ -246,6 +246,10 @@ impl Run {
                 match act {
                     Act::Flood => seen.flood.store(true, Ordering::Relaxed),
                     Act::Overflowed => {
+                        // One that sleeps fills nothing, and who would wake it waits behind this.
+                        if let Some(small) = self.cast.sidecars.last_mut().filter(|small| small.frozen) {
+                            small.signal("CONT");
+                        }
                         while seen.refused.load(Ordering::Relaxed) == 0 {
                             assert!(
                                 started.elapsed() < Duration::from_secs(40),
