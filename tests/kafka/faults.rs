@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use crate::broker::{Broker, all_landed, all_shipped, analytics, call, metric, ready, sidecar};
-use crate::harness::{PATIENCE, Place, Upstream, eventually};
+use crate::broker::{all_shipped, call, metric, ready, sidecar};
+use crate::harness::{PATIENCE, eventually};
+use crate::scene::Scene;
 
 /// Calls never notice; everything arrives when the broker is back.
 #[test]
 fn calls_never_notice_that_kafka_is_away() {
-    let (broker, upstream) = (Broker::start(), Upstream::start());
-    let (near, far) = (Place::new(), Place::new());
-    broker.run("kill", &[]);
+    let scene = Scene::new("");
+    scene.broker.run("kill", &[]);
     // Both start without it.
-    let app = sidecar(&near, &upstream, &broker.section("buffer_mib = 1"));
-    let lander = analytics(&far, &broker.section(""), &[]);
+    let app = sidecar(&scene.near, &scene.upstream, &scene.broker.section("buffer_mib = 1"));
+    let lander = scene.analytics();
     for _ in 0..20 {
         call(&app, "shop", "hi");
     }
@@ -30,19 +30,19 @@ fn calls_never_notice_that_kafka_is_away() {
         Some(ready(&lander)).filter(|(_, said)| said.contains("no Kafka broker answers"))
     });
     assert_eq!(status, 200, "SQL is there: {said}");
-    broker.up();
+    scene.broker.up();
     all_shipped(&app);
     // Away again, in the midst, with more than the client may hold.
-    broker.run("kill", &[]);
+    scene.broker.run("kill", &[]);
     let filler = "word ".repeat(20_000);
     for _ in 0..30 {
         call(&app, "shop", &filler);
     }
-    broker.up();
+    scene.broker.up();
     all_shipped(&app);
     assert_eq!(ready(&app), (200, "ready\n".to_owned()));
     app.stop();
-    all_landed(&far, &[&near]);
+    scene.landed();
     lander.stop();
 }
 
@@ -50,15 +50,13 @@ fn calls_never_notice_that_kafka_is_away() {
 /// journal: nothing comes before what precedes it.
 #[test]
 fn what_times_out_is_sent_again() {
-    let (broker, upstream) = (Broker::start(), Upstream::start());
-    let (near, far) = (Place::new(), Place::new());
-    let kafka = broker.section("[kafka.properties]\n\"message.timeout.ms\" = \"2000\"\n");
-    let app = sidecar(&near, &upstream, &kafka);
+    let scene = Scene::new("[kafka.properties]\n\"message.timeout.ms\" = \"2000\"\n");
+    let app = scene.sidecar();
     for round in 0..3 {
         for _ in 0..5 {
             call(&app, "shop", "hi");
         }
-        broker.run("stop", &[]);
+        scene.broker.run("stop", &[]);
         for _ in 0..20 {
             call(&app, "shop", "hi");
         }
@@ -67,23 +65,19 @@ fn what_times_out_is_sent_again() {
             (metric(&app, "weir_shipper_restarts_total") > restarts).then_some(())
         });
         assert_eq!(metric(&app, "weir_shipper_up"), 0, "round {round}");
-        broker.run("cont", &[]);
+        scene.broker.run("cont", &[]);
         all_shipped(&app);
     }
     app.stop();
-    let lander = analytics(&far, &broker.section(""), &[]);
-    all_landed(&far, &[&near]);
-    lander.stop();
+    scene.land();
 }
 
 /// kill -9 of each process in turn, under load.
 #[test]
 fn everything_arrives_once_whoever_is_killed() {
-    let (broker, upstream) = (Broker::start(), Upstream::start());
-    let (near, far) = (Place::new(), Place::new());
-    let kafka = broker.section("");
-    let mut app = sidecar(&near, &upstream, &kafka);
-    let mut lander = analytics(&far, &kafka, &[]);
+    let scene = Scene::new("");
+    let mut app = scene.sidecar();
+    let mut lander = scene.analytics();
     for round in 0..3 {
         for _ in 0..20 {
             call(&app, "shop", "hi");
@@ -91,47 +85,45 @@ fn everything_arrives_once_whoever_is_killed() {
         match round {
             0 => {
                 app.kill();
-                app = sidecar(&near, &upstream, &kafka);
+                app = scene.sidecar();
             }
             1 => {
-                broker.run("kill", &[]);
+                scene.broker.run("kill", &[]);
                 call(&app, "shop", "hi");
-                broker.up();
+                scene.broker.up();
             }
             _ => {
                 // A batch is open or landing.
                 std::thread::sleep(Duration::from_millis(700));
                 lander.kill();
-                lander = analytics(&far, &kafka, &[]);
+                lander = scene.analytics();
             }
         }
     }
     call(&app, "shop", "the last");
     app.stop();
-    all_landed(&far, &[&near]);
+    scene.landed();
     lander.stop();
-    far.verify();
+    scene.far.verify();
 }
 
 /// What a sidecar sent and does not know to have arrived it sends again: the lander drops it.
 #[test]
 fn what_comes_twice_is_dropped() {
-    let (broker, upstream) = (Broker::start(), Upstream::start());
-    let (near, far) = (Place::new(), Place::new());
-    let kafka = broker.section("");
-    let app = sidecar(&near, &upstream, &kafka);
+    let scene = Scene::new("");
+    let app = scene.sidecar();
     for _ in 0..10 {
         call(&app, "shop", "hi");
     }
     all_shipped(&app);
     app.kill();
     // As if the position had never been stored.
-    std::fs::remove_file(near.data().join("journal/positions/kafka")).unwrap();
-    let app = sidecar(&near, &upstream, &kafka);
+    std::fs::remove_file(scene.near.data().join("journal/positions/kafka")).unwrap();
+    let app = scene.sidecar();
     call(&app, "shop", "more");
     app.stop();
-    let lander = analytics(&far, &kafka, &[]);
-    all_landed(&far, &[&near]);
+    let lander = scene.analytics();
+    scene.landed();
     assert!(metric(&lander, "weir_lander_duplicate_records_total") > 30);
     lander.stop();
 }

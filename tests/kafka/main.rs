@@ -27,6 +27,7 @@ mod proxy;
 #[expect(dead_code, reason = "shared with the other end-to-end tests")]
 mod raw;
 mod refuse;
+mod scene;
 #[path = "../e2e/sdk.rs"]
 #[expect(dead_code, reason = "shared with the other end-to-end tests")]
 mod sdk;

@@ -2,20 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use crate::broker::{Broker, all_landed, all_shipped, analytics, call, journal_end, metric, ready, sidecar};
+use crate::broker::{Broker, all_shipped, analytics, call, journal_end, metric, ready, sidecar};
 use crate::harness::{PATIENCE, Place, Upstream, eventually};
+use crate::scene::Scene;
 
 #[test]
 fn a_call_is_in_sql_on_the_other_side() {
-    let (broker, upstream) = (Broker::start(), Upstream::start());
-    let (near, far) = (Place::new(), Place::new());
-    let lander = analytics(&far, &broker.section(""), &[]);
-    let app = sidecar(&near, &upstream, &broker.section(""));
+    let scene = Scene::new("");
+    let lander = scene.analytics();
+    let app = scene.sidecar();
     let first = call(&app, "shop", "Why is the sky blue?");
-    far.call(&first);
+    scene.far.call(&first);
     let begun = Instant::now();
     let id = call(&app, "shop", "And at night?");
-    let row = far.call(&id);
+    let row = scene.far.call(&id);
     assert!(
         begun.elapsed() < Duration::from_secs(5),
         "visible after {:?}",
@@ -32,12 +32,12 @@ fn a_call_is_in_sql_on_the_other_side() {
         (metric(&app, "weir_shipper_stored_offset") > 0).then_some(())
     });
     app.stop();
-    all_landed(&far, &[&near]);
+    scene.landed();
     assert_eq!(metric(&lander, "weir_lander_duplicate_records_total"), 0);
     lander.stop();
-    far.verify();
+    scene.far.verify();
     // What was asked of Kafka's own tools: the topic is as it should be.
-    let topic = broker.run("topic", &["--describe", "--topic", "weir.events.v1"]);
+    let topic = scene.broker.run("topic", &["--describe", "--topic", "weir.events.v1"]);
     assert!(
         topic.contains("PartitionCount: 12") && topic.contains("cleanup.policy=delete"),
         "{topic}"
@@ -47,10 +47,8 @@ fn a_call_is_in_sql_on_the_other_side() {
 /// A record that no message can carry travels in parts; so does the next after a kill in the midst.
 #[test]
 fn long_records_travel_in_parts() {
-    let (broker, upstream) = (Broker::start(), Upstream::start());
-    let (near, far) = (Place::new(), Place::new());
-    let kafka = broker.section("max_message_kib = 20");
-    let app = sidecar(&near, &upstream, &kafka);
+    let scene = Scene::new("max_message_kib = 20");
+    let app = scene.sidecar();
     let words = "The quick brown fox jumps over the lazy dog. ".repeat(60_000);
     for round in 0..3 {
         call(&app, "long", &format!("{round} {words}"));
@@ -61,14 +59,20 @@ fn long_records_travel_in_parts() {
     });
     app.kill();
     // The next run cuts elsewhere.
-    let app = sidecar(&near, &upstream, &broker.section("max_message_kib = 33"));
+    let app = sidecar(
+        &scene.near,
+        &scene.upstream,
+        &scene.broker.section("max_message_kib = 33"),
+    );
     call(&app, "long", &words);
     all_shipped(&app);
     assert!(metric(&app, "weir_shipper_split_records_total") > 0);
     app.stop();
-    let lander = analytics(&far, &kafka, &[]);
-    all_landed(&far, &[&near]);
-    let length = far.sql_number("select max(length(request_text)) from calls where app = 'long'");
+    let lander = scene.analytics();
+    scene.landed();
+    let length = scene
+        .far
+        .sql_number("select max(length(request_text)) from calls where app = 'long'");
     assert!(length > 2_600_000, "{length}");
     lander.stop();
 }

@@ -2,6 +2,7 @@
 
 use crate::broker::{Broker, all_landed, all_shipped, analytics, call, metric, ready, sidecar, sidecar_env};
 use crate::harness::{PATIENCE, Place, Upstream, eventually, weir};
+use crate::scene::Scene;
 use crate::trouble::noise;
 
 /// Waits until `/readyz` has all these words.
@@ -58,105 +59,86 @@ fn topics_that_cannot_serve_are_explained() {
 /// A topic with a limit below ours: records are cut to fit.
 #[test]
 fn a_topics_own_limit_counts() {
-    let (broker, upstream) = (Broker::start(), Upstream::start());
-    let (near, far) = (Place::new(), Place::new());
+    let scene = Scene::new("");
     let config = ["--config", "max.message.bytes=20000"];
     let create = ["--create", "--topic", "weir.events.v1", "--partitions", "3"];
-    broker.run("topic", &[&create[..], &config[..]].concat());
+    scene.broker.run("topic", &[&create[..], &config[..]].concat());
     // So that the limit counts.
     let noise = noise(200_000);
-    let app = sidecar(&near, &upstream, &broker.section(""));
+    let app = scene.sidecar();
     for _ in 0..3 {
         call(&app, "shop", &noise);
     }
     all_shipped(&app);
     app.stop();
-    let lander = analytics(&far, &broker.section(""), &[]);
-    all_landed(&far, &[&near]);
-    lander.stop();
+    scene.land();
 }
 
 /// Records that were removed before they landed: that partition stops, says so, and goes on only when
 /// somebody accepts the loss, which stays visible.
 #[test]
 fn a_cut_log_is_an_alarm() {
-    let (broker, upstream) = (Broker::start(), Upstream::start());
-    let (near, far) = (Place::new(), Place::new());
-    let kafka = broker.section("partitions = 1");
-    let app = sidecar(&near, &upstream, &kafka);
+    let scene = Scene::new("partitions = 1");
+    let app = scene.sidecar();
     for _ in 0..10 {
         call(&app, "shop", "hi");
     }
     all_shipped(&app);
-    broker.run(
-        "tool",
-        &[
-            "org.apache.kafka.tools.DeleteRecordsCommand",
-            "--offset-json-file",
-            &delete_file(&near, 12),
-        ],
-    );
-    let lander = analytics(&far, &kafka, &[]);
+    cut_log(&scene, 12);
+    let lander = scene.analytics();
     let (status, said) = eventually("the alarm", PATIENCE, || {
         Some(ready(&lander)).filter(|(status, _)| *status == 503)
     });
     assert!(said.contains("position 0 is gone, the oldest is 12"), "{status} {said}");
-    assert_eq!(far.sql_number("select count(*) from events"), 0);
+    assert_eq!(scene.far.sql_number("select count(*) from events"), 0);
     lander.stop();
-    let lander = analytics(&far, &kafka, &["--accept-loss"]);
+    let lander = analytics(&scene.far, &scene.kafka, &["--accept-loss"]);
     let id = call(&app, "shop", "after");
-    far.call(&id);
+    scene.far.call(&id);
     assert_eq!(metric(&lander, "weir_lander_lost_records_total"), 12);
     app.stop();
     lander.stop();
-    let said = far.tool(&["lake", "verify"]);
+    let said = scene.far.tool(&["lake", "verify"]);
     assert!(!said.status.success());
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.contains("MISSING: 0–11"), "{said}");
 }
 
-fn delete_file(place: &Place, before: i64) -> String {
-    let path = place.data().join("delete.json");
+/// Kafka's own tool takes away all records before this position.
+fn cut_log(scene: &Scene, before: i64) {
+    let path = scene.near.data().join("delete.json");
     let what = serde_json::json!({
         "version": 1, "partitions": [{"topic": "weir.events.v1", "partition": 0, "offset": before}]
     });
     std::fs::write(&path, what.to_string()).unwrap();
-    path.to_str().unwrap().to_owned()
+    let tool = "org.apache.kafka.tools.DeleteRecordsCommand";
+    let args = [tool, "--offset-json-file", path.to_str().unwrap()];
+    scene.broker.run("tool", &args);
 }
 
 /// The same where some had landed before: what has landed stays, what comes after the gap lands.
 #[test]
 fn a_log_cut_behind_what_has_landed_is_an_alarm() {
-    let (broker, upstream) = (Broker::start(), Upstream::start());
-    let (near, far) = (Place::new(), Place::new());
-    let kafka = broker.section("partitions = 1");
-    let app = sidecar(&near, &upstream, &kafka);
+    let scene = Scene::new("partitions = 1");
+    let app = scene.sidecar();
     call(&app, "shop", "before");
     all_shipped(&app);
-    let lander = analytics(&far, &kafka, &[]);
-    all_landed(&far, &[&near]);
-    lander.stop();
-    let landed = far.sql_number("select count(*) from events");
+    scene.land();
+    let landed = scene.far.sql_number("select count(*) from events");
     for _ in 0..10 {
         call(&app, "shop", "hi");
     }
     all_shipped(&app);
-    let file = delete_file(&near, landed + 7);
-    let tool = [
-        "org.apache.kafka.tools.DeleteRecordsCommand",
-        "--offset-json-file",
-        &file,
-    ];
-    broker.run("tool", &tool);
-    let lander = analytics(&far, &kafka, &[]);
+    cut_log(&scene, landed + 7);
+    let lander = scene.analytics();
     says(
         &lander,
         &[&format!("position {landed} is gone, the oldest is {}", landed + 7)],
     );
     lander.stop();
-    let lander = analytics(&far, &kafka, &["--accept-loss"]);
+    let lander = analytics(&scene.far, &scene.kafka, &["--accept-loss"]);
     let id = call(&app, "shop", "after");
-    far.call(&id);
+    scene.far.call(&id);
     assert_eq!(metric(&lander, "weir_lander_lost_records_total"), 7);
     eventually("it lands", PATIENCE, || {
         (metric(&lander, "weir_lander_landings_total") > 0).then_some(())
@@ -164,7 +146,7 @@ fn a_log_cut_behind_what_has_landed_is_an_alarm() {
     assert_eq!(ready(&lander), (200, "ready\n".to_owned()));
     app.stop();
     lander.stop();
-    let said = far.tool(&["lake", "verify"]);
+    let said = scene.far.tool(&["lake", "verify"]);
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.contains(&format!("MISSING: {landed}–{}", landed + 6)), "{said}");
 }
@@ -172,19 +154,21 @@ fn a_log_cut_behind_what_has_landed_is_an_alarm() {
 /// What somebody else writes into the topic is kept, and stops nothing.
 #[test]
 fn strays_are_kept() {
-    let (broker, upstream) = (Broker::start(), Upstream::start());
-    let (near, far) = (Place::new(), Place::new());
-    let kafka = broker.section("partitions = 1");
-    let app = sidecar(&near, &upstream, &kafka);
+    let scene = Scene::new("partitions = 1");
+    let app = scene.sidecar();
     call(&app, "shop", "hi");
     all_shipped(&app);
-    let sent = broker.try_run("produce", &["--topic", "weir.events.v1"], b"not ours\nnor this\n");
+    let sent = scene
+        .broker
+        .try_run("produce", &["--topic", "weir.events.v1"], b"not ours\nnor this\n");
     assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
     call(&app, "shop", "after");
     app.stop();
-    let lander = analytics(&far, &kafka, &[]);
-    all_landed(&far, &[&near]);
-    let strays = far.sql_number("select count(*) from events where type = 'unreadable'");
+    let lander = scene.analytics();
+    scene.landed();
+    let strays = scene
+        .far
+        .sql_number("select count(*) from events where type = 'unreadable'");
     assert_eq!(strays, 2);
     assert_eq!(metric(&lander, "weir_lander_unreadable_records_total"), 2);
     lander.stop();

@@ -10,6 +10,7 @@ use crate::broker::{sidecar_env, try_call};
 use crate::disk::Disk;
 use crate::harness::{PATIENCE, Place, Upstream, Weir, eventually, weir};
 use crate::refuse::says;
+use crate::scene::Scene;
 
 /// `weir analytics` that is not expected to start.
 fn refused(place: &Place, kafka: &str) -> String {
@@ -79,15 +80,13 @@ const NEWER: &str = r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"r
 
 #[test]
 fn a_table_of_a_newer_version_is_left_alone() {
-    let (broker, upstream) = (Broker::start(), Upstream::start());
-    let (near, far) = (Place::new(), Place::new());
-    let kafka = broker.section("partitions = 2");
-    let app = sidecar(&near, &upstream, &kafka);
-    let lander = analytics(&far, &kafka, &[]);
+    let scene = Scene::new("partitions = 2");
+    let app = scene.sidecar();
+    let lander = scene.analytics();
     call(&app, "shop", "before");
-    all_landed(&far, &[&near]);
+    scene.landed();
     // Somebody upgrades it under a running lander.
-    let version = next_version(&far, "events");
+    let version = next_version(&scene.far, "events");
     std::fs::write(&version, NEWER).unwrap();
     call(&app, "shop", "meanwhile");
     let words = ["timeTravelBothWays", "newer version", "upgrade"];
@@ -96,34 +95,34 @@ fn a_table_of_a_newer_version_is_left_alone() {
         (ready(&lander).0 == 503).then_some(())
     });
     lander.stop();
-    let said = refused(&far, &kafka);
+    let said = refused(&scene.far, &scene.kafka);
     assert!(words.iter().all(|word| said.contains(word)), "{said}");
-    let sql = far.tool(&["sql", "select count(*) from events"]);
+    let sql = scene.far.tool(&["sql", "select count(*) from events"]);
     let said = String::from_utf8_lossy(&sql.stderr).into_owned();
     assert!(
         !sql.status.success() && words.iter().all(|word| said.contains(word)),
         "{said}"
     );
     std::fs::remove_file(version).unwrap();
-    let lander = analytics(&far, &kafka, &[]);
+    let lander = scene.analytics();
     app.stop();
-    all_landed(&far, &[&near]);
+    scene.landed();
     lander.stop();
-    far.verify();
+    scene.far.verify();
 }
 
 #[test]
 fn a_limit_that_is_lowered_under_way_counts() {
-    let (broker, upstream) = (Broker::start(), Upstream::start());
-    let (near, far) = (Place::new(), Place::new());
-    let kafka = broker.section("partitions = 2");
-    let app = sidecar(&near, &upstream, &kafka);
+    let scene = Scene::new("partitions = 2");
+    let app = scene.sidecar();
     call(&app, "shop", "before");
     all_shipped(&app);
     let alter = |limit: &str| {
         let config = format!("max.message.bytes={limit}");
         let what = ["--alter", "--entity-type", "topics", "--entity-name", "weir.events.v1"];
-        broker.run("configs", &[&what[..], &["--add-config", &config]].concat());
+        scene
+            .broker
+            .run("configs", &[&what[..], &["--add-config", &config]].concat());
     };
     alter("20000");
     for _ in 0..3 {
@@ -137,9 +136,7 @@ fn a_limit_that_is_lowered_under_way_counts() {
     alter("300000");
     all_shipped(&app);
     app.stop();
-    let lander = analytics(&far, &kafka, &[]);
-    all_landed(&far, &[&near]);
-    lander.stop();
+    scene.land();
 }
 
 /// Text that does not compress.
@@ -264,13 +261,16 @@ fn logged(place: &Place, words: &str) {
 
 #[test]
 fn clocks_that_jump_lose_nothing() {
-    let (broker, upstream) = (Broker::start(), Upstream::start());
-    let (near, far) = (Place::new(), Place::new());
-    let kafka = broker.section("partitions = 2");
-    let (here, there) = (Clock::new(&near), Clock::new(&far));
-    let app = sidecar_env(&near, &upstream, &kafka, &here.env());
+    let scene = Scene::new("partitions = 2");
+    let (here, there) = (Clock::new(&scene.near), Clock::new(&scene.far));
+    let app = sidecar_env(&scene.near, &scene.upstream, &scene.kafka, &here.env());
     let retention = ("WEIR_LAKE__RETENTION_DAYS", "30");
-    let lander = analytics_env(&far, &kafka, &[], &[&there.env()[..], &[retention]].concat());
+    let lander = analytics_env(
+        &scene.far,
+        &scene.kafka,
+        &[],
+        &[&there.env()[..], &[retention]].concat(),
+    );
     let mut known = vec![call(&app, "shop", "in time")];
     // Ahead, years back, and right again: each arrives, whatever its time.
     for (jumps, off) in [(1, 3 * HOUR), (2, -400 * DAY), (3, 0)] {
@@ -280,46 +280,55 @@ fn clocks_that_jump_lose_nothing() {
             known.push(call(&app, "shop", "when"));
         }
         all_shipped(&app);
-        known.iter().for_each(|id| drop(far.call(id)));
+        known.iter().for_each(|id| drop(scene.far.call(id)));
     }
-    logged(&near, "clock has jumped ahead");
-    logged(&near, "clock has jumped back");
+    logged(&scene.near, "clock has jumped ahead");
+    logged(&scene.near, "clock has jumped back");
     // Days by which all of it is too old.
     there.set(1_000 * DAY);
     told(&lander, 1);
     known.push(call(&app, "shop", "too old?"));
-    logged(&far, "old days and files are left alone");
+    logged(&scene.far, "old days and files are left alone");
     // Another run of upkeep.
     std::thread::sleep(Duration::from_secs(3));
     lander.stop();
     // The same for one that starts with such a clock: no jump is seen.
-    let lander = analytics_env(&far, &kafka, &[], &[&there.env()[..], &[retention]].concat());
-    logged(&far, "nothing landed for a very long time");
+    let lander = analytics_env(
+        &scene.far,
+        &scene.kafka,
+        &[],
+        &[&there.env()[..], &[retention]].concat(),
+    );
+    logged(&scene.far, "nothing landed for a very long time");
     app.stop();
-    all_landed(&far, &[&near]);
+    scene.landed();
     assert_eq!(
-        far.sql_number("select count(*) from events where type = 'lake.expired'"),
+        scene
+            .far
+            .sql_number("select count(*) from events where type = 'lake.expired'"),
         0
     );
-    let durations = far.sql_number("select count(*) from calls where duration_ms < 0 or duration_ms > 60000");
+    let durations = scene
+        .far
+        .sql_number("select count(*) from calls where duration_ms < 0 or duration_ms > 60000");
     assert_eq!(durations, 0);
     for id in &known {
-        assert_eq!(far.call(id)["status"], "completed", "{id}");
+        assert_eq!(scene.far.call(id)["status"], "completed", "{id}");
     }
     lander.stop();
-    far.verify();
+    scene.far.verify();
 }
 
 #[test]
 fn a_clock_that_the_topic_does_not_take_is_explained() {
-    let (broker, upstream) = (Broker::start(), Upstream::start());
-    let (near, far) = (Place::new(), Place::new());
+    let scene = Scene::new("");
     let create = ["--create", "--topic", "weir.events.v1", "--partitions", "1", "--config"];
-    broker.run("topic", &[&create[..], &["message.timestamp.type=CreateTime"]].concat());
-    let clock = Clock::new(&near);
+    scene
+        .broker
+        .run("topic", &[&create[..], &["message.timestamp.type=CreateTime"]].concat());
+    let clock = Clock::new(&scene.near);
     clock.set(3 * HOUR);
-    let kafka = broker.section("");
-    let app = sidecar_env(&near, &upstream, &kafka, &clock.env());
+    let app = sidecar_env(&scene.near, &scene.upstream, &scene.kafka, &clock.env());
     call(&app, "shop", "too early");
     says(
         &app,
@@ -328,7 +337,5 @@ fn a_clock_that_the_topic_does_not_take_is_explained() {
     clock.set(0);
     all_shipped(&app);
     app.stop();
-    let lander = analytics(&far, &kafka, &[]);
-    all_landed(&far, &[&near]);
-    lander.stop();
+    scene.land();
 }
