@@ -7,15 +7,16 @@
 //!
 //! `anyOf` makes threads; one that is refuted ends; when none is left, the answer is invalid.
 
+mod thread;
+
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::{Check, Found};
 use crate::schema::{ARRAY, Additional, BOOLEAN, NULL, NUMBER, Node, OBJECT, STRING, Schema};
+use thread::{Frame, MOST_THREADS, Thread, ways};
 
-/// More ways than these are not followed: from there on, any JSON will do.
-const MOST_THREADS: usize = 64;
 /// How deep an answer may nest.
 const DEEPEST: usize = 256;
 /// Longer strings are compared with nothing.
@@ -60,26 +61,6 @@ enum Digits {
     Exponent,
     Sign,
     Power,
-}
-
-/// A container that is open, and what a thread asks of it.
-#[derive(Clone, Debug)]
-struct Frame {
-    object: bool,
-    nodes: Vec<usize>,
-    count: u64,
-    /// Required properties that came.
-    seen: Vec<String>,
-    /// What the value of the last key must be.
-    value: Vec<usize>,
-}
-
-/// One way in which the schema may still hold.
-#[derive(Clone, Debug, Default)]
-struct Thread {
-    frames: Vec<Frame>,
-    /// What the scalar under way must be.
-    scalar: Vec<usize>,
 }
 
 /// The check for one text.
@@ -461,28 +442,6 @@ impl FormatCheck {
     }
 }
 
-impl Thread {
-    /// What the value that begins now must be; `None` if there must be none.
-    fn next_value(&mut self, nodes: &[Node]) -> Option<Vec<usize>> {
-        let Some(frame) = self.frames.last_mut() else {
-            return Some(vec![0]);
-        };
-        if frame.object {
-            return Some(frame.value.clone());
-        }
-        frame.count += 1;
-        let index = frame.count - 1;
-        let mut wanted = Vec::new();
-        for node in frame.nodes.iter().map(|i| &nodes[*i]) {
-            if frame.count > node.item_count.1 {
-                return None;
-            }
-            wanted.extend(node.prefix.get(index as usize).copied().or(node.items));
-        }
-        Some(wanted)
-    }
-}
-
 impl Digits {
     fn step(self, c: char) -> Option<Digits> {
         Some(match (self, c) {
@@ -496,62 +455,6 @@ impl Digits {
             _ => return None,
         })
     }
-}
-
-/// Every way in which a value of `kind` may be all of `wanted`, as lists of nodes that all must hold;
-/// `None` if there are too many.
-fn ways(nodes: &[Node], wanted: &[usize], kind: u8) -> Option<Vec<Vec<usize>>> {
-    let mut done: Vec<Vec<usize>> = Vec::new();
-    let mut open: Vec<(Vec<usize>, Vec<usize>)> = vec![(Vec::new(), wanted.to_vec())];
-    let mut steps = 0;
-    while let Some((mut held, mut left)) = open.pop() {
-        steps += 1;
-        if steps > 16 * MOST_THREADS {
-            return None;
-        }
-        let Some(next) = left.pop() else {
-            held.sort_unstable();
-            if !done.contains(&held) {
-                done.push(held);
-            }
-            continue;
-        };
-        if held.contains(&next) {
-            open.push((held, left));
-            continue;
-        }
-        let node = &nodes[next];
-        if node.types & kind == 0 || !may_be(node, kind) {
-            continue;
-        }
-        held.push(next);
-        left.extend(&node.all);
-        let mut branches = vec![left];
-        for options in &node.any {
-            branches = (branches.iter())
-                .flat_map(|left| options.iter().map(|option| [left.as_slice(), &[*option]].concat()))
-                .collect();
-            if branches.len() > MOST_THREADS {
-                return None;
-            }
-        }
-        open.extend(branches.into_iter().map(|left| (held.clone(), left)));
-    }
-    (done.len() <= MOST_THREADS).then_some(done)
-}
-
-/// Whether a list of values has one of this kind.
-fn may_be(node: &Node, kind: u8) -> bool {
-    node.values.as_ref().is_none_or(|values| {
-        values.iter().any(|value| match value {
-            Value::Null => kind == NULL,
-            Value::Bool(_) => kind == BOOLEAN,
-            Value::Number(_) => kind == NUMBER,
-            Value::String(_) => kind == STRING,
-            Value::Array(_) => kind == ARRAY,
-            Value::Object(_) => kind == OBJECT,
-        })
-    })
 }
 
 impl Check for FormatCheck {

@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use super::Channel;
 use super::error::Error;
 use super::stream::{ChunkView, ToolCall};
-use crate::json::{TextSpan, joined, surrogate_edges};
-use merge::{merge_into, merge_list};
+use crate::json::TextSpan;
+use merge::{Text, merge_into, merge_list};
 
 /// The default bound of what an assembler keeps, in bytes.
 pub const MAX_ASSEMBLED: usize = 32 * 1024 * 1024;
@@ -95,37 +95,6 @@ struct Tool {
     kind: Option<String>,
     name: Option<String>,
     extra: Map<String, Value>,
-}
-
-/// A text in growth.
-#[derive(Debug, Default)]
-struct Text {
-    text: String,
-    /// The text ends in U+FFFD for this high surrogate, whose low one may come next.
-    high: Option<u32>,
-}
-
-impl Text {
-    fn push(&mut self, literal: &str, text: &str) {
-        const GONE: char = char::REPLACEMENT_CHARACTER;
-        if text.is_empty() {
-            return;
-        }
-        let (head, tail) = if text.starts_with(GONE) || text.ends_with(GONE) {
-            surrogate_edges(literal)
-        } else {
-            (None, None)
-        };
-        match (self.high.take(), head) {
-            (Some(high), Some(low)) => {
-                self.text.pop();
-                self.text.push(joined(high, low));
-                self.text.push_str(text.strip_prefix(GONE).unwrap_or(text));
-            }
-            _ => self.text.push_str(text),
-        }
-        self.high = tail;
-    }
 }
 
 impl Default for Assembler {

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::json::{joined, surrogate_edges};
+
 /// Merges `new` into the member `key` of `into`.
 pub(super) fn merge_into(into: &mut Map<String, Value>, key: String, new: Value) {
     match into.get_mut(&key) {
@@ -58,5 +60,36 @@ pub(super) fn merge_list(old: &mut Vec<Value>, new: Vec<Value>) {
             }
             (_, element) => old.push(element),
         }
+    }
+}
+
+/// A text in growth.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    pub(super) text: String,
+    /// The text ends in U+FFFD for this high surrogate, whose low one may come next.
+    high: Option<u32>,
+}
+
+impl Text {
+    pub(super) fn push(&mut self, literal: &str, text: &str) {
+        const GONE: char = char::REPLACEMENT_CHARACTER;
+        if text.is_empty() {
+            return;
+        }
+        let (head, tail) = if text.starts_with(GONE) || text.ends_with(GONE) {
+            surrogate_edges(literal)
+        } else {
+            (None, None)
+        };
+        match (self.high.take(), head) {
+            (Some(high), Some(low)) => {
+                self.text.pop();
+                self.text.push(joined(high, low));
+                self.text.push_str(text.strip_prefix(GONE).unwrap_or(text));
+            }
+            _ => self.text.push_str(text),
+        }
+        self.high = tail;
     }
 }
