@@ -24,7 +24,7 @@ if [ "$(cat "$cache/installed" 2>/dev/null || true)" != "$pins" ]; then
   "$cache/python/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/sdk/python/requirements.txt" >&2
   mkdir -p "$cache/node"
   cp "$here"/sdk/node/package.json "$here"/sdk/node/package-lock.json "$cache/node/"
-  npm ci --prefix "$cache/node" --no-audit --no-fund --silent >&2
+  npm ci --prefix "$cache/node" --no-audit --no-fund --loglevel=error >&2
   echo "$pins" >"$cache/installed"
 fi
 echo "$cache"

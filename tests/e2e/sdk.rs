@@ -64,17 +64,18 @@ impl Sdk {
     }
 }
 
-/// The folder with both SDKs, installed at first use.
+/// The folder with both SDKs, installed at first use. If that fails it is not tried again.
 fn environment() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
+    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/setup.sh");
         let output = Command::new("bash").arg(&script).output().expect("bash");
-        assert!(
-            output.status.success(),
-            "the SDKs that the tests drive Weir with could not be installed; run tests/setup.sh by hand:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
+        match output.status.success() {
+            true => Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    });
+    folder.as_ref().unwrap_or_else(|errors| {
+        panic!("the SDKs that the tests drive Weir with could not be installed; run tests/setup.sh by hand:\n{errors}")
     })
 }
