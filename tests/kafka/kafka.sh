@@ -11,7 +11,7 @@
 #
 # DIR is ~/.cache/weir/kafka if nothing is said. DIR/env has all addresses and files as shell variables.
 # `up` on a folder that has been used keeps its data, ports and listeners. --port 0 takes free ports;
-# otherwise the ports N to N+3 are plain, controller, SASL_SSL and mTLS. With --advertise clients of the
+# otherwise the ports N to N+4 are plain, controller, SASL_SSL, mTLS and TLS. With --advertise clients of the
 # plain listener are sent to another port, behind which a proxy of the tests' may stand. With --parent the broker ends
 # when that process does.
 set -euo pipefail
@@ -132,16 +132,16 @@ certificates() {
 
 # The broker's configuration, the clients', and the variables for tests.
 configure() {
-  local plain controller sasl mtls tls="$dir/tls"
+  local plain controller sasl mtls one_way tls="$dir/tls"
   if [ "$port" = 0 ]; then
-    read -r plain controller sasl mtls < <(free_ports 4)
+    read -r plain controller sasl mtls one_way < <(free_ports 5)
   else
-    plain=$port controller=$((port + 1)) sasl=$((port + 2)) mtls=$((port + 3))
+    plain=$port controller=$((port + 1)) sasl=$((port + 2)) mtls=$((port + 3)) one_way=$((port + 4))
   fi
   local listeners="PLAIN://127.0.0.1:$plain" map="PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT"
   if [ "$secure" = yes ]; then
-    listeners+=",SASL://127.0.0.1:$sasl,MTLS://127.0.0.1:$mtls"
-    map+=",SASL:SASL_SSL,MTLS:SSL"
+    listeners+=",SASL://127.0.0.1:$sasl,MTLS://127.0.0.1:$mtls,TLS://127.0.0.1:$one_way"
+    map+=",SASL:SASL_SSL,MTLS:SSL,TLS:SSL"
   fi
   cat >"$dir/server.properties" <<END
 process.roles=broker,controller
@@ -195,6 +195,7 @@ END
     cat >>"$dir/env.new" <<END
 KAFKA_BOOTSTRAP_SASL=127.0.0.1:$sasl
 KAFKA_BOOTSTRAP_MTLS=127.0.0.1:$mtls
+KAFKA_BOOTSTRAP_TLS=127.0.0.1:$one_way
 KAFKA_CA='$tls/ca.pem'
 KAFKA_CLIENT_CERT='$tls/client.pem'
 KAFKA_CLIENT_KEY='$tls/client.key'

@@ -10,6 +10,14 @@ fn sasl(broker: &Broker, mechanism: &str) -> String {
     )
 }
 
+/// The broker shows who it is, the client does not.
+fn one_way(broker: &Broker) -> String {
+    format!(
+        "[kafka]\nbrokers = [\"{}\"]\n[kafka.security]\nprotocol = \"tls\"\nca_file = \"{}\"\n",
+        broker.env["KAFKA_BOOTSTRAP_TLS"], broker.env["KAFKA_CA"]
+    )
+}
+
 fn mutual(broker: &Broker) -> String {
     format!(
         "[kafka]\nbrokers = [\"{}\"]\n[kafka.security]\nprotocol = \"tls\"\nca_file = \"{}\"\ncertificate_file = \"{}\"\nkey_file = \"{}\"\n",
@@ -31,6 +39,7 @@ fn events_pass_over_tls_and_sasl() {
         sasl(&broker, "SCRAM-SHA-256"),
         sasl(&broker, "PLAIN"),
         mutual(&broker),
+        one_way(&broker),
     ] {
         let app = sidecar_env(&near, &upstream, &kafka, &env);
         let lander = analytics_env(&far, &kafka, &[], &env);
