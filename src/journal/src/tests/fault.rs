@@ -321,6 +321,34 @@ fn many_threads_and_failing_writes_keep_acknowledged_and_refused_apart() {
     whole(dir.path());
 }
 
+/// Writes are slow, so that many wait for each: one of them at a time is told to lead.
+#[test]
+fn one_leads_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Memory::default();
+    disk.plan.slow.store(50, SeqCst);
+    let (journal, _) = Journal::open_on(Box::new(disk.clone()), dir.path(), options(Durability::Os)).unwrap();
+    std::thread::scope(|scope| {
+        for t in 0..16u64 {
+            let journal = &journal;
+            scope.spawn(move || {
+                let mut reader = None;
+                for n in 0..100 {
+                    let appended = journal.append(&[draft(t * 1000 + n)]).unwrap();
+                    // What is acknowledged can be read.
+                    let reader = reader.get_or_insert_with(|| journal.reader(appended.first).unwrap());
+                    reader.seek(appended.first);
+                    let read = reader.next_batch(1).unwrap();
+                    assert_eq!(read[0].envelope.time_unix_nano, (t * 1000 + n) as i64);
+                }
+            });
+        }
+    });
+    drop(journal);
+    assert_eq!(numbers(dir.path()).len(), 1600);
+    whole(dir.path());
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Append(u8),

@@ -24,6 +24,8 @@ pub struct Plan {
     pub short_writes: AtomicBool,
     /// The failure is a full disk.
     pub full: AtomicBool,
+    /// Microseconds that every write takes.
+    pub slow: AtomicU64,
 }
 
 impl Plan {
@@ -145,6 +147,10 @@ impl Disk for Memory {
 impl DiskFile for MemoryFile {
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
         let mut take = bytes.len();
+        match self.plan.slow.load(Ordering::SeqCst) {
+            0 => {}
+            micros => std::thread::sleep(std::time::Duration::from_micros(micros)),
+        }
         if self.plan.short_writes.load(Ordering::SeqCst) {
             take = take.div_ceil(3);
         }
