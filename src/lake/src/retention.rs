@@ -356,6 +356,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn packing_makes_nothing_younger() {
+        let (_dir, lake) = lake().await;
+        for landed in [20_001 * DAY_MS, 20_000 * DAY_MS] {
+            land(&lake, TableKind::Events, 20_000, landed).await;
+        }
+        let packed = crate::compact(&lake, 2).await.unwrap();
+        assert_eq!((packed.files_removed, packed.files_added), (2, 1));
+        let snapshot = lake.table(TableKind::Events).load().await.unwrap();
+        let landed: Vec<i64> = landings(&snapshot).map(|(_, at)| at).collect();
+        assert_eq!(landed, [20_001 * DAY_MS], "the last of them");
+    }
+
+    #[tokio::test]
     async fn a_leap_between_two_landings_is_doubtful() {
         let (_dir, lake) = lake().await;
         for day in [20_000, 20_020, 20_040] {
