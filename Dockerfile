@@ -17,10 +17,17 @@ ARG PROFILE=dist
 
 # Both builds share what they have in common, so one waits for the other.
 FROM source AS build-sidecar
+RUN rustup component add llvm-tools
+# What the build by counts needs: the script, the load, and texts for its prompts.
+COPY packaging packaging
+COPY benches/gateway benches/gateway
+COPY docs/specs docs/specs
+COPY README.md ./
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
+    if [ "$PROFILE" = dist ]; then packaging/slim.sh /out/weir; else \
     cargo build --locked --profile "$PROFILE" -p weir --no-default-features --features sidecar && \
-    cp "target/$PROFILE/weir" /out/weir
+    cp "target/$PROFILE/weir" /out/weir; fi
 
 FROM source AS build-analytics
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

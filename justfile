@@ -45,9 +45,9 @@ docs:
 deny:
     cargo deny check
 
-# The sidecar alone, without lake and SQL: for a container beside each app.
-slim:
-    cargo build --profile dist -p weir --no-default-features --features sidecar
+# The sidecar alone, without lake and SQL, for a container beside each app: two builds, the second by what the first counted.
+slim *OUT:
+    packaging/slim.sh {{OUT}}
 
 # What is shipped.
 dist:

@@ -6,7 +6,7 @@
 # crates   the crates' own: journal, guard, provider, landing
 # kafka    shipping to and landing from a real broker, which it starts (needs Java 17, Maven)
 #
-# WEIR and WEIR_SLIM name binaries to measure; without them both are built with the `dist` profile.
+# WEIR and WEIR_SLIM name binaries to measure; without them both are built as they are shipped.
 # Results go to ~/.cache/weir/bench/out and, as tables, to standard output. Loopback only.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,8 +23,7 @@ if [[ " $parts " == *" gateway "* ]]; then
   done
   mkdir -p "$run/bin"
   if [[ -z ${WEIR_SLIM:-} ]]; then
-    cargo build --profile dist -p weir --no-default-features --features sidecar
-    cp "$target/dist/weir" "$run/bin/weir-slim"
+    packaging/slim.sh "$run/bin/weir-slim"
   fi
   if [[ -z ${WEIR:-} ]]; then
     cargo build --profile dist -p weir

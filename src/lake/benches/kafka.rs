@@ -2,11 +2,12 @@
 //! against the method of `kafka-delta-ingest` written plainly.
 //!
 //! `KAFKA_BOOTSTRAP=host:port cargo bench -p weir-lake --bench kafka` (or `benches/run.sh kafka`, which
-//! brings a broker) fills a topic through shippers of four journals and lands it twice, each time in a
+//! brings a broker) fills a topic through shippers of four journals and lands it, each time in a
 //! process of its own with the allocator of the shipped binary. `weir`: the lander, both tables, offsets
 //! and hash chains kept. `plain`: each message to a `serde_json::Value`, batches of 5,000 through
 //! `deltalake`'s JSON writer (which comes from kafka-delta-ingest), one commit a batch with the offset as
-//! its transaction; `events` alone. Then what asks for memory, through `weir` alone: calls of 10 MB, and
+//! its transaction; `events` alone. `both`: the same method for the lander's job, a second table with each
+//! call put together from its events. Then what asks for memory, through `weir` alone: calls of 10 MB, and
 //! 100,000 calls that are open at once. `KAFKA_BENCH_LOADS=usual,large,open` chooses among them.
 #![expect(
     clippy::unwrap_used,
@@ -14,6 +15,7 @@
     reason = "a benchmark speaks and may fail"
 )]
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use deltalake::DeltaTable;
@@ -24,10 +26,10 @@ use deltalake::writer::{DeltaWriter as _, JsonWriter};
 use event::body::{AttemptStarted, CallEnded, CallStarted};
 use event::{Body, CallId, Draft, Json, NanoUsd, Scope, Usage, UsageSource};
 use journal::{Journal, Options};
-use lake::{KafkaSource, Lake, LandOptions, Lander};
+use lake::{KafkaSource, Lake, LandOptions, Lander, TableKind};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{ClientConfig, Message as _};
-use serde_json::Value;
+use serde_json::{Value, json};
 use stream::{Settings, Shipper};
 
 #[path = "../../../benches/measure.rs"]
@@ -54,11 +56,14 @@ fn main() {
         .unwrap();
     match args.get(1).map(String::as_str) {
         Some("weir") => runtime.block_on(weir(&settings(&bootstrap, &args[2]), &Filled::from_args(&args[3..]))),
-        Some("plain") => runtime.block_on(plain(&settings(&bootstrap, &args[2]), &Filled::from_args(&args[3..]))),
+        Some(method @ ("plain" | "both")) => {
+            let (settings, filled) = (settings(&bootstrap, &args[2]), Filled::from_args(&args[3..]));
+            runtime.block_on(plain(&settings, &filled, method == "both"));
+        }
         _ => {
             let wanted = std::env::var("KAFKA_BENCH_LOADS").unwrap_or_else(|_| "usual,large,open".to_owned());
             for (name, load, methods) in [
-                ("usual", Load::Usual, &["weir", "plain", "weir", "plain"][..]),
+                ("usual", Load::Usual, &["weir", "plain", "both", "weir", "plain", "both"][..]),
                 ("large", Load::Large, &["weir"]),
                 ("open", Load::Open, &["weir"]),
             ] {
@@ -214,34 +219,73 @@ async fn weir(settings: &Settings, filled: &Filled) {
     task.await.unwrap().unwrap();
 }
 
-async fn plain(settings: &Settings, filled: &Filled) {
+/// A table as `kafka-delta-ingest` writes one: JSON values to Arrow, one commit a batch.
+struct PlainTable {
+    table: DeltaTable,
+    writer: JsonWriter,
+    batch: Vec<Value>,
+    commits: u64,
+}
+
+impl PlainTable {
+    async fn create(dir: &std::path::Path, kind: TableKind) -> PlainTable {
+        let path = dir.join(kind.name());
+        std::fs::create_dir(&path).unwrap();
+        let fields = kind.columns().iter().map(|column| {
+            let primitive = match column.kind {
+                lake::schema::Kind::Int | lake::schema::Kind::Time => PrimitiveType::Long,
+                lake::schema::Kind::Float => PrimitiveType::Double,
+                lake::schema::Kind::Bool => PrimitiveType::Boolean,
+                _ => PrimitiveType::String,
+            };
+            StructField::new(column.name, DataType::Primitive(primitive), true)
+        });
+        let url = deltalake::ensure_table_uri(path.to_str().unwrap()).unwrap();
+        let table: DeltaTable = DeltaTable::try_from_url(url)
+            .await
+            .unwrap()
+            .create()
+            .with_columns(fields)
+            .with_partition_columns(["day"])
+            .await
+            .unwrap();
+        PlainTable {
+            writer: JsonWriter::for_table(&table).unwrap(),
+            table,
+            batch: Vec::with_capacity(BATCH),
+            commits: 0,
+        }
+    }
+
+    async fn commit(&mut self, topic: &str, offsets: &BTreeMap<i32, i64>) {
+        self.writer.write(std::mem::take(&mut self.batch)).await.unwrap();
+        let adds = self.writer.flush().await.unwrap();
+        let txns = (offsets.iter())
+            .map(|(partition, offset)| Action::Txn(Transaction::new(format!("{topic}-{partition}"), *offset)));
+        let actions = adds.into_iter().map(Action::Add).chain(txns).collect();
+        CommitBuilder::default()
+            .with_actions(actions)
+            .build(
+                Some(self.table.snapshot().unwrap()),
+                self.table.log_store(),
+                DeltaOperation::Write {
+                    mode: SaveMode::Append,
+                    partition_by: Some(vec!["day".to_owned()]),
+                    predicate: None,
+                },
+            )
+            .await
+            .unwrap();
+        self.table.update_state().await.unwrap();
+        self.commits += 1;
+    }
+}
+
+/// With `both`, the job that the lander has: calls put together from their events, in a second table.
+async fn plain(settings: &Settings, filled: &Filled, both: bool) {
     let dir = tempfile::tempdir().unwrap();
-    let text = |name: &str| StructField::new(name, DataType::Primitive(PrimitiveType::String), true);
-    let long = |name: &str| StructField::new(name, DataType::Primitive(PrimitiveType::Long), true);
-    let names = [
-        "event_id",
-        "type",
-        "call_id",
-        "tenant",
-        "app",
-        "trace_id",
-        "span_id",
-        "journal_id",
-        "chain",
-        "body",
-        "day",
-    ];
-    let columns = (names.into_iter().map(text)).chain(["v", "seq", "time_unix_nano", "offset"].map(long));
-    let url = deltalake::ensure_table_uri(dir.path().to_str().unwrap()).unwrap();
-    let mut table: DeltaTable = DeltaTable::try_from_url(url)
-        .await
-        .unwrap()
-        .create()
-        .with_columns(columns)
-        .with_partition_columns(["day"])
-        .await
-        .unwrap();
-    let mut writer = JsonWriter::for_table(&table).unwrap();
+    let mut events = PlainTable::create(dir.path(), TableKind::Events).await;
+    let mut calls = PlainTable::create(dir.path(), TableKind::Calls).await;
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", settings.brokers.join(","))
         .set("group.id", &settings.group)
@@ -252,8 +296,9 @@ async fn plain(settings: &Settings, filled: &Filled) {
     consumer.subscribe(&[&settings.topic]).unwrap();
     let all = usize::try_from(filled.events).unwrap();
     let mut begun: Option<(f64, Instant)> = None;
-    let (mut batch, mut count, mut commits) = (Vec::with_capacity(BATCH), 0, 0);
-    let mut offsets = std::collections::BTreeMap::new();
+    let mut count = 0;
+    let mut offsets = BTreeMap::new();
+    let mut open: HashMap<String, Value> = HashMap::new();
     while count < all {
         let Some(message) = consumer.poll(Duration::from_millis(100)) else {
             continue;
@@ -261,40 +306,69 @@ async fn plain(settings: &Settings, filled: &Filled) {
         begun.get_or_insert_with(|| (cpu_seconds(), Instant::now()));
         let message = message.unwrap();
         let mut value: Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
-        // The two changes that the table's columns ask for.
+        value["day"] = Value::String("2026-02-01".to_owned());
+        if both {
+            calls.batch.extend(plain_fold(&mut open, &value));
+        }
+        // The change that the table's column asks for.
         let body = value["body"].to_string();
         value["body"] = Value::String(body);
-        value["day"] = Value::String("2026-02-01".to_owned());
         offsets.insert(message.partition(), message.offset());
-        batch.push(value);
+        events.batch.push(value);
         count += 1;
-        if batch.len() == BATCH || count == all {
-            writer.write(std::mem::take(&mut batch)).await.unwrap();
-            let adds = writer.flush().await.unwrap();
-            let txns = (offsets.iter()).map(|(partition, offset)| {
-                Action::Txn(Transaction::new(format!("{}-{partition}", settings.topic), *offset))
-            });
-            let actions = adds.into_iter().map(Action::Add).chain(txns).collect();
-            CommitBuilder::default()
-                .with_actions(actions)
-                .build(
-                    Some(table.snapshot().unwrap()),
-                    table.log_store(),
-                    DeltaOperation::Write {
-                        mode: SaveMode::Append,
-                        partition_by: Some(vec!["day".to_owned()]),
-                        predicate: None,
-                    },
-                )
-                .await
-                .unwrap();
-            table.update_state().await.unwrap();
-            commits += 1;
+        if events.batch.len() == BATCH || count == all {
+            events.commit(&settings.topic, &offsets).await;
+            if both {
+                calls.commit(&settings.topic, &offsets).await;
+            }
         }
     }
     let (cpu, begun) = begun.unwrap();
     let (cpu, wall) = (cpu_seconds() - cpu, begun.elapsed().as_secs_f64());
-    report("plain", filled, cpu, wall, commits, before);
+    let method = if both { "both " } else { "plain" };
+    report(method, filled, cpu, wall, events.commits + calls.commits, before);
+}
+
+/// An event's part in the row of its call; the row, once that has ended.
+fn plain_fold(open: &mut HashMap<String, Value>, event: &Value) -> Option<Value> {
+    let call = event["call_id"].as_str()?;
+    let row = open.entry(call.to_owned()).or_insert_with(|| json!({ "attempts": 0 }));
+    let body = &event["body"];
+    let mut set = |column: &str, value: Value| drop(row.as_object_mut().unwrap().insert(column.to_owned(), value));
+    match event["type"].as_str()? {
+        "call.started" => {
+            for column in ["call_id", "tenant", "app", "trace_id", "day", "journal_id"] {
+                set(column, event[column].clone());
+            }
+            for (column, key) in [
+                ("operation", "gen_ai.operation.name"),
+                ("request_model", "gen_ai.request.model"),
+                ("session_id", "session.id"),
+                ("endpoint", "weir.endpoint"),
+            ] {
+                set(column, body[key].clone());
+            }
+            let request = &body["weir.request.body"];
+            assert!(request.is_object());
+            set("request_text", request["messages"][0]["content"].clone());
+            set("request_body", request.to_string().into());
+            set("started_at", (event["time_unix_nano"].as_i64()? / 1000).into());
+            None
+        }
+        "call.completed" => {
+            let response = &body["weir.response.body"];
+            assert!(response.is_object());
+            set("response_text", response["choices"][0]["message"]["content"].clone());
+            set("response_body", response.to_string().into());
+            set("status", "completed".into());
+            set("http_status", body["http.response.status_code"].clone());
+            set("input_tokens", body["gen_ai.usage.input_tokens"].clone());
+            set("output_tokens", body["gen_ai.usage.output_tokens"].clone());
+            set("ended_at", (event["time_unix_nano"].as_i64()? / 1000).into());
+            open.remove(call)
+        }
+        _ => None,
+    }
 }
 
 /// A call's three events: so many words of prompt and 1 KB of answer.
