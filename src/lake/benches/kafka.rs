@@ -63,7 +63,11 @@ fn main() {
         _ => {
             let wanted = std::env::var("KAFKA_BENCH_LOADS").unwrap_or_else(|_| "usual,large,open".to_owned());
             for (name, load, methods) in [
-                ("usual", Load::Usual, &["weir", "plain", "both", "weir", "plain", "both"][..]),
+                (
+                    "usual",
+                    Load::Usual,
+                    &["weir", "plain", "both", "weir", "plain", "both"][..],
+                ),
                 ("large", Load::Large, &["weir"]),
                 ("open", Load::Open, &["weir"]),
             ] {

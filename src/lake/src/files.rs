@@ -28,6 +28,10 @@ const ROW_GROUP_ROWS: usize = 131_072;
 const LANDED_GROUP_BYTES: usize = 8 << 20;
 /// Rows in a page.
 const PAGE_ROWS: usize = 8_192;
+/// Bytes of a page that lands, and of what is handed to the kernel at once: they are copied from one to the
+/// other while they are still in the core's cache, and their memory is used again and not made anew.
+const LANDED_PAGE_BYTES: usize = 64 << 10;
+const WRITE_BYTES: usize = 128 << 10;
 /// A longer smallest or largest text is not worth its place in the log.
 const MAX_STAT_TEXT: usize = 64;
 
@@ -63,6 +67,9 @@ fn writer_properties(place: &Place, purpose: Purpose) -> Result<WriterProperties
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_created_by(format!("weir {}", env!("CARGO_PKG_VERSION")));
+    if purpose == Purpose::Land {
+        props = props.set_data_page_size_limit(LANDED_PAGE_BYTES);
+    }
     for column in kind.columns() {
         let path = ColumnPath::from(column.name);
         match column.kind {
@@ -209,7 +216,7 @@ impl FileWriter {
                     std::fs::create_dir_all(dir).map_err(|e| LakeError::io(dir, e))?;
                 }
                 let file = File::create_new(path).map_err(|e| LakeError::io(path, e))?;
-                Sink::Disk(BufWriter::with_capacity(1 << 20, file), 0)
+                Sink::Disk(BufWriter::with_capacity(WRITE_BYTES, file), 0)
             }
             None => Sink::Memory(Vec::new()),
         };
