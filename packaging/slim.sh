@@ -24,7 +24,7 @@ fi
 # --target, so that what runs while compiling (build scripts, macros) does not count.
 build() {
   RUSTFLAGS="${RUSTFLAGS:-} $*" cargo build --locked --profile dist --target "$host" --target-dir "$target/slim" \
-    -p weir --no-default-features --features sidecar
+    -p weir --no-default-features --features sidecar,mimalloc2
 }
 
 # Waits until somebody listens there.

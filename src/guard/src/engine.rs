@@ -75,7 +75,8 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(rules: Vec<ActiveRule>, contexts: Vec<Nearby>, fuel: Fuel) -> Engine {
+    pub(crate) fn new(mut rules: Vec<ActiveRule>, contexts: Vec<Nearby>, fuel: Fuel) -> Engine {
+        rules.shrink_to_fit();
         let whole = whole::Whole::new(&rules, fuel);
         let wake = Wake::new(rules.iter().map(|r| &r.rule.pattern), &whole.gated);
         let window = rules

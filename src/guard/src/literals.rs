@@ -190,6 +190,7 @@ impl Literals {
                 }),
             }
         }
+        groups.shrink_to_fit();
         let mut slots = vec![0u32; (groups.len() * 2).next_power_of_two().max(2)];
         // Sixty-four bits a group: one look in sixty-four is for nothing.
         let mut bitmap = vec![0u64; groups.len().next_power_of_two().clamp(64, 4096)];

@@ -23,6 +23,7 @@ mod server;
 mod service;
 mod shared;
 mod snapshot;
+mod spread;
 mod upstream;
 
 pub use error::{CallError, Fault, StartError};

@@ -1,12 +1,12 @@
 //! Listening and serving: one thread a core, each with its own listener and its own connections.
 //!
-//! Each worker is a single-threaded runtime with a `SO_REUSEPORT` listener: the kernel spreads
-//! connections over the workers, and a call never changes threads between its sockets.
+//! Each worker is a single-threaded runtime with a `SO_REUSEPORT` listener: the kernel deals connections to
+//! the workers, who even that out ([`crate::spread`]), and a call never changes threads between its sockets.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ use crate::call::Worker;
 use crate::error::StartError;
 use crate::service;
 use crate::shared::Shared;
+use crate::spread::{self, Intake, Seat};
 use crate::upstream::{Pool, TlsSetup, tls_setup};
 
 /// Silence after which the kernel asks whether a client is still there.
@@ -65,14 +66,14 @@ pub fn start(shared: Arc<Shared>, listen: SocketAddr, threads: usize) -> Result<
     let tls = tls_setup()?;
     let (stop, stopping) = watch::channel(Stop::No);
     let mut workers = Vec::with_capacity(count);
-    for (index, listener) in listeners.into_iter().enumerate() {
+    for ((index, listener), intake) in listeners.into_iter().enumerate().zip(spread::over(count)) {
         let (shared, tls, stopping) = (Arc::clone(&shared), tls.clone(), stopping.clone());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(StartError::Worker)?;
         let thread = std::thread::Builder::new().name(format!("weir-worker-{index}"));
-        let worker = thread.spawn(move || runtime.block_on(serve(shared, tls, listener, stopping)));
+        let worker = thread.spawn(move || runtime.block_on(serve(shared, tls, listener, intake, stopping)));
         workers.push(worker.map_err(StartError::Worker)?);
     }
     Ok(Running {
@@ -106,7 +107,8 @@ impl Running {
     }
 }
 
-fn socket(listen: SocketAddr, shared: bool) -> io::Result<StdListener> {
+/// A listener, one of several on its address if it is `shared`.
+pub(crate) fn socket(listen: SocketAddr, shared: bool) -> io::Result<StdListener> {
     let socket = Socket::new(Domain::for_address(listen), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if shared {
@@ -121,7 +123,13 @@ fn socket(listen: SocketAddr, shared: bool) -> io::Result<StdListener> {
     Ok(socket.into())
 }
 
-async fn serve(shared: Arc<Shared>, tls: TlsSetup, listener: StdListener, mut stopping: watch::Receiver<Stop>) {
+async fn serve(
+    shared: Arc<Shared>,
+    tls: TlsSetup,
+    listener: StdListener,
+    mut intake: Intake,
+    mut stopping: watch::Receiver<Stop>,
+) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a worker cannot listen"),
@@ -130,19 +138,18 @@ async fn serve(shared: Arc<Shared>, tls: TlsSetup, listener: StdListener, mut st
         shared,
         pool: Pool::new(tls),
     };
-    let open = Arc::new(AtomicUsize::new(0));
     let for_connections = stopping.clone();
+    let take = |(stream, seat): (TcpStream, Seat)| {
+        let (worker, stopping) = (worker.clone(), for_connections.clone());
+        tokio::spawn(async move {
+            connection(worker, stream, stopping).await;
+            drop(seat);
+        });
+    };
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    open.fetch_add(1, Ordering::Relaxed);
-                    let (worker, stopping, open) = (worker.clone(), for_connections.clone(), Arc::clone(&open));
-                    tokio::spawn(async move {
-                        connection(worker, stream, stopping).await;
-                        open.fetch_sub(1, Ordering::Relaxed);
-                    });
-                }
+            next = intake.next(&listener) => match next {
+                Ok(ours) => take(ours),
                 Err(error) => {
                     // Out of file descriptors, most often: let some close.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -153,9 +160,11 @@ async fn serve(shared: Arc<Shared>, tls: TlsSetup, listener: StdListener, mut st
         }
     }
     drop(listener);
-    while open.load(Ordering::Relaxed) > 0 && *stopping.borrow() != Stop::Now {
+    while intake.open() > 0 && *stopping.borrow() != Stop::Now {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(10)) => {}
+            // Accepted by a worker that had not yet heard of the end.
+            Ok(ours) = intake.handed() => take(ours),
             _ = stopping.wait_for(|stop| *stop == Stop::Now) => break,
         }
     }
