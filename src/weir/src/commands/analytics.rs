@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use lake::KafkaSource;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::configuration;
+use super::{configuration, leave};
 use crate::args::AnalyticsArgs;
 use crate::config::{Config, kafka};
 use crate::error::Failure;
@@ -27,7 +27,7 @@ pub fn run(args: AnalyticsArgs) -> Result<ExitCode, Failure> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(&config, settings, args.accept_loss));
-    runtime.shutdown_background();
+    leave(runtime, served.is_ok());
     served?;
     Ok(ExitCode::SUCCESS)
 }

@@ -24,6 +24,7 @@ pub mod tail;
 pub mod up;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::args::Place;
 use crate::config::{Config, load};
@@ -57,4 +58,14 @@ pub fn data_folder(place: &Place) -> Result<PathBuf, Failure> {
         )));
     }
     Ok(config.data)
+}
+
+/// Ends the runtime, and its threads before the process: the C libraries below Kafka's client tidy up while
+/// it exits, and a thread that ends at that moment frees the same memory again. Whatever still blocks must
+/// not hold up a second signal, which is not `orderly`.
+pub fn leave(runtime: tokio::runtime::Runtime, orderly: bool) {
+    runtime.shutdown_timeout(match orderly {
+        true => Duration::from_secs(10),
+        false => Duration::from_millis(200),
+    });
 }

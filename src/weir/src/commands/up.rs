@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::configuration;
+use super::{configuration, leave};
 use crate::args::UpArgs;
 use crate::config::watch;
 use crate::discover;
@@ -32,8 +32,7 @@ pub fn run(args: UpArgs, analytics: bool) -> Result<ExitCode, Failure> {
         upstream,
         analytics: analytics && cfg!(feature = "analytics"),
     }));
-    // Whatever still blocks, such as waiting for open calls, must not hold up a second signal.
-    runtime.shutdown_background();
+    leave(runtime, served.is_ok());
     served?;
     Ok(ExitCode::SUCCESS)
 }
