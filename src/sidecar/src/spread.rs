@@ -196,7 +196,8 @@ mod tests {
             let mut seats = Vec::new();
             for _ in 0..3 {
                 clients.push(StdStream::connect(address).unwrap());
-                seats.push(intakes[0].next(&listener).await.unwrap());
+                let next = tokio::time::timeout(Duration::from_secs(10), intakes[0].next(&listener));
+                seats.push(next.await.unwrap().unwrap());
             }
             assert_eq!(intakes[0].open(), 3);
         });
