@@ -10,7 +10,15 @@ const NAME: &str = "lock";
 
 /// Held as long as the journal is open; the system lets go of it when the process dies.
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child of this process that has not come to its own program yet has the
+        // file open, too, and would hold the lock on for that moment.
+        let _ = self.file.unlock();
+    }
 }
 
 pub(crate) fn acquire(dir: &Path) -> Result<Lock, OpenError> {
@@ -39,5 +47,22 @@ pub(crate) fn acquire(dir: &Path) -> Result<Lock, OpenError> {
         .set_len(0)
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()));
-    Ok(Lock { _file: file })
+    Ok(Lock { file })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As between `fork` and `exec`, where a child has everything open that its parent had.
+    #[test]
+    fn a_child_that_is_being_born_does_not_hold_it_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = acquire(dir.path()).unwrap();
+        let inherited = lock.file.try_clone().unwrap();
+        assert!(matches!(acquire(dir.path()), Err(OpenError::InUse { .. })));
+        drop(lock);
+        assert!(acquire(dir.path()).is_ok());
+        drop(inherited);
+    }
 }

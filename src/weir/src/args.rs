@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// An LLM gateway that loses no call: guards, records and replays what your app says to its models.
+/// An LLM gateway that loses no call: it guards and records what your app says to its models.
 #[derive(Debug, Parser)]
 #[command(name = "weir", version, max_term_width = 100)]
 pub struct Args {
