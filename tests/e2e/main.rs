@@ -24,6 +24,7 @@ mod harness;
 mod history;
 mod kill;
 mod lifecycle;
+mod odd;
 mod policies;
 mod raw;
 mod sdk;

@@ -235,7 +235,8 @@ impl Call {
         }
         self.status = status;
         self.ended_unix_nano = Some(e.time_unix_nano);
-        self.ttft_ns = self.ttft_ns.or(body.time_to_first_token_ns);
+        // A stream may begin with bytes that are no part of the answer: the end knows better.
+        self.ttft_ns = body.time_to_first_token_ns.or(self.ttft_ns);
         self.ended = body.clone();
         Applied::Yes
     }

@@ -31,7 +31,7 @@ pub async fn answer(worker: &Worker, request: Request<Incoming>) -> Response<Ans
 /// here, or a web page that reaches for a sidecar without keys.
 fn refuse(worker: &Worker, request: &Request<Incoming>) -> Option<Response<AnswerBody>> {
     let path = request.uri().path();
-    if path.split('/').any(|part| matches!(part, "." | "..")) || hides_a_letter(path) {
+    if path.split('/').any(|part| matches!(part, "." | "..")) || hides_a_letter(path) || hides_an_end(path) {
         return Some(error(
             StatusCode::BAD_REQUEST,
             "bad_path",
@@ -52,6 +52,17 @@ fn hides_a_letter(path: &str) -> bool {
         let byte = rest.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         byte.is_none_or(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))
     })
+}
+
+/// Whether some servers would read the path as another one: with a slash that is escaped, as it is within the
+/// name of a model, or with an end that they cut off.
+fn hides_an_end(path: &str) -> bool {
+    let escapes = |code: &str| {
+        path.split('%')
+            .skip(1)
+            .any(|rest| rest[..rest.len().min(2)].eq_ignore_ascii_case(code))
+    };
+    !path.starts_with("/v1/models/") && (path.contains([';', '\\']) || escapes("2f") || escapes("5c"))
 }
 
 fn is_local(origin: &HeaderValue) -> bool {
@@ -149,6 +160,15 @@ mod tests {
             ("/v1/x%", true),
         ] {
             assert_eq!(hides_a_letter(path), hides, "{path}");
+        }
+        for (path, hides) in [
+            ("/v1/chat/completions", false),
+            ("/v1/models/a%2Fb", false),
+            ("/v1/chat%2fcompletions", true),
+            ("/v1/chat%5Ccompletions", true),
+            ("/v1/chat/completions;a=b", true),
+        ] {
+            assert_eq!(hides_an_end(path), hides, "{path}");
         }
     }
 

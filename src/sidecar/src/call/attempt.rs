@@ -193,7 +193,7 @@ pub async fn respond(
     if guarded || unary::is_readable(content_type) {
         return unary::respond(snapshot, record, answer).await;
     }
-    pass::respond(snapshot, record, answer)
+    pass::respond(snapshot, record, answer).await
 }
 
 fn request_body(

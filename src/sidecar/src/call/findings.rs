@@ -1,6 +1,5 @@
 //! What the guardrails find in a whole body, and the edits that follow.
 
-use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use event::body::{GuardrailEvaluated, GuardrailVerdict};
@@ -10,7 +9,7 @@ use provider::{Role, TextSpan};
 
 use super::ask::{MAX_QUESTIONS, Question};
 use super::guarding::Guarding;
-use super::unescape::{escape_again, looks_like_json, unescape};
+use super::unescape::{looks_like_json, unescape};
 use crate::error::CallError;
 use crate::metrics::{GuardLabels, Metrics};
 
@@ -69,20 +68,17 @@ impl Findings {
             }
             let json = span.text.contains('\\')
                 && (matches!(span.role, Role::ToolCall | Role::Tool) || looks_like_json(&span.text));
-            let seen: Cow<'_, str> = if json {
-                unescape(&span.text).into()
-            } else {
-                Cow::Borrowed(&span.text)
-            };
+            let unescaped = json.then(|| unescape(&span.text));
+            let seen = unescaped.as_ref().map_or(&*span.text, |unescaped| &unescaped.said);
             let escaping = if json { Escaping::Json } else { Escaping::Plain };
             let looked = match answer {
-                true => guarding.look_at_answer(&seen, keep_flagged, escaping),
-                false => guarding.look(phase, &seen, keep_flagged, escaping),
+                true => guarding.look_at_answer(seen, keep_flagged, escaping),
+                false => guarding.look(phase, seen, keep_flagged, escaping),
             };
             findings.errors += u64::from(looked.errors);
-            let literal = |text: &str| match json {
-                true => json::quote(&escape_again(text)).into_bytes(),
-                false => json::quote(text).into_bytes(),
+            let literal = |text: &str| match &unescaped {
+                Some(unescaped) => json::quote(&unescaped.escape_again(text)).into_bytes(),
+                None => json::quote(text).into_bytes(),
             };
             if looked.passed != seen {
                 findings.edits.push((span.range.clone(), literal(&looked.passed)));

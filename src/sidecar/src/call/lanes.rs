@@ -11,6 +11,7 @@ use provider::openai::stream::{ChunkView, text_frame};
 use provider::sse::{self, Frame};
 
 use super::findings::Findings;
+use super::framing;
 use super::guarding::Guarding;
 use super::logprobs::{self, Tokens};
 use super::unescape::{Escaper, Unescaper, looks_like_json};
@@ -69,6 +70,9 @@ struct Lane {
     template: Frame,
 }
 
+/// Texts that one stream may have: more are no answer.
+const MAX_LANES: usize = 1024;
+
 /// What may be said of a text now.
 #[derive(Debug, Default)]
 struct Said {
@@ -113,7 +117,7 @@ impl Made {
         let frame = |text: &str| text_frame(template.data().unwrap_or(""), choice, channel, text);
         let data = frame(&said.app);
         Made {
-            bytes: template.with_data(&data),
+            bytes: framing::with_data(template, &data),
             kept: said.kept.as_deref().map(frame),
             data,
         }
@@ -463,7 +467,13 @@ impl Lanes {
         self.findings.spend(release.errors, std::time::Duration::ZERO);
         let lane = &mut self.lanes[lane];
         let Some(vault) = self.guarding.vault() else {
-            let app = lane.written(&release.text).into_owned();
+            let written = lane.written(&release.text).into_owned();
+            let untouched = !release.blocked && release.verdicts.iter().all(|v| v.action == Action::Flag);
+            let app = match &mut lane.json {
+                // Whatever it is, it leaves as it came.
+                Some((unescaper, _)) if untouched => unescaper.spelled(&release.text, lane.scanner.held()),
+                _ => written,
+            };
             return Said { app, kept: None };
         };
         let escaping = if lane.json.is_some() {

@@ -12,6 +12,7 @@
 mod ask;
 mod attempt;
 mod findings;
+mod framing;
 mod guarding;
 mod lanes;
 mod logprobs;
@@ -62,7 +63,7 @@ pub struct Worker {
 pub async fn handle(worker: &Worker, request: Request<Incoming>) -> Response<AnswerBody> {
     let arrived = Instant::now();
     let snapshot = worker.shared.snapshot.load_full();
-    let endpoint = Endpoint::of(request.method().as_str(), request.uri().path());
+    let endpoint = endpoint(request.method().as_str(), request.uri().path());
     let mut record = CallRecord::new(
         Arc::clone(&worker.shared),
         Arc::clone(snapshot.policies.fallback()),
@@ -78,6 +79,15 @@ pub async fn handle(worker: &Worker, request: Request<Incoming>) -> Response<Ans
         response.headers_mut().insert(CALL_ID.clone(), value);
     }
     response
+}
+
+/// What is asked for. Servers read several slashes as one, and so do we.
+fn endpoint(method: &str, path: &str) -> Endpoint {
+    if !path.contains("//") {
+        return Endpoint::of(method, path);
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    Endpoint::of(method, &format!("/{}", parts.join("/")))
 }
 
 async fn serve(

@@ -14,6 +14,7 @@ use hyper::body::{Body, Incoming};
 use tokio::time::{Instant as Deadline, Sleep};
 
 use super::attempt::{Answer, describe};
+use super::durable;
 use super::read::count_unguarded;
 use super::record::CallRecord;
 use super::upload::Tally;
@@ -34,6 +35,8 @@ pub struct PassThrough {
     idle: Duration,
     timer: Pin<Box<Sleep>>,
     durable: Option<Durable>,
+    /// The last piece, which leaves when the end of the call is written.
+    last: Option<Bytes>,
     done: bool,
 }
 
@@ -41,7 +44,7 @@ pub struct PassThrough {
 pub type Durable = Pin<Box<dyn Future<Output = Result<(), journal::AppendError>> + Send>>;
 
 /// Gives the app an answer that passes through.
-pub fn respond(
+pub async fn respond(
     snapshot: &Arc<Snapshot>,
     record: &mut CallRecord,
     answer: Answer,
@@ -53,7 +56,7 @@ pub fn respond(
     record.time.mark_first_token();
     record.draft.http_status = Some(answer.head.status.as_u16());
     let failed = answer.head.status.is_client_error() || answer.head.status.is_server_error();
-    let passing = PassThrough {
+    let mut passing = PassThrough {
         record: record.hand_over(),
         body: answer.body,
         conn: Some(answer.conn),
@@ -64,8 +67,15 @@ pub fn respond(
         idle: snapshot.limits.idle,
         timer: Box::pin(tokio::time::sleep_until(answer.deadline)),
         durable: None,
+        last: None,
         done: false,
     };
+    if passing.body.is_end_stream() {
+        // Nobody asks for the pieces of a body that has none.
+        let offset = passing.complete()?;
+        durable(&passing.record, offset).await?;
+        return Ok(Response::from_parts(answer.head, AnswerBody::Whole(None)));
+    }
     Ok(Response::from_parts(
         answer.head,
         AnswerBody::PassThrough(Box::new(passing)),
@@ -80,8 +90,12 @@ impl PassThrough {
                 let result = ready!(durable.as_mut().poll(cx));
                 self.durable = None;
                 if let Err(error) = result {
+                    self.last = None;
                     return Poll::Ready(Some(Err(Aborted(error.to_string()))));
                 }
+            }
+            if let Some(last) = self.last.take() {
+                return Poll::Ready(Some(Ok(last)));
             }
             if self.done {
                 return Poll::Ready(None);
@@ -102,24 +116,49 @@ impl PassThrough {
                 Some(Ok(frame)) => {
                     let Ok(data) = frame.into_data() else { continue };
                     self.tally.add(&data);
-                    return Poll::Ready(Some(Ok(data)));
+                    if !self.body.is_end_stream() {
+                        return Poll::Ready(Some(Ok(data)));
+                    }
+                    // Of a body whose length is stated, no more is asked for once all of it was given.
+                    self.last = Some(data);
+                    if let Err(aborted) = self.end() {
+                        return Poll::Ready(Some(Err(aborted)));
+                    }
                 }
                 Some(Err(error)) => {
                     let reason = describe(&error);
                     return Poll::Ready(Some(Err(self.broken("upstream_reset", &reason))));
                 }
                 None => {
-                    if let Some(conn) = self.conn.take() {
-                        conn.release();
-                    }
-                    self.done = true;
-                    let status = if self.failed { Status::Failed } else { Status::Completed };
-                    if let Some(offset) = self.finish(status) {
-                        self.durable = Some(Box::pin(self.record.shared().journal.durable(offset)));
+                    if let Err(aborted) = self.end() {
+                        return Poll::Ready(Some(Err(aborted)));
                     }
                 }
             }
         }
+    }
+
+    /// All of the answer is there: what is still to leave waits until that is durable.
+    fn end(&mut self) -> Result<(), Aborted> {
+        match self.complete() {
+            Ok(offset) => {
+                self.durable = Some(Box::pin(self.record.shared().journal.durable(offset)));
+                Ok(())
+            }
+            Err(error) => {
+                // The app must not see a clean end of what is not recorded.
+                self.last = None;
+                Err(Aborted(error.to_string()))
+            }
+        }
+    }
+
+    fn complete(&mut self) -> Result<i64, CallError> {
+        if let Some(conn) = self.conn.take() {
+            conn.release();
+        }
+        self.done = true;
+        self.finish(if self.failed { Status::Failed } else { Status::Completed })
     }
 
     fn broken(&mut self, code: &str, reason: &str) -> Aborted {
@@ -127,23 +166,24 @@ impl PassThrough {
         self.record.draft.error_code = Some(code.to_owned());
         self.record.draft.error_message = Some(reason.to_owned());
         self.record.draft.truncated = true;
-        self.finish(Status::Failed);
+        // A failure is logged and counted where it happens, and the app's connection is cut anyway.
+        let _ = self.finish(Status::Failed);
         Aborted(reason.to_owned())
     }
 
-    fn finish(&mut self, status: Status) -> Option<i64> {
+    fn finish(&mut self, status: Status) -> Result<i64, CallError> {
         let mut ended = std::mem::take(&mut self.record.draft);
         let (size, blake3) = self.tally.result();
         ended.response_size = Some(size);
         ended.response_blake3 = Some(blake3);
-        self.record.end(status, ended).ok()
+        self.record.end(status, ended)
     }
 }
 
 impl Drop for PassThrough {
     fn drop(&mut self) {
         if !self.record.is_ended() {
-            self.finish(Status::Cancelled);
+            let _ = self.finish(Status::Cancelled);
         }
     }
 }

@@ -83,7 +83,8 @@ pub async fn prepare(
         .map(str::to_owned);
     let is_json = content_type.as_deref().is_none_or(is_json_type);
     started.request_content_type.clone_from(&content_type);
-    if record.endpoint == Endpoint::Other && !is_json && !body.is_end_stream() {
+    let is_text = content_type.as_deref().is_some_and(is_text_type);
+    if record.endpoint == Endpoint::Other && !is_json && !is_text && !body.is_end_stream() {
         if record.guard.is_active(Phase::Input) {
             count_unguarded(record, "request_content_type");
         }
@@ -116,7 +117,26 @@ pub async fn prepare(
             _ => Err(CallError::MalformedJson("the body is empty".to_owned())),
         };
     }
-    let text = decode(&parts.headers, &body, snapshot.max_request_bytes)?;
+    let text = match decode(&parts.headers, &body, snapshot.max_request_bytes) {
+        Ok(text) => text,
+        // Text of another encoding than UTF-8 is as unreadable as an image.
+        Err(_) if record.endpoint == Endpoint::Other && !is_json => {
+            if record.guard.is_active(Phase::Input) {
+                count_unguarded(record, "request_content_type");
+            }
+            let sent = Sent::Whole(Whole {
+                text: body.clone(),
+                raw: body,
+                ..Whole::default()
+            });
+            return Ok(Prepared {
+                parts,
+                sent,
+                findings: Findings::default(),
+            });
+        }
+        Err(error) => return Err(error),
+    };
     let (mut sent, mut findings) = inspect(snapshot, record, started, body.clone(), text)?;
     let questions = std::mem::take(&mut findings.questions);
     if snapshot.webhook.is_some() && !questions.is_empty() {
@@ -132,6 +152,12 @@ pub async fn prepare(
 pub fn is_json_type(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     kind == "application/json" || kind.ends_with("+json") || kind == "text/json"
+}
+
+/// Whether a content type is text: a body that is no JSON is looked at as it stands.
+fn is_text_type(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    kind.starts_with("text/") || kind == "application/x-www-form-urlencoded"
 }
 
 /// Counts a body that no guardrail could look at.
@@ -193,13 +219,25 @@ fn inspect(
     let mut edits: Vec<Edit> = Vec::new();
     let mut hide_usage = false;
     let mut findings;
+    let mut is_json = true;
     if record.endpoint == Endpoint::Other {
-        let spans = json::strings(&text).map_err(malformed)?;
-        findings = guard(&record.guard, &text, &spans, keep_flagged);
+        match json::strings(&text) {
+            Ok(spans) => findings = guard(&record.guard, &text, &spans, keep_flagged),
+            Err(_) if started.request_content_type.as_deref().is_some_and(is_text_type) => {
+                is_json = false;
+                findings = Findings::of_text(&record.guard, Phase::Input, &text, keep_flagged);
+            }
+            Err(error) => return Err(malformed(error)),
+        }
     } else {
         let view = wire::parse(record.endpoint, &text).map_err(malformed)?;
         fill(started, &view);
+        let before = Arc::clone(&record.guard.policy);
         choose_policy(snapshot, record, started);
+        if !Arc::ptr_eq(&before, &record.guard.policy) {
+            // Its rules are others.
+            mask_context(snapshot, record, started);
+        }
         prepare_guard(record, &view);
         findings = guard(&record.guard, &text, &view.texts, keep_flagged);
         if let Some(edit) = wire::inject_include_usage(&text, &view) {
@@ -220,7 +258,7 @@ fn inspect(
     } else {
         Some(splice(&text, &mut edits)?)
     };
-    if snapshot.recording.record != Record::Metadata {
+    if is_json && snapshot.recording.record != Record::Metadata {
         let kept = match findings.rest_edits.is_empty() {
             true => text.clone(),
             false => splice(&text, &mut findings.rest_edits)?,
@@ -363,19 +401,27 @@ pub fn mask_context(snapshot: &Snapshot, record: &mut CallRecord, started: &mut 
     }
     let keep_flagged = snapshot.recording.record == Record::Full;
     let policy = Arc::clone(&record.guard.policy);
-    let mask = |text: &mut String| mask(&policy, text, keep_flagged);
+    let mask = |text: &mut String| mask(&policy, Phase::Input, text, keep_flagged);
     started.user_id.iter_mut().for_each(mask);
     started.session_id.iter_mut().for_each(mask);
     started.tags.iter_mut().for_each(mask);
+    started.user_agent.iter_mut().for_each(mask);
     record.scope.app.iter_mut().for_each(mask);
+    // Of what Weir reads, both are known words.
+    if record.endpoint == Endpoint::Other {
+        mask(&mut started.endpoint);
+        started.request_content_type.iter_mut().for_each(mask);
+    }
 }
 
 /// ... nor by way of a parameter.
 fn mask_parameters(policy: &Policy, started: &mut CallStarted, keep_flagged: bool) {
-    let mask = |text: &mut String| mask(policy, text, keep_flagged);
+    let mask = |text: &mut String| mask(policy, Phase::Input, text, keep_flagged);
     started.user_id.iter_mut().for_each(mask);
     started.stop_sequences.iter_mut().for_each(mask);
     started.request_model.iter_mut().for_each(mask);
+    let unusual = |kind: &&mut String| !matches!(kind.as_str(), "text" | "json_object" | "json_schema");
+    started.output_type.iter_mut().filter(unusual).for_each(mask);
     started.metadata = std::mem::take(&mut started.metadata)
         .into_iter()
         .map(|(mut key, mut value)| {
@@ -386,8 +432,9 @@ fn mask_parameters(policy: &Policy, started: &mut CallStarted, keep_flagged: boo
         .collect();
 }
 
-fn mask(policy: &Policy, text: &mut String, keep_flagged: bool) {
-    let outcome = policy.scan(Phase::Input, text);
+/// Takes out of `text` what may not be kept.
+pub fn mask(policy: &Policy, phase: Phase, text: &mut String, keep_flagged: bool) {
+    let outcome = policy.scan(phase, text);
     let at_rest = outcome.at_rest(text, keep_flagged);
     if at_rest != text.as_str() {
         *text = at_rest.into_owned();

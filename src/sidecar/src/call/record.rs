@@ -140,14 +140,7 @@ impl CallRecord {
         let count = self.pending.len() as u64;
         if self.shed {
             self.pending.clear();
-            let labels = ReasonLabels {
-                reason: "shed".to_owned(),
-            };
-            self.shared
-                .metrics
-                .unwritten_events
-                .get_or_create(&labels)
-                .inc_by(count);
+            self.count_unwritten("shed", count);
             return Ok(self.shared.journal.end() - 1);
         }
         if !self.begun && self.open.is_none() {
@@ -155,12 +148,16 @@ impl CallRecord {
             self.open = Some(self.shared.open_calls.open(self.shared.journal.end()));
         }
         let result = self.shared.journal.append(&self.pending);
-        match &result {
-            Ok(_) => self.begun = true,
-            // Never written: their numbers are free again.
-            Err(_) => self.seq -= u32::try_from(count).unwrap_or(self.seq).min(self.seq),
-        }
+        self.begun |= result.is_ok();
         self.shed |= !self.begun;
+        if self.begun && matches!(result, Err(journal::AppendError::Full { .. })) {
+            // What comes next may be short enough to find room, and these come with it.
+            return Err(CallError::JournalFull);
+        }
+        if result.is_err() {
+            // Never written: their numbers are free again.
+            self.seq -= u32::try_from(count).unwrap_or(self.seq).min(self.seq);
+        }
         self.pending.clear();
         match result {
             Ok(appended) => Ok(appended.last),
@@ -173,20 +170,36 @@ impl CallRecord {
                 } else {
                     "io"
                 };
-                let labels = ReasonLabels {
-                    reason: reason.to_owned(),
-                };
-                self.shared
-                    .metrics
-                    .unwritten_events
-                    .get_or_create(&labels)
-                    .inc_by(count);
+                self.count_unwritten(reason, count);
                 Err(match error {
                     journal::AppendError::Full { .. } => CallError::JournalFull,
                     other => CallError::Journal(other.to_string()),
                 })
             }
         }
+    }
+
+    /// Takes back what was added last.
+    fn take_back(&mut self) {
+        self.seq -= u32::from(self.pending.pop().is_some());
+    }
+
+    /// Counts what never found room.
+    fn give_up(&mut self) {
+        let count = self.pending.len() as u64;
+        self.pending.clear();
+        if count > 0 {
+            tracing::error!(call_id = %self.call_id, count, "events of a call found no room in the journal");
+            self.count_unwritten("full", count);
+        }
+    }
+
+    fn count_unwritten(&self, reason: &str, count: u64) {
+        let labels = ReasonLabels {
+            reason: reason.to_owned(),
+        };
+        let unwritten = &self.shared.metrics.unwritten_events;
+        unwritten.get_or_create(&labels).inc_by(count);
     }
 
     /// Ends the call and writes it. The last byte of the answer may leave only after this, and, by
@@ -209,9 +222,11 @@ impl CallRecord {
         let mut body = end_body(status, ended);
         let mut result = self.add(&body).and_then(|()| self.write());
         // A full journal has room for the fact, if not for the text.
-        if result == Err(CallError::JournalFull) && drop_text(&mut body) {
+        if result == Err(CallError::JournalFull) && self.begun && drop_text(&mut body) {
+            self.take_back();
             result = self.add(&body).and_then(|()| self.write());
         }
+        self.give_up();
         match result {
             Ok(offset) => {
                 self.open = None;
@@ -395,15 +410,9 @@ impl Stopwatch {
         self.client += time;
     }
 
-    /// The first byte of the answer leaves; later calls change nothing. Nanoseconds since arrival.
-    pub fn mark_first_token(&mut self) -> u64 {
-        let at = *self.first_token.get_or_insert_with(|| self.arrived.elapsed());
-        nanos(at)
-    }
-
-    /// Whether the first byte has left.
-    pub fn is_first_token_marked(&self) -> bool {
-        self.first_token.is_some()
+    /// The first piece of the answer leaves; later calls change nothing.
+    pub fn mark_first_token(&mut self) {
+        self.first_token.get_or_insert_with(|| self.arrived.elapsed());
     }
 
     fn close(&self, ended: &mut CallEnded) {
@@ -418,6 +427,7 @@ impl Stopwatch {
     }
 }
 
-fn nanos(time: Duration) -> u64 {
+/// In whole nanoseconds.
+pub fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -24,14 +24,15 @@ use http::Response;
 use http::header;
 use hyper::body::{Body as _, Incoming};
 use provider::openai::stream::{self as wire, Assembler};
-use provider::sse::{self, Decoder, Frame};
+use provider::sse::{Decoder, Frame};
 use tokio::time::{Instant as Deadline, Sleep};
 
 use super::attempt::{Answer, describe};
+use super::framing;
 use super::lanes::{Lanes, Processed};
 use super::pass::Durable;
 use super::read::count_unguarded;
-use super::record::CallRecord;
+use super::record::{CallRecord, nanos};
 use super::unary::kept_text;
 use crate::body::{Aborted, AnswerBody};
 use crate::encoding::{Coding, StreamDecoder};
@@ -57,6 +58,8 @@ pub struct StreamedAnswer {
     lanes: Option<Lanes>,
     assembler: Option<Assembler>,
     hide_usage: bool,
+    /// It is recorded that the answer begins.
+    started: bool,
     sent: u64,
     out: BytesMut,
     durable: Option<Durable>,
@@ -121,6 +124,7 @@ pub fn respond(
         lanes: (active && known).then(|| Lanes::new(guarding)),
         assembler: known.then(Assembler::new),
         hide_usage,
+        started: false,
         sent: 0,
         out: BytesMut::new(),
         durable: None,
@@ -241,6 +245,9 @@ impl StreamedAnswer {
     fn frame(&mut self, frame: &Frame) {
         let Some(data) = frame.data() else {
             // Comments keep connections alive. Where a guardrail looks, their text stays here.
+            if !self.start() {
+                return;
+            }
             match self.lanes {
                 Some(_) => self.out.extend_from_slice(b":\n\n"),
                 None => self.out.extend_from_slice(&frame.raw),
@@ -248,8 +255,7 @@ impl StreamedAnswer {
             return;
         };
         if self.assembler.is_none() {
-            self.start();
-            if !self.finished {
+            if self.start_token() {
                 self.out.extend_from_slice(&frame.raw);
             }
             return;
@@ -266,7 +272,9 @@ impl StreamedAnswer {
             Ok(view) => view,
             Err(error) if self.lanes.is_some() => return self.unreadable(error.to_string()),
             Err(_) => {
-                self.out.extend_from_slice(&frame.raw);
+                if self.start_token() {
+                    self.out.extend_from_slice(&frame.raw);
+                }
                 return;
             }
         };
@@ -288,8 +296,7 @@ impl StreamedAnswer {
             return;
         }
         let Some(lanes) = &mut self.lanes else {
-            self.start();
-            if !self.finished {
+            if self.start_token() {
                 self.out.extend_from_slice(&frame.raw);
             }
             return;
@@ -301,10 +308,7 @@ impl StreamedAnswer {
             held,
             blocked,
         } = lanes.process(frame, data, &view);
-        if !held || !before.is_empty() {
-            self.start();
-        }
-        if self.finished {
+        if (!held || !before.is_empty()) && !self.start_token() {
             return;
         }
         for made in before {
@@ -325,40 +329,48 @@ impl StreamedAnswer {
             if let Some(assembler) = &mut self.assembler {
                 assembler.push(data, &view);
             }
-            match is_plain(frame) {
-                true => self.out.extend_from_slice(&frame.raw),
-                false => self.out.extend_from_slice(&sse::encode(event_name(frame), data)),
-            }
+            self.out.extend_from_slice(&framing::bytes(frame, data));
             return;
         }
         let edited = provider::json::splice(data.as_bytes(), &mut edits);
         match std::str::from_utf8(&edited) {
             Ok(edited) => {
                 self.assemble(kept.as_deref().unwrap_or(edited));
-                match is_plain(frame) {
-                    true => self.out.extend_from_slice(&frame.with_data(edited)),
-                    false => self.out.extend_from_slice(&sse::encode(event_name(frame), edited)),
-                }
+                self.out.extend_from_slice(&framing::with_data(frame, edited));
             }
             Err(error) => self.unreadable(error.to_string()),
         }
     }
 
-    /// The first byte of an answer is about to leave.
-    fn start(&mut self) {
-        if self.sent > 0 || !self.out.is_empty() || self.record.time.is_first_token_marked() {
-            return;
+    /// Something of the answer itself is about to leave: [`StreamedAnswer::start`].
+    fn start_token(&mut self) -> bool {
+        self.record.time.mark_first_token();
+        self.start()
+    }
+
+    /// Bytes are about to leave: the first ones only after it is recorded that they do. Whether they may.
+    fn start(&mut self) -> bool {
+        if self.finished {
+            return false;
         }
-        let started = ResponseStarted {
-            index: 0,
-            http_status: self.record.draft.http_status.unwrap_or(200),
-            time_to_first_token_ns: self.record.time.mark_first_token(),
-        };
-        let added = self.record.add(&Body::ResponseStarted(Box::new(started)));
+        if std::mem::replace(&mut self.started, true) {
+            return true;
+        }
+        let added = self.add_started();
         if let Err(error) = added.and_then(|()| self.record.write().map(drop)) {
             // What cannot be recorded is not given out.
             self.end(End::Broken(error));
         }
+        !self.finished
+    }
+
+    fn add_started(&mut self) -> Result<(), CallError> {
+        let started = ResponseStarted {
+            index: 0,
+            http_status: self.record.draft.http_status.unwrap_or(200),
+            time_to_first_token_ns: nanos(self.record.time.arrived().elapsed()),
+        };
+        self.record.add(&Body::ResponseStarted(Box::new(started)))
     }
 
     /// Gives the app a frame of our own making, and keeps it.
@@ -384,26 +396,4 @@ impl StreamedAnswer {
             .as_ref()
             .map_or_else(String::new, |target| target.name.to_string())
     }
-}
-
-/// Whether a frame has nothing but `data` and a plain `event`: comments, ids and fields of other
-/// names are text that no guardrail looked at.
-fn is_plain(frame: &Frame) -> bool {
-    let text = std::str::from_utf8(&frame.raw).unwrap_or("");
-    text.lines().all(|line| {
-        line.is_empty()
-            || line.starts_with("data:")
-            || line.strip_prefix("event:").is_some_and(|name| is_name(name.trim()))
-    })
-}
-
-fn event_name(frame: &Frame) -> Option<&str> {
-    frame.event().filter(|name| is_name(name))
-}
-
-fn is_name(name: &str) -> bool {
-    name.len() <= 64
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphabetic() || matches!(b, b'.' | b'_' | b'-'))
 }

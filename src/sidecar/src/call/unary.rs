@@ -20,7 +20,7 @@ use tokio::time::{Instant as Deadline, timeout_at};
 use super::attempt::{Answer, attempt_failed, describe};
 use super::durable;
 use super::findings::{Findings, Subject};
-use super::read::{ask, count_unguarded, is_json_type};
+use super::read::{ask, count_unguarded, is_json_type, mask};
 use super::record::CallRecord;
 use crate::body::AnswerBody;
 use crate::config::{OnBlock, Record};
@@ -224,6 +224,10 @@ fn look(
     let texts = match parsed {
         Ok(texts) => texts,
         Err(reason) if guarded && !failed && is_json_type(content_type) => return Err(unreadable(reason)),
+        // A stream that does not say that it is one: in its raw form no rule would see what it says.
+        Err(reason) if guarded && !failed && record.endpoint.streams_chunks() => {
+            return Err(unreadable(format!("neither JSON nor text/event-stream: {reason}")));
+        }
         Err(_) => {
             let mut findings = Findings::of_text(&record.guard, Phase::Output, text, keep_flagged);
             let mut edits = std::mem::take(&mut findings.edits);
@@ -248,6 +252,15 @@ fn look(
         if !edits.is_empty() {
             edits.extend(texts.logprobs.iter().map(|range| (range.clone(), b"null".to_vec())));
         }
+    }
+    if !findings.rest_edits.is_empty() {
+        let policy = Arc::clone(&record.guard.policy);
+        let mask = |text: &mut String| mask(&policy, Phase::Output, text, keep_flagged);
+        let draft = &mut record.draft;
+        draft.response_id.iter_mut().for_each(mask);
+        draft.response_model.iter_mut().for_each(mask);
+        draft.error_code.iter_mut().for_each(mask);
+        draft.finish_reasons.iter_mut().for_each(mask);
     }
     if !guarded && record.endpoint != Endpoint::Models {
         count_unguarded(record, "no_output_rules");

@@ -5,6 +5,11 @@
 //! follow a line break, not an `n`. [`Unescaper`] undoes such escapes as text arrives, [`Escaper`]
 //! puts back those that JSON needs. Together they give JSON that is equal to what came; `\"` and
 //! `\\` are never touched, so where strings begin and end is plain on both sides.
+//!
+//! Not all that is read so is JSON: code and formulas have backslashes, too. So what no rule changed is
+//! spelled as it came, and only what stands around a redaction is escaped anew.
+
+use std::collections::VecDeque;
 
 /// The longest escape: a surrogate pair, `\ud83d\ude00`.
 const LONGEST: usize = 12;
@@ -45,17 +50,68 @@ impl Escaper {
     }
 }
 
-/// What a guardrail should look at of a whole JSON text.
-pub fn unescape(text: &str) -> String {
-    let mut unescaper = Unescaper::default();
-    let mut out = unescaper.push(text);
-    out.push_str(&unescaper.finish());
-    out
+/// A whole JSON text as a guardrail should look at it.
+pub struct Unescaped {
+    /// What it says.
+    pub said: String,
+    undone: VecDeque<Undone>,
 }
 
-/// An unescaped and perhaps redacted text as JSON again.
-pub fn escape_again(text: &str) -> String {
-    Escaper::default().push(text)
+/// Undoes the escapes of a whole text.
+pub fn unescape(text: &str) -> Unescaped {
+    let mut unescaper = Unescaper::default();
+    let mut said = unescaper.push(text);
+    said.push_str(&unescaper.finish());
+    let undone = unescaper.undone;
+    Unescaped { said, undone }
+}
+
+impl Unescaped {
+    /// `text`, which is what was said with a change somewhere, as JSON again.
+    pub fn escape_again(&self, text: &str) -> String {
+        let same = |(a, b): &(char, char)| a == b;
+        let bytes = |(a, _): (char, char)| a.len_utf8();
+        let head: usize = (self.said.chars().zip(text.chars()).take_while(same).map(bytes)).sum();
+        let (said, changed) = (&self.said[head..], &text[head..]);
+        let tail: usize = (said
+            .chars()
+            .rev()
+            .zip(changed.chars().rev())
+            .take_while(same)
+            .map(bytes))
+        .sum();
+        let mut escaper = Escaper::default();
+        // What stands before says whether the change is within a string.
+        escaper.push(&text[..head]);
+        let middle = escaper.push(&changed[..changed.len() - tail]);
+        let end = self.said.len() - tail;
+        spelled(&self.undone, &self.said[..head], 0) + &middle + &spelled(&self.undone, &self.said[end..], end)
+    }
+}
+
+/// An escape that was undone.
+#[derive(Debug)]
+struct Undone {
+    /// Where its character stands in what was said.
+    at: usize,
+    /// Bytes of that character.
+    len: usize,
+    /// The escape.
+    spelled: String,
+}
+
+/// `text`, which was said from `start` on, as it came.
+fn spelled(undone: &VecDeque<Undone>, text: &str, start: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    let within = |escape: &&Undone| (start..start + text.len()).contains(&escape.at);
+    for escape in undone.iter().filter(within) {
+        out.push_str(text.get(from..escape.at - start).unwrap_or_default());
+        out.push_str(&escape.spelled);
+        from = escape.at - start + escape.len;
+    }
+    out.push_str(text.get(from..).unwrap_or_default());
+    out
 }
 
 /// Undoes escapes in a JSON text that arrives in pieces.
@@ -63,6 +119,10 @@ pub fn escape_again(text: &str) -> String {
 pub struct Unescaper {
     /// The beginning of an escape whose end has not come.
     carry: String,
+    /// Bytes said so far.
+    said: usize,
+    /// What was undone, and has not left.
+    undone: VecDeque<Undone>,
 }
 
 /// What stands at a backslash.
@@ -79,6 +139,7 @@ impl Unescaper {
     /// What `piece` says, as far as its escapes are whole.
     pub fn push(&mut self, piece: &str) -> String {
         if self.carry.is_empty() && !piece.contains('\\') {
+            self.said += piece.len();
             return piece.to_owned();
         }
         let text = std::mem::take(&mut self.carry) + piece;
@@ -90,6 +151,7 @@ impl Unescaper {
             match escape(rest) {
                 Escape::Partial => {
                     self.carry.push_str(rest);
+                    self.said += out.len();
                     return out;
                 }
                 Escape::Keep(length) => {
@@ -97,17 +159,35 @@ impl Unescaper {
                     rest = &rest[length..];
                 }
                 Escape::Is(char, length) => {
+                    self.undone.push_back(Undone {
+                        at: self.said + out.len(),
+                        len: char.len_utf8(),
+                        spelled: rest[..length].to_owned(),
+                    });
                     out.push(char);
                     rest = &rest[length..];
                 }
             }
         }
         out.push_str(rest);
+        self.said += out.len();
+        out
+    }
+
+    /// `text`, which is the end of what was said but for `held` bytes, as it came. What was said before is
+    /// forgotten.
+    pub fn spelled(&mut self, text: &str, held: usize) -> String {
+        let end = self.said.saturating_sub(held);
+        let start = end.saturating_sub(text.len());
+        let out = spelled(&self.undone, text, start);
+        let left = self.undone.partition_point(|escape| escape.at < end);
+        self.undone.drain(..left);
         out
     }
 
     /// What was still carried when the text ended: half an escape.
     pub fn finish(&mut self) -> String {
+        self.said += self.carry.len();
         std::mem::take(&mut self.carry)
     }
 }
@@ -217,8 +297,43 @@ mod tests {
     #[test]
     fn a_guardrail_sees_what_is_said() {
         assert_eq!(
-            unescape(r#"{"to":"\u0061na\u0040x.com\n4111"}"#),
+            unescape(r#"{"to":"\u0061na\u0040x.com\n4111"}"#).said,
             "{\"to\":\"ana@x.com\n4111\"}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_changed_is_spelled_as_it_came() {
+        for (text, _) in CASES {
+            let unescaped = unescape(text);
+            assert_eq!(unescaped.escape_again(&unescaped.said), *text);
+            for at in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
+                let mut unescaper = Unescaper::default();
+                let mut out = String::new();
+                // Everything but a byte or so is released at once, and the rest a piece later.
+                let mut held = String::new();
+                for piece in [&text[..at], &text[at..]] {
+                    held += &unescaper.push(piece);
+                    let keep = held.char_indices().next_back().map_or(0, |(last, _)| last);
+                    let rest = held.split_off(keep);
+                    out += &unescaper.spelled(&held, rest.len());
+                    held = rest;
+                }
+                held += &unescaper.finish();
+                out += &unescaper.spelled(&held, 0);
+                assert_eq!(out, *text, "cut at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_neighbourhood_of_a_change_is_escaped_anew() {
+        let text = r#"{"a":"\u0041","to":"ana\u0040x.com\/","b":"\u0042\/"}"#;
+        let unescaped = unescape(text);
+        let changed = unescaped.said.replace("ana@x.com", "[E\nMAIL]");
+        assert_eq!(
+            unescaped.escape_again(&changed),
+            r#"{"a":"\u0041","to":"[E\nMAIL]\/","b":"\u0042\/"}"#
         );
     }
 

@@ -75,6 +75,11 @@ impl StreamedAnswer {
         }
         if !matches!(end, End::Cancelled) {
             self.record.time.mark_first_token();
+            // All of it was held until now: the beginning is written with the end.
+            if !std::mem::replace(&mut self.started, true) {
+                // A failure shows when the end is written.
+                let _ = self.add_started();
+            }
         }
         let assembled = self.assembler.take().map(Assembler::finish);
         let (status, last) = self.verdict(&end, assembled.as_ref());
