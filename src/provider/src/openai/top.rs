@@ -220,6 +220,14 @@ impl<'a> Top<'a> {
         }
         let event = kind.strip_prefix("response.");
         self.event = event.is_some();
+        // An end like that is an error also where the provider does not say which.
+        if self.streamed && event == Some("failed") && self.error.is_none() {
+            self.error = Some(Error {
+                message: "the response failed".to_owned(),
+                code: Some("response_failed".to_owned()),
+                ..Error::default()
+            });
+        }
         let output_index = self.output_index.unwrap_or(0);
         if let Some(mut span) = self.delta.take() {
             let known = event.and_then(|event| channel_of(event.strip_suffix(".delta")?));
