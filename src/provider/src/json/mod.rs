@@ -14,8 +14,8 @@ mod locate;
 use std::borrow::Cow;
 use std::ops::Range;
 
-pub(crate) use collect::{collect, collect_apart, is_opaque, is_timestamp};
-pub(crate) use cursor::{Cursor, Kind};
+pub(crate) use collect::{collect, collect_apart, is_opaque, is_plain_key, is_timestamp, odd_key};
+pub(crate) use cursor::{Cursor, Kind, Literal};
 pub use error::{ErrorKind, JsonError};
 pub use literal::quote;
 pub(crate) use literal::{joined, surrogate_edges};
