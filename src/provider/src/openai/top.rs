@@ -121,7 +121,7 @@ impl<'a> Top<'a> {
             "message" => self.message = self.text(cursor, key)?,
             "type" => self.kind = self.text(cursor, key)?,
             "code" => self.code = self.code(cursor)?,
-            "status" if endpoint == Endpoint::Responses => {
+            "status" if endpoint.answers_responses() => {
                 self.status = self.text(cursor, key)?.map(Cow::into_owned);
             }
             "delta" if cursor.peek()? == Kind::String => {
@@ -144,7 +144,7 @@ impl<'a> Top<'a> {
                 self.item_id = self.text(cursor, key)?;
             }
             "response" if cursor.peek()? == Kind::Object => self.response(cursor)?,
-            "output" if endpoint == Endpoint::Responses && cursor.peek()? == Kind::Array => self.output(cursor)?,
+            "output" if endpoint.answers_responses() && cursor.peek()? == Kind::Array => self.output(cursor)?,
             "created" | "system_fingerprint" => self.collect(cursor, key, Role::Other)?,
             _ => {
                 self.extra |= key != "obfuscation";

@@ -179,3 +179,24 @@ fn no_key_and_no_odd_value_escapes() {
         (0, 0, Some(1))
     );
 }
+
+#[test]
+fn a_stored_answer_is_read_and_its_tokens_are_not_counted_again() {
+    let response = r#"{"id":"resp_1","status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"hello there"}]}],
+        "usage":{"input_tokens":1,"output_tokens":2}}"#;
+    let chat = r#"{"id":"c","choices":[{"index":0,"message":{"content":"hello there"},"finish_reason":"completed"}],"usage":{"prompt_tokens":1}}"#;
+    for (stored, made, raw) in [
+        (Endpoint::StoredResponse, Endpoint::Responses, response),
+        (Endpoint::StoredChat, Endpoint::ChatCompletions, chat),
+    ] {
+        let (again, first) = (parse(stored, raw).unwrap(), parse(made, raw).unwrap());
+        assert_eq!(again.texts, first.texts);
+        assert_eq!(
+            (again.texts[0].channel.clone(), &*again.finish_reasons[0]),
+            (Channel::Content, "completed")
+        );
+        assert!(again.usage.is_unknown() && again.reported.is_none() && !first.usage.is_unknown());
+        assert!(stored.is_retrieval() && stored.streams_chunks() && stored.operation().is_none());
+        assert!(!made.is_retrieval() && stored.answers_responses() == made.answers_responses());
+    }
+}
