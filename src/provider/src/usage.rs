@@ -9,7 +9,7 @@
 
 use event::Usage;
 
-use crate::json::{Cursor, JsonError, Kind};
+use crate::json::{Cursor, JsonError, Kind, Role, TextSpan, collect, odd_key};
 
 /// A usage object as it came, before the buckets are made disjoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,33 +94,38 @@ fn sum(a: Option<u64>, b: Option<u64>) -> u64 {
     a.unwrap_or(0).saturating_add(b.unwrap_or(0))
 }
 
-/// Reads the next value as a usage object; `None` for `null` and anything that is no object.
-pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Option<Reported>, JsonError> {
+/// Reads the next value as a usage object; `None` for `null` and anything that is no object. What
+/// it has of texts goes to `texts`.
+pub(crate) fn read<'a>(cursor: &mut Cursor<'a>, texts: &mut Vec<TextSpan<'a>>) -> Result<Option<Reported>, JsonError> {
     if cursor.peek()? != Kind::Object {
-        return cursor.skip().map(|()| None);
+        return collect(cursor, "usage", Role::Other, texts).map(|()| None);
     }
     let mut reported = Reported::default();
     let mut items = cursor.enter()?;
     while let Some(key) = cursor.key(&mut items)? {
-        match &*key.text(cursor.raw()) {
-            "prompt_tokens" => reported.prompt = cursor.u64()?,
-            "input_tokens" => reported.input = cursor.u64()?,
-            "completion_tokens" | "output_tokens" => reported.completion = cursor.u64()?,
-            "total_tokens" => reported.total = cursor.u64()?,
+        let name = key.text(cursor.raw());
+        match &*name {
+            "prompt_tokens" => reported.prompt = count(cursor, texts)?,
+            "input_tokens" => reported.input = count(cursor, texts)?,
+            "completion_tokens" | "output_tokens" => reported.completion = count(cursor, texts)?,
+            "total_tokens" => reported.total = count(cursor, texts)?,
             "prompt_cache_hit_tokens" | "cached_tokens" | "cached_prompt_text_tokens" => {
-                reported.cache_read = cursor.u64()?.or(reported.cache_read);
+                reported.cache_read = count(cursor, texts)?.or(reported.cache_read);
             }
-            "prompt_cache_miss_tokens" => reported.cache_miss = cursor.u64()?,
-            "cache_read_input_tokens" => reported.cache_read_apart = cursor.u64()?,
-            "cache_creation_input_tokens" => reported.cache_write_apart = cursor.u64()?,
-            "reasoning_tokens" => reported.reasoning = cursor.u64()?.or(reported.reasoning),
+            "prompt_cache_miss_tokens" => reported.cache_miss = count(cursor, texts)?,
+            "cache_read_input_tokens" => reported.cache_read_apart = count(cursor, texts)?,
+            "cache_creation_input_tokens" => reported.cache_write_apart = count(cursor, texts)?,
+            "reasoning_tokens" => reported.reasoning = count(cursor, texts)?.or(reported.reasoning),
             "prompt_tokens_details"
             | "input_tokens_details"
             | "completion_tokens_details"
             | "output_tokens_details" => {
-                details(cursor, &mut reported)?;
+                details(cursor, &mut reported, texts)?;
             }
-            _ => cursor.skip()?,
+            _ => {
+                collect(cursor, &name, Role::Other, texts)?;
+                texts.extend(odd_key(&key, name, Role::Other));
+            }
         }
     }
     let known = reported
@@ -132,24 +137,40 @@ pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Option<Reported>, JsonErro
     Ok(known.map(|_| reported))
 }
 
-fn details(cursor: &mut Cursor<'_>, reported: &mut Reported) -> Result<(), JsonError> {
+/// A count; texts that stand there instead are not lost.
+fn count<'a>(cursor: &mut Cursor<'a>, texts: &mut Vec<TextSpan<'a>>) -> Result<Option<u64>, JsonError> {
+    if cursor.peek()? == Kind::Number {
+        return cursor.u64();
+    }
+    collect(cursor, "", Role::Other, texts).map(|()| None)
+}
+
+fn details<'a>(
+    cursor: &mut Cursor<'a>,
+    reported: &mut Reported,
+    texts: &mut Vec<TextSpan<'a>>,
+) -> Result<(), JsonError> {
     if cursor.peek()? != Kind::Object {
-        return cursor.skip();
+        return collect(cursor, "", Role::Other, texts);
     }
     let mut items = cursor.enter()?;
     while let Some(key) = cursor.key(&mut items)? {
-        match &*key.text(cursor.raw()) {
-            "cached_tokens" => reported.cache_read = cursor.u64()?.or(reported.cache_read),
+        let name = key.text(cursor.raw());
+        match &*name {
+            "cached_tokens" => reported.cache_read = count(cursor, texts)?.or(reported.cache_read),
             "cache_write_tokens" | "cache_creation_tokens" => {
-                reported.cache_write = cursor.u64()?.or(reported.cache_write);
+                reported.cache_write = count(cursor, texts)?.or(reported.cache_write);
             }
-            "reasoning_tokens" => reported.reasoning = cursor.u64()?.or(reported.reasoning),
+            "reasoning_tokens" => reported.reasoning = count(cursor, texts)?.or(reported.reasoning),
             "audio_tokens" | "image_tokens" => {
-                if let Some(tokens) = cursor.u64()? {
+                if let Some(tokens) = count(cursor, texts)? {
                     reported.media = Some(sum(reported.media, Some(tokens)));
                 }
             }
-            _ => cursor.skip()?,
+            _ => {
+                collect(cursor, &name, Role::Other, texts)?;
+                texts.extend(odd_key(&key, name, Role::Other));
+            }
         }
     }
     Ok(())
@@ -161,7 +182,7 @@ fn details(cursor: &mut Cursor<'_>, reported: &mut Reported) -> Result<(), JsonE
 /// If `raw` is not JSON.
 pub fn parse(raw: &str) -> Result<Option<Reported>, JsonError> {
     let mut cursor = Cursor::new(raw);
-    let reported = read(&mut cursor)?;
+    let reported = read(&mut cursor, &mut Vec::new())?;
     cursor.end()?;
     Ok(reported)
 }

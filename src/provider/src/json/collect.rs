@@ -4,8 +4,10 @@
 //! *shape* is that of one. The second half matters: a sentence under `"model"`, or in a duplicate
 //! of a key, would otherwise pass the guardrails unseen.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
+use super::cursor::Literal;
 use super::{Cursor, JsonError, Kind, Role, TextSpan};
 
 const IDENTIFIER_MAX: usize = 128;
@@ -97,7 +99,7 @@ fn is_base64(text: &str) -> bool {
 
 /// Whether an object's key can be nothing but a name. Schemas and metadata put words of the user
 /// into keys, and a model reads them as it reads values.
-pub(super) fn is_plain_key(key: &str) -> bool {
+pub(crate) fn is_plain_key(key: &str) -> bool {
     let mut digits = 0;
     key.len() <= 64
         && key.bytes().all(|byte| {
@@ -105,6 +107,15 @@ pub(super) fn is_plain_key(key: &str) -> bool {
             byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'$' | b'/' | b':')
         })
         && digits < 9
+}
+
+/// The key that stands at `literal`, if it may be a text.
+pub(crate) fn odd_key<'a>(literal: &Literal, name: Cow<'a, str>, role: Role) -> Option<TextSpan<'a>> {
+    (!is_plain_key(&name)).then(|| TextSpan {
+        range: literal.range(),
+        text: name,
+        role,
+    })
 }
 
 /// Whether a value is a point in time (RFC 3339 or near it) by its key and its shape: a stream
@@ -174,13 +185,7 @@ fn gather<'a>(
             while let Some(literal) = cursor.key(&mut items)? {
                 let name = literal.text(cursor.raw());
                 gather(cursor, &name, role, out, logprobs.as_deref_mut())?;
-                if !is_plain_key(&name) {
-                    out.push(TextSpan {
-                        range: literal.range(),
-                        text: name,
-                        role,
-                    });
-                }
+                out.extend(odd_key(&literal, name, role));
             }
             Ok(())
         }
@@ -209,14 +214,7 @@ impl<'a> Cursor<'a> {
             Kind::Object => {
                 let mut items = self.enter()?;
                 while let Some(literal) = self.key(&mut items)? {
-                    let name = literal.text(self.raw());
-                    if !is_plain_key(&name) {
-                        out.push(TextSpan {
-                            range: literal.range(),
-                            text: name,
-                            role: Role::Other,
-                        });
-                    }
+                    out.extend(odd_key(&literal, literal.text(self.raw()), Role::Other));
                     self.every_string(out)?;
                 }
                 Ok(())

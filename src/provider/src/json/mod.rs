@@ -14,12 +14,13 @@ mod locate;
 use std::borrow::Cow;
 use std::ops::Range;
 
-pub(crate) use collect::{collect, collect_apart, is_opaque, is_timestamp};
-pub(crate) use cursor::{Cursor, Kind};
+pub(crate) use collect::{collect, collect_apart, is_opaque, is_plain_key, is_timestamp, odd_key};
+pub(crate) use cursor::{Cursor, Kind, Literal};
 pub use error::{ErrorKind, JsonError};
 pub use literal::quote;
 pub(crate) use literal::{joined, surrogate_edges};
-pub use locate::path_at;
+pub(crate) use locate::is_name;
+pub use locate::{path_at, paths};
 
 /// How deep arrays and objects may nest.
 pub const MAX_DEPTH: u32 = 128;
@@ -81,8 +82,8 @@ pub struct TextSpan<'a> {
 }
 
 impl TextSpan<'_> {
-    /// Where the literal stands, such as `messages[0].content`. Walks the document again: for
-    /// the rare text that matched a rule.
+    /// Where the literal stands, such as `messages[0].content`: [`path_at`]. Walks the document
+    /// again, for the rare text that matched a rule; for several, [`paths`] walks it once.
     #[must_use]
     pub fn path(&self, raw: &str) -> String {
         path_at(raw, self.range.start)

@@ -167,6 +167,103 @@ fn count(value: &serde_json::Value, out: &mut Vec<String>) {
     }
 }
 
+/// A path by the plainest of walks, one place at a time.
+fn plain_path_at(raw: &str, offset: usize) -> String {
+    fn walk(cursor: &mut Cursor<'_>, offset: usize, path: &str, metadata: bool) -> Result<Option<String>, JsonError> {
+        let kind = cursor.peek()?;
+        if cursor.value_start() == offset {
+            return Ok(Some(path.to_owned()));
+        }
+        let mut position = 0;
+        match kind {
+            Kind::Object => {
+                let mut items = cursor.enter()?;
+                while let Some(literal) = cursor.key(&mut items)? {
+                    let key = literal.text(cursor.raw());
+                    let shown = if is_name(&key) && !metadata {
+                        key.to_string()
+                    } else {
+                        format!("{{{position}}}")
+                    };
+                    let path = if path.is_empty() {
+                        shown
+                    } else {
+                        format!("{path}.{shown}")
+                    };
+                    if literal.start == offset {
+                        return Ok(Some(path));
+                    }
+                    if let Some(found) = walk(cursor, offset, &path, metadata || key == "metadata")? {
+                        return Ok(Some(found));
+                    }
+                    position += 1;
+                }
+            }
+            Kind::Array => {
+                let mut items = cursor.enter()?;
+                while cursor.element(&mut items)? {
+                    if let Some(found) = walk(cursor, offset, &format!("{path}[{position}]"), metadata)? {
+                        return Ok(Some(found));
+                    }
+                    position += 1;
+                }
+            }
+            kind => cursor.scalar(kind)?,
+        }
+        Ok(None)
+    }
+    walk(&mut Cursor::new(raw), offset, "", false)
+        .ok()
+        .flatten()
+        .unwrap_or_default()
+}
+
+#[test]
+fn paths_tell_no_text() {
+    let raw = r#"{"a":{"ana@x.example":["x"],"b-c_d":"x","b.c":"x","":"x"},"metadata":{"ana":"x","m":{"n":["x"]}},
+        "messages":[{"content":"x","4242 4242 4242 4242":"x"}],"k4242424242424242":"x","sk_live_4eC39HqLyjWDarjtT1zdp7dc":"x",
+        "b64_json":{"m\u0065tadata":{"eve":1,"q":"x"}}}"#;
+    let values: Vec<usize> = raw.match_indices(r#""x""#).map(|(at, _)| at).collect();
+    let expected = [
+        "a.{0}[0]",
+        "a.b-c_d",
+        "a.{2}",
+        "a.{3}",
+        "metadata.{0}",
+        "metadata.{1}.{0}[0]",
+        "messages[0].content",
+        "messages[0].{1}",
+        "{3}",
+        "{4}",
+        "b64_json.metadata.{1}",
+    ];
+    assert_eq!(paths(raw, &values), expected);
+    // A key has the path of its value; what is no place has none.
+    let key = raw.find("\"ana@").unwrap();
+    assert_eq!(
+        paths(raw, &[key, key + 1, 0, key, 9999]),
+        ["a.{0}", "", "", "a.{0}", ""]
+    );
+    assert_eq!(path_at(raw, key), "a.{0}");
+    for name in ["created_at", "_x", "max-tokens", "b64_json", "top_p"] {
+        assert!(is_name(name), "{name}");
+    }
+    for text in [
+        "",
+        "1",
+        "-a",
+        "$ref",
+        "a b",
+        "a/b",
+        "é",
+        "AKIAIOSFODNN7EXAMPLE",
+        "u12345",
+        &"a".repeat(65),
+    ] {
+        assert!(!is_name(text), "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn agrees_with_serde_json_on_documents(value in document(), pretty in any::<bool>()) {
@@ -220,8 +317,28 @@ proptest! {
     #[test]
     fn every_path_leads_back(value in document()) {
         let raw = value.to_string();
-        for span in strings(&raw).unwrap() {
-            prop_assert!(span.range.start == 0 || !span.path(&raw).is_empty() || raw.contains("\"\":"));
+        let spans = strings(&raw).unwrap();
+        let mut found: Vec<String> = spans.iter().map(|span| span.path(&raw)).collect();
+        for (span, path) in spans.iter().zip(&found) {
+            prop_assert_eq!(path.is_empty(), span.range.start == 0);
         }
+        // A key and its value have the same path, and no others have.
+        found.sort();
+        prop_assert!(found.windows(3).all(|three| three[0] != three[2]));
+    }
+
+    #[test]
+    fn many_paths_are_those_of_each(
+        value in document(), pretty in any::<bool>(), mut offsets in prop::collection::vec(0usize..300, 0..12),
+        cut in any::<prop::sample::Index>(), damaged in any::<bool>(),
+    ) {
+        let mut raw = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+        offsets.extend(strings(&raw).unwrap().iter().rev().map(|span| span.range.start));
+        if damaged {
+            let at = (0..=cut.index(raw.len())).rev().find(|at| raw.is_char_boundary(*at));
+            raw.truncate(at.unwrap_or(0));
+        }
+        let each: Vec<String> = offsets.iter().map(|offset| plain_path_at(&raw, *offset)).collect();
+        prop_assert_eq!(paths(&raw, &offsets), each);
     }
 }

@@ -39,7 +39,8 @@ pub struct Assembled {
     pub texts: Vec<(u32, Channel, String)>,
     /// An error that came in the middle.
     pub error: Option<Error>,
-    /// Every choice has ended, and no error came. (A missing `[DONE]` does not matter.)
+    /// Every choice has ended, or the response of the Responses API has, and no error came. (A
+    /// missing `[DONE]` does not matter.) Whether an answer was cut short, its finish reason says.
     pub complete: bool,
     /// The bound was reached, and what came later is missing.
     pub truncated: bool,
@@ -309,7 +310,8 @@ impl Assembler {
         let (id, model, service_tier) = (string("id"), string("model"), string("service_tier"));
         let (mut complete, mut whole) = (complete, None);
         if self.events {
-            complete = self.error.is_none() && finish_reasons == ["completed"];
+            // There is no `[DONE]`: what ends a response, cut short or not, is its end mark.
+            complete = self.error.is_none() && !finish_reasons.is_empty();
             whole = self.response;
             self.top.insert("object".into(), "response".into());
             self.top.insert("output".into(), responses_output(&texts));

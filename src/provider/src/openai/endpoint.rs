@@ -13,6 +13,10 @@ pub enum Endpoint {
     Models,
     /// `POST …/responses`
     Responses,
+    /// `GET …/chat/completions/{id}`: a chat that was stored, given once more.
+    StoredChat,
+    /// `GET …/responses/{id}`: a response that was stored, given once more, whole or streamed.
+    StoredResponse,
     /// `POST …/moderations`
     Moderations,
     /// Everything else: passed through and recorded.
@@ -26,7 +30,8 @@ impl Endpoint {
     pub fn of(method: &str, path: &str) -> Endpoint {
         let path = path.split(['?', '#']).next().unwrap_or("").trim_end_matches('/');
         let mut parts = path.rsplit('/');
-        let (last, parent) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+        let mut part = || parts.next().unwrap_or("");
+        let (last, parent, above) = (part(), part(), part());
         match (method, parent, last) {
             ("POST", "chat", "completions") => Endpoint::ChatCompletions,
             ("POST", _, "completions") => Endpoint::Completions,
@@ -36,8 +41,29 @@ impl Endpoint {
             ("GET", _, "models") => Endpoint::Models,
             // A model's name may have slashes of its own.
             ("GET", ..) if path.contains("/models/") => Endpoint::Models,
+            ("GET", "responses", _) => Endpoint::StoredResponse,
+            ("GET", "completions", _) if above == "chat" => Endpoint::StoredChat,
             _ => Endpoint::Other,
         }
+    }
+
+    /// Whether an answer that there was before is given once more. Its tokens were counted and
+    /// paid for when it was made: the call has none.
+    #[must_use]
+    pub fn is_retrieval(self) -> bool {
+        matches!(self, Endpoint::StoredChat | Endpoint::StoredResponse)
+    }
+
+    /// Whether answers, whole or streamed, are those of the Responses API.
+    #[must_use]
+    pub fn answers_responses(self) -> bool {
+        matches!(self, Endpoint::Responses | Endpoint::StoredResponse)
+    }
+
+    /// Whether a request may be without a body.
+    #[must_use]
+    pub fn may_lack_body(self) -> bool {
+        matches!(self, Endpoint::Other | Endpoint::Models) || self.is_retrieval()
     }
 
     /// `gen_ai.operation.name` of OpenTelemetry, where it has one.
@@ -47,7 +73,11 @@ impl Endpoint {
             Endpoint::ChatCompletions | Endpoint::Responses => Some("chat"),
             Endpoint::Completions => Some("text_completion"),
             Endpoint::Embeddings => Some("embeddings"),
-            Endpoint::Models | Endpoint::Moderations | Endpoint::Other => None,
+            Endpoint::Models
+            | Endpoint::Moderations
+            | Endpoint::StoredChat
+            | Endpoint::StoredResponse
+            | Endpoint::Other => None,
         }
     }
 
@@ -60,6 +90,8 @@ impl Endpoint {
             Endpoint::Embeddings => "embeddings",
             Endpoint::Models => "models",
             Endpoint::Responses => "responses",
+            Endpoint::StoredChat => "chat.completions.stored",
+            Endpoint::StoredResponse => "responses.stored",
             Endpoint::Moderations => "moderations",
             Endpoint::Other => "other",
         }
@@ -70,7 +102,11 @@ impl Endpoint {
     pub fn streams_chunks(self) -> bool {
         matches!(
             self,
-            Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Responses
+            Endpoint::ChatCompletions
+                | Endpoint::Completions
+                | Endpoint::Responses
+                | Endpoint::StoredChat
+                | Endpoint::StoredResponse
         )
     }
 
@@ -81,7 +117,7 @@ impl Endpoint {
 
     /// Whether a request must be a JSON object.
     pub(crate) fn takes_object(self) -> bool {
-        !matches!(self, Endpoint::Other | Endpoint::Models)
+        !self.may_lack_body()
     }
 }
 
@@ -107,6 +143,19 @@ mod tests {
             ("POST", "/v1/responses", Endpoint::Responses),
             ("POST", "/v1/moderations", Endpoint::Moderations),
             ("POST", "/v1/audio/speech", Endpoint::Other),
+            ("GET", "/v1/responses/resp_1?stream=true", Endpoint::StoredResponse),
+            ("GET", "/openai/v1/responses/resp_1/", Endpoint::StoredResponse),
+            ("GET", "/v1/responses", Endpoint::Other),
+            ("GET", "/v1/responses/", Endpoint::Other),
+            ("GET", "/v1/responses/resp_1/input_items", Endpoint::Other),
+            ("POST", "/v1/responses/resp_1/cancel", Endpoint::Other),
+            ("DELETE", "/v1/responses/resp_1", Endpoint::Other),
+            ("GET", "/v1/models/responses/x", Endpoint::Models),
+            ("GET", "/v1/chat/completions/chatcmpl-1", Endpoint::StoredChat),
+            ("GET", "/v1/chat/completions", Endpoint::Other),
+            ("GET", "/v1/completions/x", Endpoint::Other),
+            ("GET", "/v1/chat/completions/chatcmpl-1/messages", Endpoint::Other),
+            ("POST", "/v1/chat/completions/chatcmpl-1", Endpoint::Other),
         ] {
             assert_eq!(Endpoint::of(method, path), endpoint, "{method} {path}");
         }

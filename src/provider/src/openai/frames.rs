@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::Channel;
 use super::stream::{ChunkView, parse};
-use crate::json::{Cursor, Edit, JsonError, Kind, TextSpan, is_timestamp, quote, splice};
+use crate::json::{Cursor, Edit, JsonError, Kind, TextSpan, is_plain_key, is_timestamp, quote, splice};
 
 /// The data of a chunk that carries `text` for one channel of one choice and nothing else: to
 /// release a text that was held back when its own chunk came.
@@ -23,7 +23,7 @@ pub fn text_frame(template: &str, choice: u32, channel: &Channel, text: &str) ->
         return frame;
     }
     if let Some(key) = channel.outermost() {
-        return shape.around(&format!("{}:{literal}", quote(key)));
+        return shape.around(&format!("{}:{literal}", quote(key_or_none(key))));
     }
     let member = match channel {
         Channel::Content if shape.completion => return shape.build(choice, &format!("\"text\":{literal}"), "null"),
@@ -72,7 +72,7 @@ fn nested(path: &str, literal: &str) -> String {
     let mut out = String::new();
     let mut parts = path.split('/').peekable();
     if let Some(first) = parts.next() {
-        out.push_str(&quote(first));
+        out.push_str(&key_literal(first));
         out.push(':');
     }
     while let Some(part) = parts.next() {
@@ -82,7 +82,7 @@ fn nested(path: &str, literal: &str) -> String {
                 let _ = write!(out, "[{{\"index\":{index},");
                 close.push("}]");
                 if let Some(key) = parts.next() {
-                    let _ = write!(out, "{}:", quote(key));
+                    let _ = write!(out, "{}:", key_literal(key));
                 }
             }
             Ok(_) => {
@@ -90,7 +90,7 @@ fn nested(path: &str, literal: &str) -> String {
                 close.push("]");
             }
             Err(_) => {
-                let _ = write!(out, "{{{}:", quote(part));
+                let _ = write!(out, "{{{}:", key_literal(part));
                 close.push("}");
             }
         }
@@ -98,6 +98,16 @@ fn nested(path: &str, literal: &str) -> String {
     out.push_str(literal);
     close.iter().rev().for_each(|end| out.push_str(end));
     out
+}
+
+/// A key of a path, as a literal.
+fn key_literal(part: &str) -> String {
+    quote(key_or_none(&part.replace("~1", "/").replace("~0", "~")))
+}
+
+/// A key that could be a text is left empty: it left with the frame that had it, edited or not.
+fn key_or_none(key: &str) -> &str {
+    if is_plain_key(key) { key } else { "" }
 }
 
 /// The outermost members of the provider's chunks.

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::Channel;
-use crate::json::{Cursor, JsonError, Kind, Role, TextSpan, is_opaque};
+use super::channel::push_key;
+use crate::json::{Cursor, JsonError, Kind, Literal, Role, TextSpan, collect, is_opaque, odd_key};
 
 /// One text of an answer, or a part of it in a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub(super) struct Choices<'a> {
     pub(super) finishes: Vec<(u32, String)>,
     pub(super) logprobs: Vec<(u32, Range<usize>)>,
     pub(super) tools: Vec<ToolCall<'a>>,
+    /// Texts that no chunk continues: keys, and what stands where a number should.
+    pub(super) others: Vec<TextSpan<'a>>,
     /// How many choices there are, or `None` where the array is missing.
     pub(super) count: Option<u32>,
     /// A field was seen that the pieces do not tell of.
@@ -83,8 +86,9 @@ impl<'a> Choices<'a> {
         let mut logprobs = None;
         let mut items = cursor.enter()?;
         while let Some(key) = cursor.key(&mut items)? {
-            match &*key.text(cursor.raw()) {
-                "index" => index = small(cursor.u64()?).unwrap_or(position),
+            let name = key.text(cursor.raw());
+            match &*name {
+                "index" => index = self.index(cursor)?.unwrap_or(position),
                 "delta" | "message" => self.message(cursor)?,
                 "text" => self.text(cursor, "/text", Channel::Content, Role::Assistant)?,
                 "finish_reason" => {
@@ -98,7 +102,7 @@ impl<'a> Choices<'a> {
                         self.other(cursor, "/finish_reason")?;
                     }
                 }
-                "logprobs" => {
+                "logprobs" if cursor.peek()? != Kind::String => {
                     let start = cursor.value_start();
                     let null = cursor.peek()? == Kind::Null;
                     cursor.skip()?;
@@ -107,13 +111,7 @@ impl<'a> Choices<'a> {
                         self.extra = true;
                     }
                 }
-                key => {
-                    self.path.clear();
-                    self.path.push('/');
-                    self.path.push_str(key);
-                    self.extra |= cursor.peek()? != Kind::Null;
-                    self.walk(cursor, key)?;
-                }
+                _ => self.field(cursor, "/", &key, name)?,
             }
         }
         // The index may stand after what it numbers.
@@ -134,7 +132,8 @@ impl<'a> Choices<'a> {
         }
         let mut items = cursor.enter()?;
         while let Some(key) = cursor.key(&mut items)? {
-            match &*key.text(cursor.raw()) {
+            let name = key.text(cursor.raw());
+            match &*name {
                 "content" if cursor.peek()? == Kind::Array => self.parts(cursor)?,
                 "content" => self.text(cursor, "content", Channel::Content, Role::Assistant)?,
                 "refusal" => self.text(cursor, "refusal", Channel::Refusal, Role::Assistant)?,
@@ -147,12 +146,13 @@ impl<'a> Choices<'a> {
                     self.extra = true;
                     let mut items = cursor.enter()?;
                     while let Some(key) = cursor.key(&mut items)? {
-                        match &*key.text(cursor.raw()) {
+                        let name = key.text(cursor.raw());
+                        match &*name {
                             "arguments" => {
                                 let channel = Channel::FunctionArguments;
                                 self.text(cursor, "function_call/arguments", channel, Role::ToolCall)?;
                             }
-                            key => self.below(cursor, "function_call", key)?,
+                            _ => self.field(cursor, "function_call/", &key, name)?,
                         }
                     }
                 }
@@ -160,11 +160,12 @@ impl<'a> Choices<'a> {
                     self.extra = true;
                     let mut items = cursor.enter()?;
                     while let Some(key) = cursor.key(&mut items)? {
-                        match &*key.text(cursor.raw()) {
+                        let name = key.text(cursor.raw());
+                        match &*name {
                             "transcript" => {
                                 self.text(cursor, "audio/transcript", Channel::Transcript, Role::Assistant)?;
                             }
-                            key => self.below(cursor, "audio", key)?,
+                            _ => self.field(cursor, "audio/", &key, name)?,
                         }
                     }
                 }
@@ -173,7 +174,7 @@ impl<'a> Choices<'a> {
                     self.other(cursor, "role")?;
                     self.extra = extra;
                 }
-                key => self.other(cursor, key)?,
+                _ => self.field(cursor, "", &key, name)?,
             }
         }
         Ok(())
@@ -188,14 +189,17 @@ impl<'a> Choices<'a> {
                 Kind::Object => {
                     let mut items = cursor.enter()?;
                     while let Some(key) = cursor.key(&mut items)? {
-                        match &*key.text(cursor.raw()) {
+                        let name = key.text(cursor.raw());
+                        match &*name {
                             "text" => self.text(cursor, "content/text", Channel::Content, Role::Assistant)?,
-                            key => {
+                            _ => {
                                 self.path.clear();
                                 // Writing to a String cannot fail.
-                                let _ = write!(self.path, "content/{index}/{key}");
-                                self.extra |= key != "type";
-                                self.walk(cursor, key)?;
+                                let _ = write!(self.path, "content/{index}/");
+                                push_key(&mut self.path, &name);
+                                self.extra |= name != "type";
+                                self.walk(cursor, &name)?;
+                                self.others.extend(odd_key(&key, name, Role::Assistant));
                             }
                         }
                     }
@@ -233,24 +237,26 @@ impl<'a> Choices<'a> {
         };
         let mut items = cursor.enter()?;
         while let Some(key) = cursor.key(&mut items)? {
-            match &*key.text(cursor.raw()) {
-                "index" => call.index = small(cursor.u64()?),
+            let name = key.text(cursor.raw());
+            match &*name {
+                "index" => call.index = self.index(cursor)?,
                 "id" => call.id = self.label(cursor, "tool_calls/id", Channel::ToolName(0))?,
                 "type" => call.kind = self.label(cursor, "tool_calls/type", Channel::ToolName(0))?,
                 "function" | "custom" if cursor.peek()? == Kind::Object => {
                     let mut items = cursor.enter()?;
                     while let Some(key) = cursor.key(&mut items)? {
-                        match &*key.text(cursor.raw()) {
+                        let name = key.text(cursor.raw());
+                        match &*name {
                             "name" => call.name = self.label(cursor, "tool_calls/name", Channel::ToolName(0))?,
                             "arguments" | "input" => {
                                 let channel = Channel::ToolArguments(0);
                                 self.text(cursor, "tool_calls/arguments", channel, Role::ToolCall)?;
                             }
-                            key => self.below(cursor, "tool_calls", key)?,
+                            _ => self.field(cursor, "tool_calls/", &key, name)?,
                         }
                     }
                 }
-                key => self.below(cursor, "tool_calls", key)?,
+                _ => self.field(cursor, "tool_calls/", &key, name)?,
             }
         }
         let number = call.number();
@@ -304,12 +310,29 @@ impl<'a> Choices<'a> {
         });
     }
 
-    fn below(&mut self, cursor: &mut Cursor<'a>, parent: &str, key: &str) -> Result<(), JsonError> {
+    /// A number; texts that stand there instead are not lost.
+    fn index(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<u32>, JsonError> {
+        if cursor.peek()? == Kind::Number {
+            return Ok(small(cursor.u64()?));
+        }
+        collect(cursor, "", Role::Assistant, &mut self.others).map(|()| None)
+    }
+
+    /// A field of no known name.
+    fn field(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        parent: &str,
+        key: &Literal,
+        name: Cow<'a, str>,
+    ) -> Result<(), JsonError> {
         self.path.clear();
-        // Writing to a String cannot fail.
-        let _ = write!(self.path, "{parent}/{key}");
+        self.path.push_str(parent);
+        push_key(&mut self.path, &name);
         self.extra |= cursor.peek()? != Kind::Null;
-        self.walk(cursor, key)
+        self.walk(cursor, &name)?;
+        self.others.extend(odd_key(key, name, Role::Assistant));
+        Ok(())
     }
 
     /// A field that has no channel of its own.
@@ -336,9 +359,10 @@ impl<'a> Choices<'a> {
                 while let Some(literal) = cursor.key(&mut items)? {
                     let name = literal.text(cursor.raw());
                     self.path.push('/');
-                    self.path.push_str(&name);
+                    push_key(&mut self.path, &name);
                     self.walk(cursor, &name)?;
                     self.path.truncate(length);
+                    self.others.extend(odd_key(&literal, name, Role::Assistant));
                 }
             }
             Kind::Array => {

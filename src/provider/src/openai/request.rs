@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Endpoint;
-use crate::json::{Cursor, ErrorKind, JsonError, Kind, Role, TextSpan, collect, is_opaque};
+use crate::json::{Cursor, ErrorKind, JsonError, Kind, Literal, Role, TextSpan, collect, is_opaque, odd_key};
 
 pub use edit::{inject_include_usage, set_model};
 
@@ -64,6 +64,8 @@ pub struct View<'a> {
     pub images: u32,
     /// How many tools or functions are offered.
     pub tools: u32,
+    /// The prompt, or a part of it, is given in numbers of tokens: nothing of it is in `texts`.
+    pub token_ids: bool,
     places: Places,
 }
 
@@ -123,6 +125,7 @@ impl View<'_> {
             messages: 0,
             images: 0,
             tools: 0,
+            token_ids: false,
             places: Places::default(),
         }
     }
@@ -159,7 +162,7 @@ pub fn parse(endpoint: Endpoint, raw: &str) -> Result<View<'_>, JsonError> {
         let mut items = cursor.enter()?;
         view.places.open = cursor.offset();
         while let Some(key) = cursor.key(&mut items)? {
-            view.member(&mut cursor, &key.text(raw))?;
+            view.member(&mut cursor, &key, key.text(raw))?;
         }
     } else if endpoint.takes_object() {
         return Err(cursor.error(ErrorKind::NotAnObject));
@@ -171,12 +174,13 @@ pub fn parse(endpoint: Endpoint, raw: &str) -> Result<View<'_>, JsonError> {
 }
 
 impl<'a> View<'a> {
-    fn member(&mut self, cursor: &mut Cursor<'a>, key: &str) -> Result<(), JsonError> {
+    fn member(&mut self, cursor: &mut Cursor<'a>, literal: &Literal, name: Cow<'a, str>) -> Result<(), JsonError> {
+        let key = &*name;
         match key {
             "messages" => self.messages(cursor, Role::Other)?,
             "input" if self.endpoint == Endpoint::Responses => match cursor.peek()? {
                 Kind::Array => self.messages(cursor, Role::User)?,
-                _ => collect(cursor, key, Role::User, &mut self.texts)?,
+                _ => self.prompt(cursor, key, Role::User)?,
             },
             "model" => self.model(cursor)?,
             "stream" => {
@@ -212,14 +216,38 @@ impl<'a> View<'a> {
             "response_format" => self.response_format(cursor)?,
             "text" => self.schema_place(cursor, "text")?,
             "tools" | "functions" => self.tools(cursor)?,
-            "input" | "prompt" | "suffix" => collect(cursor, key, Role::User, &mut self.texts)?,
+            "input" | "prompt" => self.prompt(cursor, key, Role::User)?,
+            "suffix" => collect(cursor, key, Role::User, &mut self.texts)?,
             "instructions" => collect(cursor, key, Role::System, &mut self.texts)?,
             "prediction" => collect(cursor, key, Role::Assistant, &mut self.texts)?,
-            _ => {
-                collect(cursor, key, Role::Other, &mut self.texts)?;
-            }
+            _ => self.field(cursor, literal, name)?,
         }
         Ok(())
+    }
+
+    /// A field of no known name, and its name where that may be a text.
+    fn field(&mut self, cursor: &mut Cursor<'a>, key: &Literal, name: Cow<'a, str>) -> Result<(), JsonError> {
+        collect(cursor, &name, Role::Other, &mut self.texts)?;
+        self.texts.extend(odd_key(key, name, Role::Other));
+        Ok(())
+    }
+
+    /// Texts, or numbers of tokens instead, one or several.
+    fn prompt(&mut self, cursor: &mut Cursor<'a>, key: &str, role: Role) -> Result<(), JsonError> {
+        match cursor.peek()? {
+            kind @ Kind::Number => {
+                self.token_ids = true;
+                cursor.scalar(kind)
+            }
+            Kind::Array => {
+                let mut items = cursor.enter()?;
+                while cursor.element(&mut items)? {
+                    self.prompt(cursor, key, role)?;
+                }
+                Ok(())
+            }
+            _ => collect(cursor, key, role, &mut self.texts),
+        }
     }
 
     fn other(&mut self, cursor: &mut Cursor<'a>, key: &str) -> Result<(), JsonError> {
@@ -263,18 +291,18 @@ impl<'a> View<'a> {
             let mut items = cursor.enter()?;
             while let Some(key) = cursor.key(&mut items)? {
                 empty = false;
-                let key = key.text(cursor.raw());
-                if key == "include_usage" {
+                let name = key.text(cursor.raw());
+                if name == "include_usage" {
                     let at = cursor.value_start();
                     self.include_usage = match cursor.peek()? {
                         Kind::True => Some(true),
                         Kind::False => Some(false),
                         _ => None,
                     };
-                    self.other(cursor, &key)?;
+                    self.other(cursor, &name)?;
                     include_usage = Some(at..cursor.offset());
                 } else {
-                    self.other(cursor, &key)?;
+                    self.field(cursor, &key, name)?;
                 }
             }
         } else {
@@ -320,10 +348,11 @@ impl<'a> View<'a> {
         }
         let mut items = cursor.enter()?;
         while let Some(key) = cursor.key(&mut items)? {
-            match &*key.text(cursor.raw()) {
+            let name = key.text(cursor.raw());
+            match &*name {
                 "type" => self.response_format = self.text(cursor, "type")?,
                 "json_schema" => self.schema_place(cursor, "json_schema")?,
-                key => self.other(cursor, key)?,
+                _ => self.field(cursor, &key, name)?,
             }
         }
         Ok(())

@@ -23,9 +23,10 @@ pub struct View<'a> {
     pub service_tier: Option<Cow<'a, str>>,
     /// `finish_reason` of each choice that has one; of the Responses API, `status`.
     pub finish_reasons: Vec<String>,
-    /// Tokens in disjoint buckets; all unknown where the provider says nothing.
+    /// Tokens in disjoint buckets; all unknown where the provider says nothing, and of a stored
+    /// answer, whose tokens were counted when it was made.
     pub usage: Usage,
-    /// The usage object as it came.
+    /// The usage object as it came; of a stored answer, `None`.
     pub reported: Option<Reported>,
     /// The texts of the choices.
     pub texts: Vec<Piece<'a>>,
@@ -49,7 +50,10 @@ pub struct View<'a> {
 /// # Errors
 /// If `raw` is not JSON or nests too deep.
 pub fn parse(endpoint: Endpoint, raw: &str) -> Result<View<'_>, JsonError> {
-    let top = Top::read(endpoint, raw)?;
+    let mut top = Top::read(endpoint, raw)?;
+    if endpoint.is_retrieval() {
+        top.reported = None;
+    }
     let mut finish_reasons: Vec<String> = top.choices.finishes.into_iter().map(|(_, reason)| reason).collect();
     if finish_reasons.is_empty() {
         finish_reasons.extend(top.status);

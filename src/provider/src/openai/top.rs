@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::error::Error;
 use super::pieces::{Choices, small};
 use super::{Channel, Endpoint};
-use crate::json::{Cursor, JsonError, Kind, Role, TextSpan, collect_apart, is_opaque, is_timestamp};
+use crate::json::{Cursor, JsonError, Kind, Literal, Role, TextSpan, collect_apart, is_opaque, is_timestamp, odd_key};
 use crate::usage::{self, Reported};
 
 #[derive(Debug, Default)]
@@ -69,12 +69,13 @@ impl<'a> Top<'a> {
         if cursor.peek()? == Kind::Object {
             let mut items = cursor.enter()?;
             while let Some(key) = cursor.key(&mut items)? {
-                top.member(endpoint, &mut cursor, &key.text(raw))?;
+                top.member(endpoint, &mut cursor, &key, key.text(raw))?;
             }
         } else {
             top.collect(&mut cursor, "", Role::Other)?;
         }
         cursor.end()?;
+        top.others.append(&mut top.choices.others);
         top.settle();
         // vLLM and others: the error is the object itself.
         if top.error.is_none() && top.object.as_deref() == Some("error") {
@@ -89,7 +90,14 @@ impl<'a> Top<'a> {
         Ok(top)
     }
 
-    fn member(&mut self, endpoint: Endpoint, cursor: &mut Cursor<'a>, key: &str) -> Result<(), JsonError> {
+    fn member(
+        &mut self,
+        endpoint: Endpoint,
+        cursor: &mut Cursor<'a>,
+        literal: &Literal,
+        name: Cow<'a, str>,
+    ) -> Result<(), JsonError> {
+        let key = &*name;
         // Within the `response` of an event the endpoint is another.
         let chunk = self.streamed && endpoint == Endpoint::ChatCompletions;
         match key {
@@ -113,7 +121,7 @@ impl<'a> Top<'a> {
             "message" => self.message = self.text(cursor, key)?,
             "type" => self.kind = self.text(cursor, key)?,
             "code" => self.code = self.code(cursor)?,
-            "status" if endpoint == Endpoint::Responses => {
+            "status" if endpoint.answers_responses() => {
                 self.status = self.text(cursor, key)?.map(Cow::into_owned);
             }
             "delta" if cursor.peek()? == Kind::String => {
@@ -136,7 +144,7 @@ impl<'a> Top<'a> {
                 self.item_id = self.text(cursor, key)?;
             }
             "response" if cursor.peek()? == Kind::Object => self.response(cursor)?,
-            "output" if endpoint == Endpoint::Responses && cursor.peek()? == Kind::Array => self.output(cursor)?,
+            "output" if endpoint.answers_responses() && cursor.peek()? == Kind::Array => self.output(cursor)?,
             "created" | "system_fingerprint" => self.collect(cursor, key, Role::Other)?,
             _ => {
                 self.extra |= key != "obfuscation";
@@ -145,6 +153,7 @@ impl<'a> Top<'a> {
                 } else {
                     self.collect(cursor, key, Role::Other)?;
                 }
+                self.others.extend(odd_key(literal, name, Role::Other));
             }
         }
         Ok(())
@@ -191,11 +200,12 @@ impl<'a> Top<'a> {
         let kind = self.kind.take();
         let mut items = cursor.enter()?;
         while let Some(key) = cursor.key(&mut items)? {
-            match &*key.text(cursor.raw()) {
+            let name = key.text(cursor.raw());
+            match &*name {
                 key @ ("output" | "delta" | "response" | "choices") => {
                     self.collect(cursor, key, Role::Assistant)?;
                 }
-                key => self.member(Endpoint::Responses, cursor, key)?,
+                _ => self.member(Endpoint::Responses, cursor, &key, name)?,
             }
         }
         self.kind = kind;
@@ -220,6 +230,14 @@ impl<'a> Top<'a> {
         }
         let event = kind.strip_prefix("response.");
         self.event = event.is_some();
+        // An end like that is an error also where the provider does not say which.
+        if self.streamed && event == Some("failed") && self.error.is_none() {
+            self.error = Some(Error {
+                message: "the response failed".to_owned(),
+                code: Some("response_failed".to_owned()),
+                ..Error::default()
+            });
+        }
         let output_index = self.output_index.unwrap_or(0);
         if let Some(mut span) = self.delta.take() {
             let known = event.and_then(|event| channel_of(event.strip_suffix(".delta")?));
@@ -307,7 +325,7 @@ impl<'a> Top<'a> {
 
     fn usage(&mut self, cursor: &mut Cursor<'a>) -> Result<(), JsonError> {
         let start = cursor.value_start();
-        if let Some(reported) = usage::read(cursor)? {
+        if let Some(reported) = usage::read(cursor, &mut self.others)? {
             self.reported = Some(reported);
             self.usage_range = Some(start..cursor.offset());
         }
@@ -317,19 +335,26 @@ impl<'a> Top<'a> {
     /// Groq's own envelope: usage and errors of streams.
     fn groq(&mut self, cursor: &mut Cursor<'a>) -> Result<(), JsonError> {
         if cursor.peek()? != Kind::Object {
-            return cursor.skip();
+            return self.collect(cursor, "x_groq", Role::Other);
         }
         let mut items = cursor.enter()?;
         while let Some(key) = cursor.key(&mut items)? {
-            match &*key.text(cursor.raw()) {
+            let name = key.text(cursor.raw());
+            match &*name {
                 "usage" if self.reported.is_none() => self.usage(cursor)?,
                 "error" => {
                     let error = self.error_object(cursor)?;
                     self.error = self.error.take().or(error);
                 }
-                key => self.collect(cursor, key, Role::Other)?,
+                _ => self.unknown_field(cursor, &key, name)?,
             }
         }
+        Ok(())
+    }
+
+    fn unknown_field(&mut self, cursor: &mut Cursor<'a>, key: &Literal, name: Cow<'a, str>) -> Result<(), JsonError> {
+        self.collect(cursor, &name, Role::Other)?;
+        self.others.extend(odd_key(key, name, Role::Other));
         Ok(())
     }
 
@@ -340,12 +365,13 @@ impl<'a> Top<'a> {
                 let mut error = Error::default();
                 let mut items = cursor.enter()?;
                 while let Some(key) = cursor.key(&mut items)? {
-                    match &*key.text(cursor.raw()) {
+                    let name = key.text(cursor.raw());
+                    match &*name {
                         "message" => error.message = self.text(cursor, "message")?.unwrap_or_default().into_owned(),
                         "type" => error.kind = self.text(cursor, "type")?.map(Cow::into_owned),
                         "param" => error.param = self.text(cursor, "name")?.map(Cow::into_owned),
                         "code" => error.code = self.code(cursor)?,
-                        key => self.collect(cursor, key, Role::Other)?,
+                        _ => self.unknown_field(cursor, &key, name)?,
                     }
                 }
                 Ok(Some(error))

@@ -75,3 +75,30 @@ fn nothing_came() {
     assert!(!done.complete && done.usage.is_unknown());
     assert_eq!(serde_json::from_str::<Value>(&done.body).unwrap()["choices"], json!([]));
 }
+
+#[test]
+fn every_event_that_ends_a_response_is_an_end() {
+    let delta = r#"{"type":"response.output_text.delta","output_index":0,"delta":"a"}"#;
+    let end = |kind: &str, response: &str| {
+        let end = format!(r#"{{"type":"response.{kind}","response":{response}}}"#);
+        let done = assemble(&[delta, &end]);
+        (done.complete, done.finish_reasons.concat(), done.error)
+    };
+    for kind in ["completed", "incomplete", "cancelled"] {
+        let told = (true, kind.to_owned(), None);
+        assert_eq!(end(kind, &format!(r#"{{"status":"{kind}"}}"#)), told);
+        assert_eq!(end(kind, "{}"), told);
+    }
+    // It failed: an error is told, also where the provider gives no reason.
+    let (complete, reason, error) = end("failed", r#"{"status":"failed","error":{"code":"x","message":"no"}}"#);
+    assert_eq!(
+        (complete, &*reason, error.unwrap().message.as_str()),
+        (false, "failed", "no")
+    );
+    let (complete, reason, error) = end("failed", r#"{"status":"failed","error":null}"#);
+    assert_eq!((complete, &*reason), (false, "failed"));
+    assert_eq!(error.unwrap().code.as_deref(), Some("response_failed"));
+    assert!(!assemble(&[delta]).complete);
+    let progress = r#"{"type":"response.in_progress","response":{"status":"in_progress"}}"#;
+    assert!(!assemble(&[delta, progress]).complete);
+}

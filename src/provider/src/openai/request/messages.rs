@@ -7,7 +7,7 @@ impl<'a> View<'a> {
     /// An array of messages; `fallback` is the role of one that names none.
     pub(super) fn messages(&mut self, cursor: &mut Cursor<'a>, fallback: Role) -> Result<(), JsonError> {
         if cursor.peek()? != Kind::Array {
-            return collect(cursor, "messages", fallback, &mut self.texts);
+            return self.prompt(cursor, "messages", fallback);
         }
         let mut items = cursor.enter()?;
         while cursor.element(&mut items)? {
@@ -15,7 +15,7 @@ impl<'a> View<'a> {
             if cursor.peek()? == Kind::Object {
                 self.message(cursor, fallback)?;
             } else {
-                collect(cursor, "messages", fallback, &mut self.texts)?;
+                self.prompt(cursor, "messages", fallback)?;
             }
         }
         Ok(())
@@ -27,7 +27,8 @@ impl<'a> View<'a> {
         let mut implied = None;
         let mut items = cursor.enter()?;
         while let Some(key) = cursor.key(&mut items)? {
-            match &*key.text(cursor.raw()) {
+            let name = key.text(cursor.raw());
+            match &*name {
                 "role" => {
                     let text = self.text(cursor, "role")?;
                     role = Some(text.map_or(Role::Other, |text| Role::of(&text)));
@@ -39,7 +40,7 @@ impl<'a> View<'a> {
                 key @ ("tool_calls" | "function_call" | "arguments") => {
                     collect(cursor, key, Role::ToolCall, &mut self.texts)?;
                 }
-                key => collect(cursor, key, Role::Other, &mut self.texts)?,
+                _ => self.field(cursor, &key, name)?,
             }
         }
         // The role may stand after the content.
@@ -64,13 +65,14 @@ impl<'a> View<'a> {
             }
             let mut items = cursor.enter()?;
             while let Some(key) = cursor.key(&mut items)? {
-                match &*key.text(cursor.raw()) {
+                let name = key.text(cursor.raw());
+                match &*name {
                     "type" => {
                         let kind = self.text(cursor, "type")?;
                         self.images +=
                             u32::from(matches!(kind.as_deref(), Some("image_url" | "input_image" | "image")));
                     }
-                    key => collect(cursor, key, Role::Other, &mut self.texts)?,
+                    _ => self.field(cursor, &key, name)?,
                 }
             }
         }

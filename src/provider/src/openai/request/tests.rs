@@ -118,6 +118,64 @@ fn duplicates_smuggle_nothing() {
 }
 
 #[test]
+fn odd_keys_are_texts_at_every_level() {
+    for (role, member) in [
+        (Role::Other, r#""my card":"""#),
+        (
+            Role::User,
+            r#""messages":[{"role":"user","content":"hi","my card":""}]"#,
+        ),
+        (
+            Role::User,
+            r#""messages":[{"content":[{"type":"text","my card":null}],"role":"user"}]"#,
+        ),
+        (Role::User, r#""messages":[{"content":{"my card":null},"role":"user"}]"#),
+        (Role::Other, r#""response_format":{"type":"json_object","my card":1}"#),
+        (Role::Other, r#""stream_options":{"my card":true}"#),
+        (Role::Other, r#""tools":[{"my card":true}]"#),
+    ] {
+        let raw = format!("{{{member}}}");
+        let view = chat(&raw);
+        assert!(texts(&view).contains(&(role, "my card".to_owned())), "{raw}");
+    }
+    let raw = r#"{"instructions":"i","input":[{"role":"user","my card":1}],"text":{"my note":1}}"#;
+    let view = parse(Endpoint::Responses, raw).unwrap();
+    assert_eq!(
+        texts(&view),
+        owned(&[(Role::System, "i"), (Role::User, "my card"), (Role::Other, "my note")])
+    );
+}
+
+#[test]
+fn token_ids_are_told() {
+    let told = |endpoint, raw: &str| {
+        let view = parse(endpoint, raw).unwrap();
+        (view.token_ids, view.texts.len())
+    };
+    for (raw, expected) in [
+        (r#"{"prompt":5}"#, (true, 0)),
+        (r#"{"prompt":[1,2]}"#, (true, 0)),
+        (r#"{"prompt":["a",[[1]],{"b":"c"}]}"#, (true, 2)),
+        (r#"{"prompt":"a","suffix":3}"#, (false, 1)),
+        (
+            r#"{"prompt":["a","b"],"seed":3,"stop":[1],"prompt_details":[1]}"#,
+            (false, 2),
+        ),
+        (r#"{"prompt":[{"id":1}]}"#, (false, 0)),
+        (r#"{"prompt":[]}"#, (false, 0)),
+        (r#"{"prompt":null,"prompt":[1],"prompt":"a"}"#, (true, 1)),
+    ] {
+        assert_eq!(told(Endpoint::Completions, raw), expected, "{raw}");
+        assert_eq!(told(Endpoint::ChatCompletions, raw), expected, "{raw}");
+    }
+    assert_eq!(told(Endpoint::Embeddings, r#"{"input":[[1,2],[3]]}"#), (true, 0));
+    assert_eq!(told(Endpoint::Responses, r#"{"input":[1,2]}"#), (true, 0));
+    assert_eq!(told(Endpoint::Responses, r#"{"input":[[1],"a"]}"#), (true, 1));
+    let item = r#"{"input":[{"role":"user","content":"a","n":[1]}]}"#;
+    assert_eq!(told(Endpoint::Responses, item), (false, 1));
+}
+
+#[test]
 fn other_endpoints() {
     use Role::{System, Tool, ToolCall, User};
     let read = |endpoint, raw: &'static str| texts(&parse(endpoint, raw).unwrap());
@@ -254,6 +312,7 @@ fn request() -> impl Strategy<Value = String> {
         Just("input"),
         Just("prompt"),
         Just("other"),
+        Just("odd key"),
     ];
     prop::collection::vec((key, value), 0..8).prop_map(|members| {
         let members: Vec<String> = members

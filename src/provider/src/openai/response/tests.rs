@@ -123,3 +123,80 @@ fn texts_of_a_whole_answer_do_not_continue() {
     .unwrap();
     assert_eq!((view.texts.len(), view.others.len()), (0, 3));
 }
+
+#[test]
+fn no_key_and_no_odd_value_escapes() {
+    let mut missed = Vec::new();
+    for member in [
+        r#""usage":{"note":"NEEDLE 1"}"#,
+        r#""usage":{"prompt_tokens":"NEEDLE 1","completion_tokens":3}"#,
+        r#""usage":{"prompt_tokens":1,"prompt_tokens_details":{"x":["NEEDLE 1"]}}"#,
+        r#""usage":{"prompt_tokens":1,"prompt_tokens_details":["NEEDLE 1"]}"#,
+        r#""usage":{"NEEDLE 1":3}"#,
+        r#""usage":{"prompt_tokens_details":{"cached_tokens":"NEEDLE 1"}}"#,
+        r#""usage":["NEEDLE 1"]"#,
+        r#""x_groq":"NEEDLE 1""#,
+        r#""x_groq":{"NEEDLE 1":null}"#,
+        r#""x_groq":{"usage":"NEEDLE 1"}"#,
+        r#""error":{"NEEDLE 1":null}"#,
+        r#""NEEDLE 1":null"#,
+        r#""response":{"NEEDLE 1":null}"#,
+        r#""choices":["NEEDLE 1"]"#,
+        r#""choices":[{"index":"NEEDLE 1"}]"#,
+        r#""choices":[{"index":{"a":["NEEDLE 1"]}}]"#,
+        r#""choices":[{"NEEDLE 1":3}]"#,
+        r#""choices":[{"a":[{"NEEDLE 1":3}]}]"#,
+        r#""choices":[{"logprobs":"NEEDLE 1"}]"#,
+        r#""choices":[{"MESSAGE":{"NEEDLE 1":3}}]"#,
+        r#""choices":[{"MESSAGE":{"content":[{"NEEDLE 1":3}]}}]"#,
+        r#""choices":[{"MESSAGE":{"content":{"NEEDLE 1":3}}}]"#,
+        r#""choices":[{"MESSAGE":{"audio":{"NEEDLE 1":3}}}]"#,
+        r#""choices":[{"MESSAGE":{"function_call":{"NEEDLE 1":3}}}]"#,
+        r#""choices":[{"MESSAGE":{"tool_calls":[{"NEEDLE 1":3}]}}]"#,
+        r#""choices":[{"MESSAGE":{"tool_calls":[{"index":"NEEDLE 1"}]}}]"#,
+        r#""choices":[{"MESSAGE":{"tool_calls":[{"function":{"NEEDLE 1":3}}]}}]"#,
+    ] {
+        let whole = format!("{{{}}}", member.replace("MESSAGE", "message"));
+        let view = parse(Endpoint::ChatCompletions, &whole).unwrap();
+        let mut spans = view.texts.iter().map(|piece| &piece.span).chain(&view.others);
+        if !spans.any(|span| span.text == "NEEDLE 1") {
+            missed.push(whole.clone());
+        }
+        let chunk = format!("{{{}}}", member.replace("MESSAGE", "delta"));
+        let view = crate::openai::stream::parse(&chunk).unwrap();
+        let mut spans = view.pieces.iter().map(|piece| &piece.span).chain(&view.others);
+        if !spans.any(|span| span.text == "NEEDLE 1") {
+            missed.push(chunk.clone());
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+    // Names alone are no texts, and counts are read as before.
+    let raw = r#"{"usage":{"prompt_tokens":1,"prompt_tokens_details":{"cached_tokens":1},"cost_details":{"a":null}},
+        "x_groq":{"id":"req_1"},"choices":[{"index":0,"message":{"content":null,"x_field":{"deep":[]}}}]}"#;
+    let view = parse(Endpoint::ChatCompletions, raw).unwrap();
+    assert_eq!(
+        (view.texts.len(), view.others.len(), view.usage.cache_read),
+        (0, 0, Some(1))
+    );
+}
+
+#[test]
+fn a_stored_answer_is_read_and_its_tokens_are_not_counted_again() {
+    let response = r#"{"id":"resp_1","status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"hello there"}]}],
+        "usage":{"input_tokens":1,"output_tokens":2}}"#;
+    let chat = r#"{"id":"c","choices":[{"index":0,"message":{"content":"hello there"},"finish_reason":"completed"}],"usage":{"prompt_tokens":1}}"#;
+    for (stored, made, raw) in [
+        (Endpoint::StoredResponse, Endpoint::Responses, response),
+        (Endpoint::StoredChat, Endpoint::ChatCompletions, chat),
+    ] {
+        let (again, first) = (parse(stored, raw).unwrap(), parse(made, raw).unwrap());
+        assert_eq!(again.texts, first.texts);
+        assert_eq!(
+            (again.texts[0].channel.clone(), &*again.finish_reasons[0]),
+            (Channel::Content, "completed")
+        );
+        assert!(again.usage.is_unknown() && again.reported.is_none() && !first.usage.is_unknown());
+        assert!(stored.is_retrieval() && stored.streams_chunks() && stored.operation().is_none());
+        assert!(!made.is_retrieval() && stored.answers_responses() == made.answers_responses());
+    }
+}

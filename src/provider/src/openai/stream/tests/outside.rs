@@ -191,6 +191,52 @@ fn carried(shape: usize, part: &str) -> Value {
     }
 }
 
+#[test]
+fn names_and_frames_of_channels_tell_no_key_that_is_a_text() {
+    for (delta, name, made) in [
+        (r#""odd":{"ana@x.example":"hello there"}"#, "odd", r#""odd":{"":"t"}"#),
+        (r#""ana@x.example":"hello there""#, "other", r#""":"t""#),
+        (
+            r#""odd":[{"b":{"4242/4242/4242/4242":"hello there"}}]"#,
+            "odd/0/b",
+            r#""odd":[{"index":0,"b":{"":"t"}}]"#,
+        ),
+        (r#""a/b":{"c~d.e":"hello there"}"#, "other", r#""a/b":{"":"t"}"#),
+        (r#""a.b":{"c/~1d":"hello there"}"#, "a.b", r#""a.b":{"":"t"}"#),
+        (
+            r#""list":[{"x/y":"hello there"}]"#,
+            "list/0",
+            r#""list":[{"index":0,"x/y":"t"}]"#,
+        ),
+    ] {
+        let data = format!(r#"{{"choices":[{{"delta":{{{delta}}}}}]}}"#);
+        let view = parse(&data).unwrap();
+        assert_eq!(view.pieces[0].channel.name(), name, "{data}");
+        let frame = text_frame(&data, 0, &view.pieces[0].channel, "t");
+        assert!(frame.contains(made), "{frame}");
+    }
+    for (data, name) in [
+        (r#"{"choices":[{"delta":{},"note me":{"a":"hello there"}}]}"#, "/"),
+        (r#"{"choices":[{"delta":{},"note":{"a b":"hello there"}}]}"#, "/note"),
+        (r#"{"ana@x.example":"hello there"}"#, "//"),
+        (r#"{"note":"hello there"}"#, "//note"),
+        (r#"{"type":"call ana@x.example","delta":"hello there"}"#, "other"),
+        (
+            r#"{"type":"response.novel.delta","item_id":"4242-4242-4242-4242","content_index":1,"delta":"hello there"}"#,
+            "response.novel.delta",
+        ),
+    ] {
+        assert_eq!(parse(data).unwrap().pieces[0].channel.name(), name, "{data}");
+    }
+    // Of another choice or not, the text under a name of several words stays one text.
+    let beside = r#"{"ana@x.example":"hello there","choices":[]}"#;
+    let channel = parse(beside).unwrap().pieces[0].channel.clone();
+    assert_eq!(
+        parse(r#"{"a":1,"ana@x.example":" you"}"#).unwrap().pieces[0].channel,
+        channel
+    );
+}
+
 proptest! {
     /// However texts are cut and interleaved, each is read as one; and what a frame of our own
     /// making says instead is read as the same text.
