@@ -306,3 +306,82 @@ fn attributes_are_masked_like_bodies() {
     place.assert_absent(EMAIL);
     weir.stop();
 }
+
+/// An answer that ran into its limit is an answer, and a stored one is looked at like a fresh one, and costs
+/// nothing.
+#[test]
+fn responses_end_in_their_own_ways() {
+    let response = json!({
+        "id": "resp_1", "object": "response", "created_at": 1, "status": "incomplete", "model": "m",
+        "incomplete_details": {"reason": "max_output_tokens"},
+        "output": [{"type": "message", "id": "i", "role": "assistant", "status": "incomplete",
+            "content": [{"type": "output_text", "text": EMAIL, "annotations": []}]}],
+        "usage": {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5},
+    });
+    let delta = json!({"type": "response.output_text.delta", "item_id": "i", "output_index": 0,
+        "content_index": 0, "sequence_number": 1, "delta": EMAIL});
+    let end = json!({"type": "response.incomplete", "sequence_number": 2, "response": response});
+    let body =
+        format!("event: response.output_text.delta\ndata: {delta}\n\nevent: response.incomplete\ndata: {end}\n\n");
+    let (url, _) = provider(events(&body));
+    let place = Place::new();
+    let config = format!(
+        "[recording]\non_block = \"refusal\"\n[[upstream]]\nname = \"u\"\nbase_url = \"{url}\"\n\
+         [guard.policy.rules.\"pii.iban\"]\naction = \"block\"\n"
+    );
+    let weir = Weir::start_config(&place, &config);
+    let ask = |input: &str| json!({"model": "m", "stream": true, "input": input}).to_string();
+    let fresh = post(&weir.addr, "/v1/responses", &[], ask("hello").as_bytes());
+    let stored = raw::get(&weir.addr, "/v1/responses/resp_1?stream=true");
+    for (answer, tokens) in [(&fresh, json!(2)), (&stored, Value::Null)] {
+        let text = answer.text();
+        assert!(
+            text.contains("[EMAIL]") && !text.contains(EMAIL) && !text.contains("\"error\":{"),
+            "{text}"
+        );
+        let row = place.call(&answer.call_id());
+        assert_eq!(
+            (&row["status"], &row["output_tokens"]),
+            (&json!("completed"), &tokens),
+            "{row}"
+        );
+    }
+    // A refusal has the shape of a chat: an app that asked for a response gets an error it knows.
+    let blocked = post(
+        &weir.addr,
+        "/v1/responses",
+        &[],
+        ask("pay to DE89 3704 0044 0532 0130 00").as_bytes(),
+    );
+    assert_eq!(
+        blocked.json()["error"]["code"],
+        "guardrail_blocked",
+        "{}",
+        blocked.text()
+    );
+    weir.stop();
+    place.verify();
+}
+
+/// Names are texts, too: at every level, and where a verdict says what it was about.
+#[test]
+fn names_are_looked_at_and_told_to_nobody() {
+    let (url, told) = provider(answer("content-length: 2\r\ncontent-type: application/json\r\n", "{}"));
+    let place = Place::new();
+    let weir = Weir::start_with(&place, &["--upstream", &url]);
+    let text = "hello";
+    for body in [
+        json!({"model": "m", "messages": [{"role": "user", "content": text}], "metadata": {EMAIL: "vip"}}),
+        json!({"model": "m", "messages": [{"role": "user", "content": text, EMAIL: ""}]}),
+        json!({"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": text, EMAIL: 1}]}]}),
+        json!({"model": "m", "messages": [{"role": "user", "content": text}], EMAIL: {}}),
+    ] {
+        let answer = post(&weir.addr, CHAT, &[], body.to_string().as_bytes());
+        let asked = told.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(!asked.contains(EMAIL) && asked.contains("[EMAIL]"), "{asked}");
+        let row = place.call(&answer.call_id());
+        assert_eq!(row["guardrail_rules"], json!(["pii.email"]), "{row}");
+    }
+    place.assert_absent(EMAIL);
+    weir.stop();
+}

@@ -64,7 +64,7 @@ impl Coding {
 
     /// A decoder for a body that arrives in pieces; `None` for no coding.
     pub fn decoder(self) -> io::Result<Option<StreamDecoder>> {
-        let sink = Vec::new();
+        let sink = Sink::default();
         let inner = match self {
             Coding::Identity => return Ok(None),
             Coding::Gzip => Inner::Gzip(flate2::write::MultiGzDecoder::new(sink)),
@@ -96,23 +96,42 @@ pub struct StreamDecoder {
 }
 
 enum Inner {
-    Gzip(flate2::write::MultiGzDecoder<Vec<u8>>),
-    Deflate(flate2::write::ZlibDecoder<Vec<u8>>),
-    Brotli(Box<brotli::DecompressorWriter<Vec<u8>>>),
-    Zstd(zstd::stream::write::Decoder<'static, Vec<u8>>),
+    Gzip(flate2::write::MultiGzDecoder<Sink>),
+    Deflate(flate2::write::ZlibDecoder<Sink>),
+    Brotli(Box<brotli::DecompressorWriter<Sink>>),
+    Zstd(zstd::stream::write::Decoder<'static, Sink>),
+}
+
+/// What a step unfolds into, up to the bound: a KiB of Brotli may be hundreds of MiB.
+#[derive(Default)]
+struct Sink(Vec<u8>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_PIECE_BYTES {
+            let message = "a piece of the stream unfolds into more than 16 MiB";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl StreamDecoder {
     /// What `piece` unfolds into now.
     pub fn push(&mut self, piece: &[u8]) -> io::Result<Vec<u8>> {
-        let mut out = Vec::new();
-        // In small steps, so that a small piece cannot unfold into all of memory unnoticed.
+        let mut out = Sink::default();
+        // In small steps: what a piece says leaves as soon as it is there.
         for step in piece.chunks(STEP_BYTES) {
             macro_rules! step {
                 ($decoder:expr) => {{
                     $decoder.write_all(step)?;
                     $decoder.flush()?;
-                    std::mem::take($decoder.get_mut())
+                    std::mem::take(&mut $decoder.get_mut().0)
                 }};
             }
             let plain = match &mut self.inner {
@@ -121,13 +140,9 @@ impl StreamDecoder {
                 Inner::Brotli(decoder) => step!(decoder),
                 Inner::Zstd(decoder) => step!(decoder),
             };
-            if out.len() + plain.len() > MAX_PIECE_BYTES {
-                let message = "a piece of the stream unfolds into more than 16 MiB";
-                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-            }
-            out.extend_from_slice(&plain);
+            out.write_all(&plain)?;
         }
-        Ok(out)
+        Ok(out.0)
     }
 }
 

@@ -189,7 +189,8 @@ pub async fn respond(
         return stream::respond(snapshot, record, answer);
     }
     // Whatever such an endpoint says it answers, it is looked at.
-    let guarded = record.guard.is_active(Phase::Output) && record.endpoint.operation().is_some();
+    let answers = record.endpoint.operation().is_some() || record.endpoint.is_retrieval();
+    let guarded = record.guard.is_active(Phase::Output) && answers;
     if guarded || unary::is_readable(content_type) {
         return unary::respond(snapshot, record, answer).await;
     }

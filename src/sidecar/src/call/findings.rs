@@ -62,6 +62,7 @@ impl Findings {
     ) -> Findings {
         let mut findings = Findings::default();
         let began = Instant::now();
+        let mut matched: Vec<(Phase, usize, Vec<Verdict>)> = Vec::new();
         for Subject { phase, answer, span } in subjects {
             if !guarding.is_active(phase) {
                 continue;
@@ -87,10 +88,20 @@ impl Findings {
                 findings.rest_edits.push((span.range.clone(), literal(&looked.kept)));
             }
             if !looked.verdicts.is_empty() {
-                findings.add(guarding, phase, &span.path(raw), &looked.verdicts);
+                matched.push((phase, span.range.start, looked.verdicts));
                 findings.questions.extend(looked.questions);
                 findings.questions.truncate(MAX_QUESTIONS);
             }
+        }
+        // One walk finds all their places.
+        let starts: Vec<usize> = matched.iter().map(|(_, start, _)| *start).collect();
+        let paths = if starts.is_empty() {
+            Vec::new()
+        } else {
+            json::paths(raw, &starts)
+        };
+        for ((phase, _, verdicts), path) in matched.iter().zip(&paths) {
+            findings.add(guarding, *phase, path, verdicts);
         }
         findings.time += began.elapsed();
         findings

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::Bytes;
-use guard::{Action, Escaping, Phase, Release, Restorer, Scanner};
-use provider::json::{Edit, quote};
+use guard::{Action, Escaping, Phase, Release, Restorer, Scanner, Verdict};
+use provider::json::{self, Edit, quote};
 use provider::openai::Channel;
 use provider::openai::stream::{ChunkView, text_frame};
 use provider::sse::{self, Frame};
@@ -70,8 +70,8 @@ struct Lane {
     template: Frame,
 }
 
-/// Texts that one stream may have: more are no answer.
-const MAX_LANES: usize = 1024;
+/// Texts of one stream and pieces of one frame: more are no answer, and each is looked for among the others.
+const MAX_TEXTS: usize = 4096;
 
 /// What may be said of a text now.
 #[derive(Debug, Default)]
@@ -188,6 +188,11 @@ impl Lanes {
             .collect()
     }
 
+    /// Whether a frame brings more texts than an answer has.
+    pub fn is_beyond_measure(&self, view: &ChunkView<'_>) -> bool {
+        self.lanes.len() + self.choices.len() + view.pieces.len() + view.finishes.len() > MAX_TEXTS
+    }
+
     /// Looks at one frame.
     pub fn process(&mut self, frame: &Frame, data: &str, view: &ChunkView<'_>) -> Processed {
         let began = Instant::now();
@@ -232,15 +237,23 @@ impl Lanes {
             self.choice(*choice);
             done.before.extend(self.finish_lanes(|lane| lane.choice == *choice));
         }
+        let mut matched: Vec<(usize, Vec<Verdict>)> = Vec::new();
         for span in &view.others {
             let looked = self.guarding.look(Phase::Output, &span.text, true, Escaping::Plain);
             self.findings.spend(looked.errors, std::time::Duration::ZERO);
-            self.findings
-                .add(&self.guarding, Phase::Output, &span.path(data), &looked.verdicts);
+            if !looked.verdicts.is_empty() {
+                matched.push((span.range.start, looked.verdicts));
+            }
             for (edits, said) in [(&mut done.edits, looked.passed), (&mut kept_edits, looked.kept)] {
                 if said != span.text {
                     edits.push((span.range.clone(), quote(&said).into_bytes()));
                 }
+            }
+        }
+        if !matched.is_empty() {
+            let starts: Vec<usize> = matched.iter().map(|(start, _)| *start).collect();
+            for ((_, verdicts), path) in matched.iter().zip(&json::paths(data, &starts)) {
+                self.findings.add(&self.guarding, Phase::Output, path, verdicts);
             }
         }
         for range in &view.event_logprobs {

@@ -198,7 +198,8 @@ async fn block_input(
     blocked: &CallError,
     stream: bool,
 ) -> Result<Response<AnswerBody>, CallError> {
-    if snapshot.recording.on_block == OnBlock::Error || !record.endpoint.streams_chunks() {
+    let has_refusal = record.endpoint.streams_chunks() && !record.endpoint.answers_responses();
+    if snapshot.recording.on_block == OnBlock::Error || !has_refusal {
         return Err(blocked.clone());
     }
     let message = &snapshot.recording.refusal_message;

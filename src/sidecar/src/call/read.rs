@@ -108,13 +108,13 @@ pub async fn prepare(
     started.request_size = Some(body.len() as u64);
     if body.is_empty() {
         let sent = Sent::Whole(Whole::default());
-        return match record.endpoint {
-            Endpoint::Models | Endpoint::Other => Ok(Prepared {
+        return match record.endpoint.may_lack_body() {
+            true => Ok(Prepared {
                 parts,
                 sent,
                 findings: Findings::default(),
             }),
-            _ => Err(CallError::MalformedJson("the body is empty".to_owned())),
+            false => Err(CallError::MalformedJson("the body is empty".to_owned())),
         };
     }
     let text = match decode(&parts.headers, &body, snapshot.max_request_bytes) {
@@ -240,6 +240,9 @@ fn inspect(
         }
         prepare_guard(record, &view);
         findings = guard(&record.guard, &text, &view.texts, keep_flagged);
+        if view.token_ids && record.guard.is_active(Phase::Input) {
+            count_unguarded(record, "token_ids");
+        }
         if let Some(edit) = wire::inject_include_usage(&text, &view) {
             edits.push(edit);
             hide_usage = true;

@@ -301,6 +301,9 @@ impl StreamedAnswer {
             }
             return;
         };
+        if lanes.is_beyond_measure(&view) {
+            return self.unreadable("it has thousands of texts at once".to_owned());
+        }
         let Processed {
             before,
             mut edits,

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use event::{Body, Json, Status, UsageSource};
 use guard::Phase;
 use hyper::body::Body as _;
+use provider::openai::Channel;
 use provider::openai::stream::{self as wire, Assembled, Assembler};
-use provider::openai::{Channel, Endpoint};
 use provider::sse;
 
 use super::StreamedAnswer;
@@ -97,7 +97,7 @@ impl StreamedAnswer {
 
     /// After a block: what tells the app that each choice is over.
     fn finish_choices(&mut self) {
-        if self.record.endpoint == Endpoint::Responses {
+        if self.record.endpoint.answers_responses() {
             let message = serde_json::json!({
                 "type": "error", "code": "guardrail_blocked", "message": "stopped by a guardrail", "param": null,
             });
@@ -156,9 +156,9 @@ impl StreamedAnswer {
             End::Blocked(error) => {
                 broken(draft, error);
                 // The Responses API has no end mark.
-                let done: &[u8] = match self.record.endpoint {
-                    Endpoint::Responses => b"",
-                    _ => b"data: [DONE]\n\n",
+                let done: &[u8] = match self.record.endpoint.answers_responses() {
+                    true => b"",
+                    false => b"data: [DONE]\n\n",
                 };
                 (Status::Blocked, Bytes::from_static(done))
             }
@@ -197,7 +197,7 @@ impl StreamedAnswer {
                 self.record
                     .estimate(assembled.texts.iter().map(|(_, _, text)| text.as_str()));
             }
-        } else {
+        } else if !self.record.endpoint.is_retrieval() {
             self.record.draft.set_usage(&assembled.usage, UsageSource::Provider);
         }
         self.record.draft.response_body = match self.snapshot.recording.record {
