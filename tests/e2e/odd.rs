@@ -385,3 +385,43 @@ fn names_are_looked_at_and_told_to_nobody() {
     place.assert_absent(EMAIL);
     weir.stop();
 }
+
+/// A text for which the journal has no room is left out of the history; what was done about it is not, and a
+/// call that cannot be recorded at all is not taken.
+#[test]
+fn a_journal_without_room_keeps_the_facts() {
+    let long = format!("{EMAIL} {}", "lorem ipsum ".repeat(300_000));
+    let message = json!({"role": "assistant", "content": long});
+    let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
+    let whole = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]});
+    let head = format!(
+        "content-type: application/json\r\ncontent-length: {}\r\n",
+        whole.to_string().len()
+    );
+    let (url, _) = provider(answer(&head, &whole.to_string()));
+    let place = Place::new();
+    let config = format!(
+        "[journal]\nquota_mib = 1\n[recording]\non_block = \"refusal\"\n[[upstream]]\nname = \"u\"\n\
+         base_url = \"{url}\"\n[guard.policy.rules.\"pii.iban\"]\naction = \"block\"\n"
+    );
+    let weir = Weir::start_config(&place, &config);
+    let given = post(&weir.addr, CHAT, &[], &ask(false));
+    assert_eq!(given.status, 200, "{}", &given.text()[..200]);
+    assert!(given.text().contains("[EMAIL] lorem"));
+    let row = place.call(&given.call_id());
+    assert_eq!(
+        (&row["status"], &row["response_body"]),
+        (&json!("completed"), &Value::Null)
+    );
+    assert_eq!(row["guardrail_rules"], json!(["pii.email"]), "{row}");
+
+    let prompt = format!("pay to DE89 3704 0044 0532 0130 00 {long}");
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": prompt}]}).to_string();
+    let refused = post(&weir.addr, CHAT, &[], body.as_bytes());
+    assert_eq!(
+        (refused.status, &refused.json()["error"]["code"]),
+        (503, &json!("journal_full"))
+    );
+    weir.stop();
+    place.verify();
+}
