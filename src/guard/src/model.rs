@@ -15,7 +15,7 @@ use serde::Deserialize;
 pub mod features;
 pub mod windows;
 
-use features::{BUCKETS, Both, Sink};
+use features::{BUCKETS, Both, Feature, Sink, bucket};
 use windows::{Best, LARGEST, STEP, Windows};
 
 /// Everything about a model but its weights, as the training writes it.
@@ -199,9 +199,9 @@ struct Sums<'m> {
 
 impl Sink for Sums<'_> {
     #[inline(always)]
-    fn feature(&mut self, bucket: u32) {
+    fn feature(&mut self, feature: Feature) {
         // A bucket is always within the table; the remainder says so to the compiler.
-        self.step += i32::from(self.weights[bucket as usize % BUCKETS]);
+        self.step += i32::from(self.weights[bucket(feature) as usize % BUCKETS]);
     }
 
     #[inline(always)]
@@ -225,14 +225,14 @@ struct SumsOfBoth<'m> {
 
 impl Both for SumsOfBoth<'_> {
     #[inline(always)]
-    fn feature(&mut self, bucket: u32) {
-        let weight = i32::from(self.weights[bucket as usize % BUCKETS]);
+    fn feature(&mut self, feature: Feature) {
+        let weight = i32::from(self.weights[bucket(feature) as usize % BUCKETS]);
         self.step.iter_mut().for_each(|step| *step += weight);
     }
 
     #[inline(always)]
-    fn apart(&mut self, reading: usize, bucket: u32) {
-        self.step[reading] += i32::from(self.weights[bucket as usize % BUCKETS]);
+    fn apart(&mut self, reading: usize, feature: Feature) {
+        self.step[reading] += i32::from(self.weights[bucket(feature) as usize % BUCKETS]);
     }
 
     #[inline(always)]

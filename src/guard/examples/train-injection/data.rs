@@ -83,6 +83,15 @@ pub fn load(dir: &Path) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
+/// Requests that a model should refuse: no attacks by themselves, but what attacks are about.
+pub fn harmful(dir: &Path) -> Result<Vec<String>, String> {
+    let rows = read(&dir.join("harmful_request.jsonl.gz"))?;
+    let texts = rows
+        .into_iter()
+        .map(|(text, ..)| text.trim_end_matches(['.', '?', ' ']).to_owned());
+    Ok(texts.filter(|text| text.len() < 200).collect())
+}
+
 /// Numbers the rows so that those that share most of their five-word sequences get one number.
 fn group(rows: &mut [Row]) {
     let mut parents: Vec<usize> = (0..rows.len()).collect();

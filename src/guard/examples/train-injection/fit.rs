@@ -13,7 +13,7 @@ use crate::{Example, PLAN, Row, data, documents, synth};
 /// Everything there is to learn from.
 pub fn rows(dir: &Path) -> Result<Vec<Row>, String> {
     let mut rows = data::load(dir)?;
-    rows.extend(synth::rows(include_str!("templates.toml"))?);
+    rows.extend(synth::rows(include_str!("templates.toml"), data::harmful(dir)?)?);
     Ok(rows)
 }
 
@@ -123,47 +123,91 @@ pub fn out_of_fold(
     examples: &[Example],
     plan: Plan,
     folds: usize,
-    fold: impl Fn(&Row) -> usize,
+    fold: impl Fn(&Row) -> usize + Sync,
 ) -> Unseen {
+    let judged: Vec<Judged> = two_at_a_time(folds, |k| judge(rows, examples, plan, folds, k, &fold));
     let mut unseen = Unseen {
         rows: vec![Said::default(); rows.len()],
         ..Unseen::default()
     };
-    for k in 0..folds {
-        let left_out = |row: &Row| row.real && fold(row) == k;
-        let seen: Vec<&Row> = rows.iter().filter(|r| !left_out(r)).collect();
-        let long = documents(&seen);
-        let seen = rows.iter().zip(examples).filter(|(r, _)| !left_out(r));
-        let seen: Vec<&Example> = seen.map(|(_, e)| e).chain(&long).collect();
-        let weights = train(&seen, plan);
-        let (bytes, scale) = quantise(&weights);
-        let Some(model) = Model::new(&bytes, bare(scale, weights.bias)) else {
-            continue;
-        };
-        for (row, said) in rows.iter().zip(&mut unseen.rows).filter(|(r, _)| left_out(r)) {
-            *said = Said::of(&model, &row.text);
+    for judged in judged {
+        for (index, said) in judged.rows {
+            unseen.rows[index] = said;
         }
-        let mut random = Random(0xBEEF + k as u64);
-        let harmless: Vec<&Row> = rows.iter().filter(|r| left_out(r) && !r.label).collect();
-        if harmless.len() < 100 {
-            continue;
+        for (all, more) in unseen.harmless.iter_mut().zip(judged.harmless) {
+            all.extend(more);
         }
-        for ((length, count), all) in documents::LENGTHS.iter().zip(JUDGED).zip(&mut unseen.harmless) {
-            for _ in 0..count / folds {
-                let text = documents::harmless(&harmless, *length, &mut random);
-                all.push(Said::of(&model, &text));
-            }
-        }
-        for (row, alone) in rows
-            .iter()
-            .zip(&unseen.rows)
-            .filter(|(r, _)| left_out(r) && r.label && r.counts)
-        {
-            let text = documents::buried(&row.text, &harmless, 2000, &mut random);
-            unseen.buried.push((*alone, Said::of(&model, &text)));
-        }
+        unseen.buried.extend(judged.buried);
     }
     unseen
+}
+
+/// What the training without one fold says.
+#[derive(Default)]
+struct Judged {
+    rows: Vec<(usize, Said)>,
+    harmless: [Vec<Said>; 3],
+    buried: Vec<(Said, Said)>,
+}
+
+/// Each of so many results, in order, by two threads: none depends on another.
+fn two_at_a_time<T: Send>(count: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let odd = scope.spawn(|| (1..count).step_by(2).map(&one).collect::<Vec<T>>());
+        let even: Vec<T> = (0..count).step_by(2).map(&one).collect();
+        let odd = odd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let mut odd = odd.into_iter();
+        let mut all = Vec::new();
+        for even in even {
+            all.push(even);
+            all.extend(odd.next());
+        }
+        all
+    })
+}
+
+/// What the training without fold `k` says of that fold.
+fn judge(
+    rows: &[Row],
+    examples: &[Example],
+    plan: Plan,
+    folds: usize,
+    k: usize,
+    fold: &(impl Fn(&Row) -> usize + Sync),
+) -> Judged {
+    let mut judged = Judged::default();
+    let left_out = |row: &Row| row.real && fold(row) == k;
+    let seen: Vec<&Row> = rows.iter().filter(|r| !left_out(r)).collect();
+    let long = documents(&seen);
+    let seen = rows.iter().zip(examples).filter(|(r, _)| !left_out(r));
+    let seen: Vec<&Example> = seen.map(|(_, e)| e).chain(&long).collect();
+    let weights = train(&seen, plan);
+    let (bytes, scale) = quantise(&weights);
+    let Some(model) = Model::new(&bytes, bare(scale, weights.bias)) else {
+        return judged;
+    };
+    for (index, row) in rows.iter().enumerate().filter(|(_, r)| left_out(r)) {
+        judged.rows.push((index, Said::of(&model, &row.text)));
+    }
+    let mut random = Random(0xBEEF + k as u64);
+    let harmless: Vec<&Row> = rows.iter().filter(|r| left_out(r) && !r.label).collect();
+    if harmless.len() < 100 {
+        return judged;
+    }
+    for ((length, count), all) in documents::LENGTHS.iter().zip(JUDGED).zip(&mut judged.harmless) {
+        for _ in 0..count / folds {
+            let text = documents::harmless(&harmless, *length, &mut random);
+            all.push(Said::of(&model, &text));
+        }
+    }
+    for (index, alone) in &judged.rows {
+        let row = &rows[*index];
+        if row.label && row.counts {
+            let text = documents::buried(&row.text, &harmless, 2000, &mut random);
+            judged.buried.push((*alone, Said::of(&model, &text)));
+        }
+    }
+    judged
 }
 
 /// A table without calibration.

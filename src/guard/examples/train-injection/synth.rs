@@ -23,9 +23,12 @@ struct Group {
     templates: Vec<String>,
 }
 
-/// Every made-up row, each text once.
-pub fn rows(templates: &str) -> Result<Vec<Row>, String> {
-    let templates: Templates = toml::from_str(templates).map_err(|e| format!("templates.toml: {e}"))?;
+/// Every made-up row, each text once. Attacks ask for what `harmful` asks for.
+pub fn rows(templates: &str, harmful: Vec<String>) -> Result<Vec<Row>, String> {
+    let mut templates: Templates = toml::from_str(templates).map_err(|e| format!("templates.toml: {e}"))?;
+    let small = harmful.iter().map(|text| within_a_sentence(text)).collect();
+    templates.slots.insert("harm".to_owned(), harmful);
+    templates.slots.insert("harmlow".to_owned(), small);
     let mut rows = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     for group in &templates.group {
@@ -52,6 +55,13 @@ pub fn rows(templates: &str) -> Result<Vec<Row>, String> {
         }
     }
     Ok(rows)
+}
+
+/// A sentence as it stands within another one.
+fn within_a_sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().into_iter().flat_map(char::to_lowercase);
+    first.chain(letters).collect()
 }
 
 /// Replaces each `{slot}`; `{{` and `}}` are braces, and so is what names no slot.

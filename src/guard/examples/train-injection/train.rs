@@ -1,13 +1,15 @@
 //! Logistic regression over the windows of texts, one thread, fixed order: the same rows give the
 //! same bytes. Nothing here calls a function whose last bit depends on the platform.
 
-use guard::model::features::{self, BUCKETS, NOTHING, Sink};
+use guard::model::features::{self, BUCKETS, Feature, NOTHING, Sink, bucket};
 use guard::model::windows::{Best, STEP, Windows};
 
 /// A text as the training sees it.
 pub struct Example {
-    /// Buckets, in the order of the text.
-    features: Vec<u32>,
+    /// In the order of the text.
+    features: Vec<Feature>,
+    /// Their buckets.
+    buckets: Vec<u32>,
     /// After how many features each step of tokens ends.
     steps: Vec<usize>,
     pub tokens: usize,
@@ -16,8 +18,9 @@ pub struct Example {
 }
 
 impl Sink for Example {
-    fn feature(&mut self, bucket: u32) {
-        self.features.push(bucket);
+    fn feature(&mut self, feature: Feature) {
+        self.features.push(feature);
+        self.buckets.push(bucket(feature));
     }
 
     fn token(&mut self, _end: usize) {
@@ -32,6 +35,7 @@ impl Example {
     pub fn new(text: &str, label: bool, weight: f32) -> Example {
         let mut example = Example {
             features: Vec::new(),
+            buckets: Vec::new(),
             steps: Vec::new(),
             tokens: 0,
             label,
@@ -44,8 +48,8 @@ impl Example {
     /// The window that weighs most; places are features.
     fn best(&self, weights: &[f32]) -> Best {
         let sum = |from: usize, to: usize| -> f32 {
-            let features = &self.features[from..to];
-            features.iter().map(|f| weights[*f as usize]).sum()
+            let buckets = &self.buckets[from..to];
+            buckets.iter().map(|b| weights[*b as usize]).sum()
         };
         let mut windows = Windows::default();
         let mut from = 0;
@@ -53,7 +57,7 @@ impl Example {
             windows.step(sum(from, *end), *end);
             from = *end;
         }
-        let end = self.features.len();
+        let end = self.buckets.len();
         windows.close(sum(from, end), self.tokens % STEP, end)
     }
 }
@@ -65,15 +69,22 @@ pub struct Plan {
     pub rate: f32,
     /// Weights shrink by this share each epoch.
     pub decay: f32,
-    /// Texts that must hold a bucket before it gets a weight.
+    /// Texts that must hold a feature before it has a say in the weight of its bucket: the many that are
+    /// rare would drown the few that are not.
     pub least: u32,
+    /// How much more a harmless text counts, the more it looks like an attack.
+    pub hard: f32,
+    /// What each weight loses each epoch, down to none: texts hit many buckets by chance, and most should say nothing.
+    pub lasso: f32,
 }
 
 pub const PLAN: Plan = Plan {
     epochs: 15,
     rate: 0.15,
     decay: 0.02,
-    least: 2,
+    least: 5,
+    hard: 2.0,
+    lasso: 0.02,
 };
 
 /// Weights of one training.
@@ -83,8 +94,8 @@ pub struct Weights {
 }
 
 pub fn train(examples: &[&Example], plan: Plan) -> Weights {
-    let mut used = frequent(examples, plan.least);
-    used[NOTHING as usize] = false;
+    let frequent = Frequent::of(examples);
+    let used: Vec<Vec<bool>> = examples.iter().map(|e| frequent.used(e, plan.least)).collect();
     let mut weights = vec![0.0_f32; BUCKETS];
     let mut squares = vec![1e-3_f32; BUCKETS];
     let mut mean = vec![0.0_f32; BUCKETS];
@@ -98,7 +109,9 @@ pub fn train(examples: &[&Example], plan: Plan) -> Weights {
             let example = examples[*index];
             let best = example.best(&weights);
             let target = if example.label { 1.0 } else { 0.0 };
-            let slope = example.weight * (sigmoid(best.value + bias) - target);
+            let share = sigmoid(best.value + bias);
+            let weight = example.weight * if example.label { 1.0 } else { 1.0 + plan.hard * share };
+            let slope = weight * (share - target);
             if slope.abs() < 1e-4 {
                 continue;
             }
@@ -106,16 +119,17 @@ pub fn train(examples: &[&Example], plan: Plan) -> Weights {
             bias -= plan.rate * slope / bias_square.sqrt();
             let each = slope * best.norm;
             let square = each * each;
-            for feature in &example.features[best.start..best.end] {
-                let feature = *feature as usize;
-                if used[feature] {
-                    squares[feature] += square;
-                    weights[feature] -= plan.rate * each / squares[feature].sqrt();
-                }
+            let window = best.start..best.end;
+            let buckets = example.buckets[window.clone()].iter().zip(&used[*index][window]);
+            for (bucket, _) in buckets.filter(|(_, used)| **used) {
+                let bucket = *bucket as usize;
+                squares[bucket] += square;
+                weights[bucket] -= plan.rate * each / squares[bucket].sqrt();
             }
         }
         for weight in &mut weights {
             *weight *= 1.0 - plan.decay;
+            *weight -= weight.clamp(-plan.lasso, plan.lasso);
         }
         if epoch >= counted {
             for (mean, weight) in mean.iter_mut().zip(&weights) {
@@ -132,19 +146,36 @@ pub fn train(examples: &[&Example], plan: Plan) -> Weights {
     }
 }
 
-/// Buckets that occur in at least so many texts.
-fn frequent(examples: &[&Example], least: u32) -> Vec<bool> {
-    let mut counts = vec![(0_u32, u32::MAX); BUCKETS];
-    for (index, example) in (0..).zip(examples) {
-        for feature in &example.features {
-            let (count, last) = &mut counts[*feature as usize];
-            if *last != index {
-                *count += 1;
-                *last = index;
+/// How many texts hold a feature. So many entries are enough that hardly any two features share one.
+struct Frequent(Vec<u32>);
+
+impl Frequent {
+    const ENTRIES: usize = 1 << 22;
+
+    fn place((line, slot): Feature) -> usize {
+        let name = u64::from(line) << 32 | u64::from(slot);
+        (name.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 42) as usize % Self::ENTRIES
+    }
+
+    fn of(examples: &[&Example]) -> Frequent {
+        let mut counts = vec![(0_u32, u32::MAX); Self::ENTRIES];
+        for (index, example) in (0..).zip(examples) {
+            for feature in &example.features {
+                let (count, last) = &mut counts[Self::place(*feature)];
+                if *last != index {
+                    *count += 1;
+                    *last = index;
+                }
             }
         }
+        Frequent(counts.into_iter().map(|(count, _)| count).collect())
     }
-    counts.into_iter().map(|(count, _)| count >= least).collect()
+
+    /// Which features of a text so many texts hold.
+    fn used(&self, example: &Example, least: u32) -> Vec<bool> {
+        let frequent = |f: &Feature| *f != NOTHING && self.0[Self::place(*f)] >= least;
+        example.features.iter().map(frequent).collect()
+    }
 }
 
 /// Weights as bytes, and what a byte is worth. The few largest are cut off.

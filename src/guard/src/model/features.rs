@@ -22,13 +22,16 @@ use crate::bits::{BLOCK, padded, word_bits};
 pub const BUCKETS: usize = 1 << BITS;
 const BITS: u32 = 18;
 
-/// The bucket of what does not count: its weight is zero.
-pub const NOTHING: u32 = 0;
+/// A feature by all bits of its hash: what chooses the line of the table, and what the weight within it.
+pub type Feature = (u32, u32);
+
+/// What does not count: the weight of its bucket is zero.
+pub const NOTHING: Feature = (0, 0);
 
 /// Takes what the pass over a text yields.
 pub trait Sink {
-    /// A feature lies in this bucket.
-    fn feature(&mut self, bucket: u32);
+    /// A feature of the text.
+    fn feature(&mut self, feature: Feature);
 
     /// The features of one more token are complete; its text ends before byte `end`.
     fn token(&mut self, end: usize);
@@ -91,9 +94,9 @@ const MIXED: [u32; 128] = {
 /// Weights of one line of a cache.
 const LINE: u32 = 6;
 
-/// The bucket within the line that `line` chooses, by the upper bits of both.
+/// The bucket of a feature: that within the line that `line` chooses, by the upper bits of both.
 #[inline(always)]
-fn bucket(line: u32, slot: u32) -> u32 {
+pub fn bucket((line, slot): Feature) -> u32 {
     ((line >> (32 - (BITS - LINE))) << LINE) | (slot >> (32 - LINE))
 }
 
@@ -129,11 +132,11 @@ impl Gap {
 
     /// What the marks before a word say.
     #[inline(always)]
-    fn features(self, Word { word, stem }: Word) -> Option<[u32; 2]> {
+    fn features(self, Word { word, stem }: Word) -> Option<[Feature; 2]> {
         let marks = mix(self.hash);
         let both = [
-            bucket(marks, marks.wrapping_mul(0x85EB_CA77)),
-            bucket(stem, (marks ^ word).wrapping_mul(0x297A_2D39)),
+            (marks, marks.wrapping_mul(0x85EB_CA77)),
+            (stem, (marks ^ word).wrapping_mul(0x297A_2D39)),
         ];
         (self.marks > 0).then_some(both)
     }
@@ -165,18 +168,18 @@ impl<M: Memory> Words<M> {
     /// A word is complete: the hash of its letters, its first eight letters, what stood before it.
     #[inline(always)]
     fn end(&mut self, hash: u64, first: u64, gap: Gap, at: usize, sink: &mut impl Sink) {
-        if let Some(word) = self.word(hash, first, |bucket| sink.feature(bucket)) {
+        if let Some(word) = self.word(hash, first, |feature| sink.feature(feature)) {
             gap.features(word)
                 .into_iter()
                 .flatten()
-                .for_each(|bucket| sink.feature(bucket));
+                .for_each(|feature| sink.feature(feature));
             sink.token(at);
         }
     }
 
     /// The features of a word and those before it; `None` if it is no news.
     #[inline(always)]
-    fn word(&mut self, hash: u64, first: u64, mut feature: impl FnMut(u32)) -> Option<Word> {
+    fn word(&mut self, hash: u64, first: u64, mut feature: impl FnMut(Feature)) -> Option<Word> {
         let word = (hash.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32;
         let stem = ((first & STEM).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32;
         let [far, near] = self.before;
@@ -186,13 +189,13 @@ impl<M: Memory> Words<M> {
         if self.recent.seen(triple) {
             return None;
         }
-        // A word counts once a window or so; after that it is the bucket that weighs nothing. No branch here, either.
+        // A word counts once a window or so; after that it is what weighs nothing. No branch here, either.
         let new = u32::from(self.known.seen(word)).wrapping_sub(1);
-        let once = |bucket: u32| bucket & new;
-        feature(once(bucket(stem, stem.wrapping_mul(0x85EB_CA77))));
-        feature(once(bucket(stem, word)));
-        feature(bucket(pair, pair.wrapping_mul(0x85EB_CA77)));
-        feature(bucket(pair, triple));
+        let once = |(line, slot): Feature| (line & new, slot & new);
+        feature(once((stem, stem.wrapping_mul(0x85EB_CA77))));
+        feature(once((stem, word)));
+        feature((pair, pair.wrapping_mul(0x85EB_CA77)));
+        feature((pair, triple));
         Some(Word { word, stem })
     }
 
@@ -386,12 +389,12 @@ mod tests {
     use proptest::prelude::*;
 
     #[derive(Default, PartialEq, Debug)]
-    struct Seen(Vec<u32>, Vec<usize>);
+    struct Seen(Vec<Feature>, Vec<usize>);
 
     impl Sink for Seen {
-        fn feature(&mut self, bucket: u32) {
-            assert!((bucket as usize) < BUCKETS);
-            self.0.push(bucket);
+        fn feature(&mut self, feature: Feature) {
+            assert!((bucket(feature) as usize) < BUCKETS);
+            self.0.push(feature);
         }
 
         fn token(&mut self, end: usize) {

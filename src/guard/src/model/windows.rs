@@ -14,7 +14,7 @@ pub const DEPTH: usize = 4;
 /// Tokens of the largest window.
 pub const LARGEST: usize = STEP * DEPTH;
 /// Added to the length of a window where its sum is scaled, so that a few words prove little.
-const PRIOR: f32 = 6.0;
+const PRIOR: f32 = 24.0;
 
 /// What a sum over `tokens` tokens is multiplied by.
 pub fn norm(tokens: usize) -> f32 {

@@ -2,16 +2,16 @@
 
 use super::memory::Recent;
 use super::wide::Wide;
-use super::{CLASSES, Class, FOLDED, Gap, MIXED, Spelled, Words, seen, spell};
+use super::{CLASSES, Class, FOLDED, Feature, Gap, MIXED, Spelled, Words, seen, spell};
 use crate::normalize::{Fold, fold, suspects};
 
 /// Takes what a pass over both readings of a text yields: the text as it is, and its first view.
 pub(crate) trait Both {
     /// A feature of both.
-    fn feature(&mut self, bucket: u32);
+    fn feature(&mut self, feature: Feature);
 
     /// A feature of the one reading or the other.
-    fn apart(&mut self, reading: usize, bucket: u32);
+    fn apart(&mut self, reading: usize, feature: Feature);
 
     /// The features of one more token are complete; its text ends before these bytes.
     fn token(&mut self, ends: [usize; 2]);
@@ -31,13 +31,13 @@ impl Readings {
     #[inline]
     fn end(&mut self, (hash, first): (u64, u64), at: usize, sink: &mut impl Both) {
         let gaps = std::mem::take(&mut self.gaps);
-        if let Some(word) = self.words.word(hash, first, |bucket| sink.feature(bucket)) {
+        if let Some(word) = self.words.word(hash, first, |feature| sink.feature(feature)) {
             let [plain, folded] = gaps.map(|gap| gap.features(word));
             if plain == folded {
-                plain.into_iter().flatten().for_each(|bucket| sink.feature(bucket));
+                plain.into_iter().flatten().for_each(|feature| sink.feature(feature));
             } else {
-                plain.into_iter().flatten().for_each(|bucket| sink.apart(0, bucket));
-                folded.into_iter().flatten().for_each(|bucket| sink.apart(1, bucket));
+                plain.into_iter().flatten().for_each(|feature| sink.apart(0, feature));
+                folded.into_iter().flatten().for_each(|feature| sink.apart(1, feature));
             }
             sink.token([at, at - self.shift]);
         }
@@ -126,11 +126,11 @@ mod tests {
     use crate::normalize::{OffsetMap, append_view};
 
     #[derive(Default, PartialEq, Debug)]
-    struct Seen(Vec<u32>, Vec<usize>);
+    struct Seen(Vec<Feature>, Vec<usize>);
 
     impl Sink for Seen {
-        fn feature(&mut self, bucket: u32) {
-            self.0.push(bucket);
+        fn feature(&mut self, feature: Feature) {
+            self.0.push(feature);
         }
 
         fn token(&mut self, end: usize) {
@@ -139,12 +139,12 @@ mod tests {
     }
 
     impl Both for [Seen; 2] {
-        fn feature(&mut self, bucket: u32) {
-            self.iter_mut().for_each(|seen| seen.0.push(bucket));
+        fn feature(&mut self, feature: Feature) {
+            self.iter_mut().for_each(|seen| seen.0.push(feature));
         }
 
-        fn apart(&mut self, reading: usize, bucket: u32) {
-            self[reading].0.push(bucket);
+        fn apart(&mut self, reading: usize, feature: Feature) {
+            self[reading].0.push(feature);
         }
 
         fn token(&mut self, ends: [usize; 2]) {
