@@ -120,7 +120,7 @@ pub async fn prepare(
     let text = match decode(&parts.headers, &body, snapshot.max_request_bytes) {
         Ok(text) => text,
         // Text of another encoding than UTF-8 is as unreadable as an image.
-        Err(_) if record.endpoint == Endpoint::Other && !is_json => {
+        Err(CallError::MalformedJson(_)) if record.endpoint == Endpoint::Other && !is_json => {
             if record.guard.is_active(Phase::Input) {
                 count_unguarded(record, "request_content_type");
             }
