@@ -1,5 +1,7 @@
 //! Start, stop, reload.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -384,6 +386,11 @@ fn variables_override_the_file() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("max_request_bytes"), "{said}");
+    // Whatever else is in the environment.
+    let mut command = weir_command();
+    let odd = OsStr::from_bytes(b"x\xff");
+    let output = command.args(["config", "check"]).env("LOCATION", odd).output();
+    assert!(output.unwrap().status.success());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::config_file;
 use crate::args::{ConfigArgs, ConfigCommand};
-use crate::config::{Config, compile, load};
+use crate::config::{Config, compile, load, variables};
 use crate::error::Failure;
 use crate::out::say;
 
@@ -19,7 +19,7 @@ pub fn run(args: ConfigArgs) -> Result<ExitCode, Failure> {
             say(&schema)?;
         }
         ConfigCommand::Show { file } => {
-            let config = load(config_file(file.as_deref()).as_deref(), std::env::vars())?;
+            let config = load(config_file(file.as_deref()).as_deref(), variables())?;
             say(toml::to_string_pretty(&config).map_err(Failure::other)?.trim_end())?;
         }
         ConfigCommand::HashKey => hash_key()?,
@@ -29,7 +29,7 @@ pub fn run(args: ConfigArgs) -> Result<ExitCode, Failure> {
 
 fn check(file: Option<&Path>) -> Result<(), Failure> {
     let file = config_file(file);
-    let config = load(file.as_deref(), std::env::vars())?;
+    let config = load(file.as_deref(), variables())?;
     let base = file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
     let env = |name: &str| std::env::var(name).ok();
     let compiled = compile(&config, base, env)?;

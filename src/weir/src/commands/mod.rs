@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::args::Place;
-use crate::config::{Config, load};
+use crate::config::{Config, load, variables};
 use crate::error::Failure;
 
 /// The configuration file that applies: the one named, else `weir.toml` if there is one.
@@ -41,7 +41,7 @@ pub fn config_file(named: Option<&Path>) -> Option<PathBuf> {
 /// The configuration, and the file it came from.
 pub fn configuration(place: &Place) -> Result<(Config, Option<PathBuf>), Failure> {
     let file = config_file(place.config.as_deref());
-    let mut config = load(file.as_deref(), std::env::vars())?;
+    let mut config = load(file.as_deref(), variables())?;
     if let Some(data) = &place.data {
         config.data.clone_from(data);
     }

@@ -64,6 +64,14 @@ fn hint_text(hint: &Option<String>) -> String {
         .unwrap_or_default()
 }
 
+/// The process's variables. Others' may be of any bytes; what is not text is none of ours, or refused as a value.
+pub fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        Some((name, value.to_string_lossy().into_owned()))
+    })
+}
+
 /// Reads `path` (`None`: the defaults) and applies the overrides in `env`.
 pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigError> {
     let (mut table, mut config) = match path {

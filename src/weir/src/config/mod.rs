@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "analytics")]
 pub use compile::kafka;
 pub use compile::{Compiled, compile};
-pub use load::{ConfigError, load};
+pub use load::{ConfigError, load, variables};
 pub use watch::watch;
 
 /// The whole configuration file. Every key has a default; an empty file is a good one.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use super::load;
+use super::{load, variables};
 
 /// Names of the files.
 type Names = Arc<Mutex<Vec<OsString>>>;
@@ -80,7 +80,7 @@ impl Changes {
     pub fn follow(&mut self) {
         // Of a configuration that cannot be read, the packs named before are still watched.
         if let Some(config) = &self.config
-            && let Ok(read) = load(Some(config), std::env::vars())
+            && let Ok(read) = load(Some(config), variables())
         {
             let folder = config.parent().unwrap_or(Path::new("."));
             let packs = read.guard.pack_files.iter().map(|pack| folder.join(pack));

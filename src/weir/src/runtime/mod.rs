@@ -19,7 +19,7 @@ use journal::{Journal, Recovery};
 use sidecar::{Running, Shared, Snapshot};
 use stream::Shipper;
 
-use crate::config::{Compiled, Config, ConfigError, compile, load};
+use crate::config::{Compiled, Config, ConfigError, compile, load, variables};
 use crate::error::Failure;
 
 #[cfg(feature = "analytics")]
@@ -191,7 +191,7 @@ impl Weir {
     }
 
     fn reloaded(&self) -> Result<Snapshot, Failure> {
-        let mut config = load(self.plan.file.as_deref(), std::env::vars())?;
+        let mut config = load(self.plan.file.as_deref(), variables())?;
         // What the command line said holds on.
         config.server.listen = self.plan.config.server.listen;
         config.data.clone_from(&self.plan.config.data);
