@@ -307,6 +307,11 @@ fn the_demo_shows_the_whole_product() {
     );
     let cached = "select count(*) as n from calls where cache_read_tokens > 0 and cost_nano_usd > 0";
     assert!(place.sql_number(cached) > 0);
+    // What its apps ask is harmless, but for what is blocked.
+    let alarms = "select count(*) as n from calls where array_to_string(guardrail_rules, ',') like '%injection%' \
+        and (status <> 'blocked' or request_text not like '%Ignore all%')";
+    let told = "select request_text from calls where array_to_string(guardrail_rules, ',') like '%injection%'";
+    assert_eq!(place.sql_number(alarms), 0, "{:?}", place.sql(told));
     place.verify();
 }
 
