@@ -139,8 +139,11 @@ pub(crate) mod txn {
 
     /// In `events`: the next offset of a journal, whichever source brings it.
     pub(crate) fn offset(journal: JournalId) -> String {
-        format!("weir:offset:{journal}")
+        format!("{OFFSET}{journal}")
     }
+
+    /// How those of all journals begin.
+    pub(crate) const OFFSET: &str = "weir:offset:";
 
     /// In `events`: the first offset of a journal that began elsewhere; 0 without it.
     pub(crate) fn first(journal: JournalId) -> String {
