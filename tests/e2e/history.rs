@@ -175,6 +175,24 @@ fn sql_prints_and_refuses() {
     weir.stop();
 }
 
+/// Rows have been written when the query fails: whoever takes them for all of them must be told.
+#[test]
+fn a_query_that_fails_midway_is_a_failure() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start(&place, &upstream);
+    let query = "select arrow_cast(case when value = 20000 then 'größer' else '1' end, 'Int64') as n \
+         from generate_series(1, 20000)";
+    let asked = |where_from: &str| {
+        let output = place.tool(&["sql", "--format", "csv", query]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{where_from}: {said}");
+        assert!(said.contains("größer"), "{where_from}: {said}");
+    };
+    asked("over the socket");
+    weir.stop();
+    asked("read here");
+}
+
 /// The lines that `weir tail ARGS` prints, as they come.
 struct Tail {
     child: std::process::Child,
