@@ -112,7 +112,7 @@ async fn verify(data: &Path, json: bool) -> Result<ExitCode, Failure> {
 }
 
 async fn open(data: &Path) -> Result<Lake, Failure> {
-    open_lake(data).await
+    open_lake(data).await.map_err(Failure::other)
 }
 
 fn present(journal: &Path) -> Option<&Path> {
