@@ -64,7 +64,8 @@ pub async fn answer(
     format: output::Format,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
-    let width = (format == output::Format::Table && std::io::stdout().is_terminal())
+    let for_people = matches!(format, output::Format::Table | output::Format::Csv);
+    let width = (for_people && std::io::stdout().is_terminal())
         .then(terminal_width)
         .flatten();
     if ask(&config.data, sql, format, width, out).await? {
