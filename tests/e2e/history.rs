@@ -175,6 +175,49 @@ fn sql_prints_and_refuses() {
     weir.stop();
 }
 
+/// Rows have been written when the query fails: whoever takes them for all of them must be told.
+#[test]
+fn a_query_that_fails_midway_is_a_failure() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start(&place, &upstream);
+    let query = "select arrow_cast(case when value = 20000 then 'größer' else '1' end, 'Int64') as n \
+         from generate_series(1, 20000)";
+    let asked = |where_from: &str| {
+        let output = place.tool(&["sql", "--format", "csv", query]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{where_from}: {said}");
+        assert!(said.contains("größer"), "{where_from}: {said}");
+    };
+    asked("over the socket");
+    weir.stop();
+    asked("read here");
+}
+
+/// A folder that is no lake's, or whose sidecar ships its events elsewhere: nothing is made in it.
+#[test]
+fn a_folder_without_a_lake_stays_as_it_is() {
+    let place = Place::new();
+    std::fs::create_dir(place.data()).unwrap();
+    for command in [
+        &["verify"][..],
+        &["status"],
+        &["rebuild"],
+        &["compact"],
+        &["erase", "--user", "ana"],
+    ] {
+        let output = place.tool(&[&["lake"], command].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+        assert!(said.contains("no lake"), "{command:?}: {said}");
+    }
+    assert_eq!(place.sql_number("select count(*) as n from calls"), 0);
+    assert_eq!(
+        std::fs::read_dir(place.data()).unwrap().count(),
+        0,
+        "something was made"
+    );
+}
+
 /// The lines that `weir tail ARGS` prints, as they come.
 struct Tail {
     child: std::process::Child,

@@ -26,6 +26,8 @@ pub(crate) struct JournalState {
     pub(crate) fold: Fold,
     /// Time of its last readable record.
     pub(crate) last_time: i64,
+    /// The offset up to which every end had its row in `calls` when this was loaded.
+    pub(crate) emitted: i64,
 }
 
 /// What a batch holds of one journal.
@@ -54,6 +56,9 @@ pub(crate) struct Batch {
     pub(crate) events: Vec<RecordBatch>,
     /// `calls` rows.
     pub(crate) calls: Vec<RecordBatch>,
+    /// Journals of which some of these rows catch up with landed events, and the offset from which on: if
+    /// `calls` says another one by now, somebody else has brought them.
+    pub(crate) emitted: BTreeMap<JournalId, i64>,
     /// Roughly the bytes of the records.
     pub(crate) bytes: usize,
     /// Roughly the memory that the rows take.
@@ -96,8 +101,24 @@ impl Batch {
         if let Some(calls) = calls {
             self.held += calls.get_array_memory_size();
             self.calls.push(calls);
+            self.emitted.insert(journal, state.emitted);
             self.since.get_or_insert_with(Instant::now);
         }
+    }
+
+    /// Refuses rows that catch up with what `calls` has by now.
+    pub(crate) async fn still_lacks(&self, calls: &Snapshot) -> Result<(), LakeError> {
+        for (journal, ours) in &self.emitted {
+            let theirs = calls.txn(&txn::calls(*journal)).await?.unwrap_or(0);
+            if theirs != *ours {
+                return Err(LakeError::Overtaken {
+                    partition: format!("of calls of journal {journal}"),
+                    ours: *ours,
+                    theirs,
+                });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -118,8 +139,11 @@ pub(crate) mod txn {
 
     /// In `events`: the next offset of a journal, whichever source brings it.
     pub(crate) fn offset(journal: JournalId) -> String {
-        format!("weir:offset:{journal}")
+        format!("{OFFSET}{journal}")
     }
+
+    /// How those of all journals begin.
+    pub(crate) const OFFSET: &str = "weir:offset:";
 
     /// In `events`: the first offset of a journal that began elsewhere; 0 without it.
     pub(crate) fn first(journal: JournalId) -> String {
@@ -160,6 +184,7 @@ impl JournalState {
             next,
             fold: Fold::within(room),
             last_time: journal::clock::unix_nano(),
+            emitted,
         };
         let mut rows = CallRows::new();
         let mut windows = Windows::new(events, journal, low.min(emitted), next);

@@ -7,15 +7,17 @@ use arrow::array::{Array as _, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use bytes::Bytes;
 use datafusion::prelude::{col, lit};
+use event::EventType;
 use futures::TryStreamExt as _;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use crate::arena::Arena;
+use crate::batch::txn;
 use crate::commit::{Commit, now_millis};
 use crate::compact::{COMPACTION, day_number};
-use crate::decode::{EventRows, text};
+use crate::decode::{EventRows, int, text};
 use crate::encode::EventsBuilder;
 use crate::files::{FileWriter, Place, Purpose, Written, make_durable, upload};
 use crate::scan::read;
@@ -46,17 +48,24 @@ pub struct EraseReport {
     pub event_rows: u64,
     /// Files that were written anew.
     pub files: u64,
+    /// Calls that were left alone, as they are still open, or their row is still to come.
+    pub open: u64,
 }
 
 /// Erases the calls of somebody from both tables. The files that had them go from the disk a day later,
 /// as all replaced files do. What has not landed yet, and what journals and Kafka still hold, is not
-/// touched. Another writer that is faster makes it fail with [`LakeError::Conflict`]: do it again.
+/// touched. A call that is still open, or whose row is still to come, is left alone and counted: its end
+/// would stand in the table later, without a beginning and nobody's. Another writer that is faster makes it fail with [`LakeError::Conflict`]: do it again.
 pub async fn erase(lake: &Lake, whose: &Whose) -> Result<EraseReport, LakeError> {
     let (events, calls) = (lake.table(TableKind::Events), lake.table(TableKind::Calls));
-    let (events_now, calls_now) = (events.load().await?, calls.load().await?);
-    let ids = find(&events_now, &calls_now, whose).await?;
+    // Calls first: of a call that has its row there, every event up to its end is in `events`.
+    let calls_now = calls.load().await?;
+    let events_now = events.load().await?;
+    let found = find(&events_now, &calls_now, whose).await?;
+    let (ids, open) = settled(&events_now, &calls_now, found).await?;
     let mut report = EraseReport {
         calls: ids.len() as u64,
+        open,
         ..EraseReport::default()
     };
     if ids.is_empty() {
@@ -96,6 +105,59 @@ async fn find(events: &Snapshot, calls: &Snapshot, whose: &Whose) -> Result<Hash
         }
     }
     Ok(found)
+}
+
+/// Those of the calls of which nothing more will land, and how many others there are. A call is settled once
+/// its row is there; one that has ended and has none, and gets none any more, lost it with a day that expired
+/// or when it was erased before.
+async fn settled(
+    events: &Snapshot,
+    calls: &Snapshot,
+    found: HashSet<String>,
+) -> Result<(HashSet<String>, u64), LakeError> {
+    let mut settled = HashSet::new();
+    let mut rows = read(calls, TableKind::Calls, &["call_id"], None).await?;
+    while let Some(batch) = rows.try_next().await? {
+        let ids = text(&batch, "call_id")?.iter().flatten();
+        settled.extend(ids.filter(|id| found.contains(*id)).map(str::to_owned));
+    }
+    if settled.len() == found.len() {
+        return Ok((settled, 0));
+    }
+    let (mut open, mut rest) = (HashSet::new(), HashSet::new());
+    let columns = ["journal_id", "offset", "call_id", "type"];
+    let mut rows = read(events, TableKind::Events, &columns, None).await?;
+    while let Some(batch) = rows.try_next().await? {
+        let (journals, offsets) = (text(&batch, "journal_id")?, int(&batch, "offset")?);
+        let (ids, types) = (text(&batch, "call_id")?, text(&batch, "type")?);
+        for row in 0..batch.num_rows() {
+            if ids.is_null(row) || !found.contains(ids.value(row)) {
+                continue;
+            }
+            let id = ids.value(row).to_owned();
+            let event = EventType::from(types.value(row));
+            if event.is_terminal() {
+                let Ok(journal) = journals.value(row).parse() else {
+                    continue;
+                };
+                let emitted = calls.txn(&txn::calls(journal)).await?.unwrap_or(0);
+                let place = if offsets.value(row) < emitted {
+                    &mut settled
+                } else {
+                    &mut open
+                };
+                place.insert(id);
+            } else if event == EventType::CallStarted {
+                open.insert(id);
+            } else {
+                rest.insert(id);
+            }
+        }
+    }
+    // What came after the end of a call that was erased before.
+    settled.extend(rest.difference(&open).cloned());
+    let open = open.difference(&settled).count() as u64;
+    Ok((settled, open))
 }
 
 fn says(body: &str, attribute: &str, value: &str) -> bool {

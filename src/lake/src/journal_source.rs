@@ -234,6 +234,18 @@ pub(crate) struct JournalDir {
 impl JournalDir {
     /// Looks into a journal folder; `None` if there is no journal, or nothing in it. Blocking.
     pub(crate) fn open(dir: &Path) -> Result<Option<JournalDir>, SourceError> {
+        let mut found = JournalDir::look(dir);
+        // The first segment may be released between being listed and being read.
+        for _ in 0..4 {
+            if matches!(found, Ok(Some(_))) {
+                break;
+            }
+            found = JournalDir::look(dir);
+        }
+        found
+    }
+
+    fn look(dir: &Path) -> Result<Option<JournalDir>, SourceError> {
         let failed = |error: ReadError| SourceError::Unavailable {
             source_name: dir.display().to_string(),
             what: error.to_string(),

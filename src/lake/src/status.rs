@@ -71,7 +71,7 @@ impl LakeStatus {
         let [events, calls] = snapshots.as_slice() else {
             return Err(LakeError::Internal("a lake has two tables".to_owned()));
         };
-        let mut ids = journals(events);
+        let mut ids = journals(events).await;
         let here = match journal.map(Path::to_owned) {
             Some(dir) => tokio::task::spawn_blocking(move || journal::tool::inspect(&dir).ok()).await?,
             None => None,
@@ -99,10 +99,12 @@ impl LakeStatus {
     }
 }
 
-/// The journals that the files' statistics name. A file has those of one source: its smallest and
-/// its largest are nearly always all.
-pub(crate) fn journals(events: &Snapshot) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+/// The journals of which something has landed: those that the transactions name, whether or not a row of
+/// them is left, and those that the files' statistics name. (A file has those of one source: its smallest
+/// and its largest are nearly always all.)
+pub(crate) async fn journals(events: &Snapshot) -> BTreeSet<String> {
+    let landed = events.txns().await.named(txn::OFFSET).filter(|(_, next)| *next > 0);
+    let mut found: BTreeSet<String> = landed.map(|(id, _)| id.to_owned()).collect();
     for file in events.state.log_data().iter() {
         let Some(stats) = file.stats().and_then(|text| serde_json::from_str::<Value>(&text).ok()) else {
             continue;

@@ -65,6 +65,11 @@ impl Lake {
         Ok(lake)
     }
 
+    /// An empty lake that is nowhere: what SQL reads where nothing has landed.
+    pub async fn in_memory() -> Result<Lake, LakeError> {
+        Lake::create("memory:///lake").await
+    }
+
     /// The lake of a data folder: `<data>/lake`.
     #[must_use]
     pub fn location_of(data: &Path) -> PathBuf {

@@ -71,6 +71,11 @@ impl Txns {
         }
     }
 
+    /// Names that begin like this, without the beginning, and their numbers.
+    pub(crate) fn named<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, i64)> {
+        (self.known.iter()).filter_map(move |(app, version)| Some((app.strip_prefix(prefix)?, *version)))
+    }
+
     fn empty() -> Txns {
         Txns {
             known: HashMap::new(),

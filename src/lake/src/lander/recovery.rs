@@ -174,6 +174,9 @@ impl<S: Source> Lander<S> {
                 });
             }
         }
+        // Rows that a crash had left out of `calls` may have come meanwhile, from a lander that stood still
+        // between its two commits or from a rebuild, while no position moved.
+        self.open.still_lacks(&at.calls).await?;
         self.at = at;
         self.show();
         Ok(())

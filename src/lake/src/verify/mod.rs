@@ -44,7 +44,7 @@ pub async fn verify(lake: &Lake, journal: Option<&Path>) -> Result<Report, LakeE
         ends.insert(extent.journal, end);
     }
     // A journal whose every row is gone is in no extent, but its transaction is still there.
-    for id in crate::status::journals(&events) {
+    for id in crate::status::journals(&events).await {
         if let Ok(id) = id.parse() {
             journals.entry(id).or_insert_with(|| JournalReport::empty(id));
         }
@@ -53,6 +53,7 @@ pub async fn verify(lake: &Lake, journal: Option<&Path>) -> Result<Report, LakeE
         journals.entry(here.id).or_insert_with(|| JournalReport::empty(here.id));
     }
     for (id, report) in &mut journals {
+        report.begins = events.txn(&txn::first(*id)).await?.unwrap_or(0);
         let next = events.txn(&txn::offset(*id)).await?.unwrap_or(0);
         report.check_end(next);
     }
@@ -69,15 +70,40 @@ pub async fn verify(lake: &Lake, journal: Option<&Path>) -> Result<Report, LakeE
         calls_version: calls.version(),
     };
     if let Some(here) = here {
-        let next = next_of(&events, &here).await?;
         let end = ends.remove(&here.id).unwrap_or_default();
-        let id = here.id;
-        let tail = tokio::task::spawn_blocking(move || offsets::check_tail(&here, next, end)).await?;
-        if let Some(journal) = report.journals.iter_mut().find(|journal| journal.journal_id == id) {
-            journal.tail = Some(tail);
+        if let Some(journal) = report.journals.iter_mut().find(|journal| journal.journal_id == here.id) {
+            tail(lake, events, &here, journal, end).await?;
         }
     }
     Ok(report)
+}
+
+/// Checks the records of the journal here that have not landed. What lands meanwhile may go from the journal:
+/// it is in the table then, and is checked there.
+async fn tail(
+    lake: &Lake,
+    mut events: Snapshot,
+    here: &JournalDir,
+    journal: &mut JournalReport,
+    mut end: offsets::End,
+) -> Result<(), LakeError> {
+    let mut next = next_of(&events, here).await?;
+    loop {
+        let dir = here.clone();
+        let found = tokio::task::spawn_blocking(move || offsets::check_tail(&dir, next, end)).await?;
+        if !found.problems.is_empty() {
+            // Perhaps only that it was released under the reader's hands.
+            events = lake.table(TableKind::Events).load().await?.following(&events).await;
+            let landed = next_of(&events, here).await?;
+            if landed > next {
+                offsets::check_more(&events, next, landed, journal, &mut end).await?;
+                next = landed;
+                continue;
+            }
+        }
+        journal.tail = Some(found);
+        return Ok(());
+    }
 }
 
 async fn next_of(events: &Snapshot, journal: &JournalDir) -> Result<i64, LakeError> {

@@ -102,6 +102,32 @@ pub(super) async fn check(
     Ok((report, end))
 }
 
+/// Checks rows that have landed since, `from` to `to` (exclusive), and adds them to the report.
+pub(super) async fn check_more(
+    events: &Snapshot,
+    from: i64,
+    to: i64,
+    report: &mut JournalReport,
+    end: &mut End,
+) -> Result<(), LakeError> {
+    let extent = Extent {
+        journal: report.journal_id,
+        min: from,
+        max: to - 1,
+        rows: 0,
+    };
+    let mut at = from;
+    while at < to {
+        let next = (at + STRETCH).min(to);
+        report.rows += stretch(events, extent, at, next, report, end).await?;
+        at = next;
+    }
+    let first = report.landed.map_or(from, |landed| landed.first);
+    report.landed = Some(Range { first, last: to - 1 });
+    Ok(())
+}
+
+/// Returns how many rows there are.
 async fn stretch(
     events: &Snapshot,
     extent: Extent,
@@ -109,12 +135,14 @@ async fn stretch(
     to: i64,
     report: &mut JournalReport,
     end: &mut End,
-) -> Result<(), LakeError> {
+) -> Result<u64, LakeError> {
+    let mut count = 0;
     let mut slots = vec![Slot::Empty; usize::try_from(to - from).unwrap_or_default()];
     let filter = range(extent.journal, from, to);
     let mut rows = read(events, TableKind::Events, RECORD_COLUMNS, Some(filter)).await?;
     while let Some(batch) = rows.try_next().await? {
         let decoded = EventRows::of(&batch)?;
+        count += batch.num_rows() as u64;
         for row in 0..batch.num_rows() {
             let offset = decoded.offset(row);
             let Some(slot) = usize::try_from(offset - from).ok().and_then(|i| slots.get_mut(i)) else {
@@ -163,7 +191,7 @@ async fn stretch(
         }
     }
     report.unreadable.sort_by_key(|range| range.first);
-    Ok(())
+    Ok(count)
 }
 
 fn is_erased(item: &Item) -> bool {

@@ -151,7 +151,7 @@ impl JournalReport {
     /// Compares the last row with what the table's transaction says has landed: a history that was
     /// cut at its end shows here.
     pub(crate) fn check_end(&mut self, next: i64) {
-        let found = self.landed.map_or(0, |landed| landed.last + 1);
+        let found = self.landed.map_or(self.begins, |landed| landed.last + 1);
         if found < next {
             self.missing.push(Range {
                 first: found,

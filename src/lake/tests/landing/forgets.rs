@@ -149,3 +149,43 @@ async fn erased_records_leave_their_digest() {
     );
     drop(dir);
 }
+
+/// Whoever erases a call that is still open would leave its end alone in the table, nobody's and without a
+/// beginning: it waits, and goes when it has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_still_open_is_erased_once_it_has_ended() {
+    let mut h = history(20);
+    let call = h.begin("large");
+    h.middle(call);
+    let (session, open_from) = (format!("session-{}", (h.next() - 4) % 7), h.next());
+    h.end(call, 4, event::Body::CallCompleted);
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    let source = MemorySource::new("one");
+    let handle = lander(&lake, &source).await;
+    source.push(h.items[..open_from as usize].iter().cloned());
+    handle.flush().await.unwrap();
+    let theirs = "select count(*) from events where call_id = ";
+    for whose in [Whose::Call(call.to_string()), Whose::Session(session.clone())] {
+        let done = erase(&lake, &whose).await.unwrap();
+        assert_eq!(done.open, 1, "{done:?}");
+        assert_eq!(ask(&lake, &format!("{theirs}'{call}'")).await, 4, "{done:?}");
+    }
+    assert!(proof(&lake).await.is_complete());
+    // It ends, and comes to the table.
+    source.push(h.items[open_from as usize..].iter().cloned());
+    let _refused = handle.flush().await;
+    assert_eq!(handle.flush().await.unwrap(), h.next());
+    let found = proof(&lake).await;
+    assert!(found.is_complete(), "{found}");
+    let done = erase(&lake, &Whose::Session(session)).await.unwrap();
+    assert_eq!((done.calls, done.open), (1, 0));
+    assert_eq!(ask(&lake, &format!("{theirs}'{call}'")).await, 0);
+    let found = proof(&lake).await;
+    assert!(found.is_complete(), "{found}");
+    // Nobody's.
+    let nobody = erase(&lake, &Whose::Call(event::CallId::new().to_string()))
+        .await
+        .unwrap();
+    assert_eq!(nobody, lake::EraseReport::default());
+}

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use journal::{Journal, Options};
-use lake::{JournalSource, Lake, LandOptions, Lander, TableKind, Tail, verify};
+use lake::{JournalSource, Lake, LandOptions, Lander, TableKind, Tail, rebuild, verify};
 
 use crate::history::{History, history};
 use crate::lands::{number, options};
@@ -131,4 +132,36 @@ kill_at! {
     f_calls_written = "f-written",
     f_calls_committed = "f",
     g_position_stored = "g",
+}
+
+/// Rows of `calls` that a lander holds because a crash left them out, and that somebody else brings before
+/// it lands: here a rebuild, or the other lander itself, that was not dead but stood still.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_another_brought_meanwhile_come_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    let mut history = history(0);
+    record(data, &mut history, 50);
+    assert!(!run_child(data, Some("e")), "the child should have died");
+    let (journal, _) = Journal::open(&data.join("journal"), Options::default()).unwrap();
+    let lake = Lake::open(data.join("lake").to_str().unwrap()).await.unwrap();
+    let options = LandOptions {
+        refresh: Duration::from_millis(20),
+        ..options()
+    };
+    let (lander, handle) = Lander::open(lake.clone(), JournalSource::new(journal), options)
+        .await
+        .unwrap();
+    let task = tokio::spawn(lander.run());
+    rebuild(&lake).await.unwrap();
+    // It sees the versions of others now.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    handle.flush().await.unwrap();
+    let view = handle.tail().view();
+    handle.stop().await;
+    task.await.unwrap().unwrap();
+    assert_eq!(number(&view, "select count(*) from calls").await, 50);
+    let report = verify(&lake, Some(&data.join("journal"))).await.unwrap();
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(report.calls.rows, 50);
 }

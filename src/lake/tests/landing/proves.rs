@@ -257,3 +257,70 @@ async fn an_accepted_loss_is_counted_once_and_shows() {
     assert!(found.to_string().contains("MISSING: 100–119"), "{found}");
     assert_eq!(found.journals[0].rows as i64, h.next() - 20);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_without_a_row_shows() {
+    let h = history(30);
+    let (_dir, lake) = landed(&h).await;
+    for name in ["events", "calls"] {
+        let (_, gone) = table(&lake, name)
+            .await
+            .delete()
+            .with_predicate("call_id is not null or call_id is null")
+            .await
+            .unwrap();
+        assert!(gone.num_deleted_rows > Some(0));
+    }
+    let found = report(&lake).await;
+    assert!(!found.is_complete(), "{found}");
+    let missing: Vec<(i64, i64)> = found.journals[0].missing.iter().map(|r| (r.first, r.last)).collect();
+    assert_eq!(missing, [(0, h.next() - 1)], "{found}");
+    let status = lake::LakeStatus::read(&lake, None).await.unwrap();
+    assert_eq!(status.journals[0].events_next, h.next());
+}
+
+/// What lands while it is verified goes from the journal meanwhile: that is no loss.
+#[tokio::test(flavor = "multi_thread")]
+async fn verification_beside_a_landing_journal_is_complete() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("journal");
+    let small = journal::Options {
+        segment_bytes: 64 << 10,
+        ..journal::Options::default()
+    };
+    let (journal, _) = journal::Journal::open(&folder, small).unwrap();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    let (lander, handle) = Lander::open(lake.clone(), lake::JournalSource::new(journal.clone()), options())
+        .await
+        .unwrap();
+    tokio::spawn(lander.run());
+    let landing = {
+        let (journal, handle) = (journal.clone(), handle.clone());
+        tokio::spawn(async move {
+            for _ in 0..40 {
+                let h = history(30);
+                let (journal, drafts) = (journal.clone(), h.drafts);
+                tokio::task::spawn_blocking(move || {
+                    drafts
+                        .chunks(16)
+                        .for_each(|drafts| assert!(journal.append(drafts).unwrap().last >= 0));
+                    journal.flush().unwrap();
+                })
+                .await
+                .unwrap();
+                handle.flush().await.unwrap();
+            }
+        })
+    };
+    let mut looks = 0;
+    while !landing.is_finished() {
+        let found = verify(&lake, Some(&folder)).await.unwrap();
+        let journal = found.journals.first();
+        assert!(journal.is_none_or(lake::JournalReport::is_complete), "{found}");
+        looks += 1;
+    }
+    landing.await.unwrap();
+    assert!(looks > 1 && journal.end() > 0);
+    let found = verify(&lake, Some(&folder)).await.unwrap();
+    assert_eq!(found.journals[0].rows as i64, journal.end(), "{found}");
+}

@@ -3,32 +3,41 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, StringArray, StructArray};
+use arrow::compute::cast;
 use arrow::csv::{Writer, WriterBuilder};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::json::writer::{LineDelimitedWriter, WriterBuilder as JsonBuilder};
 
 use super::Rows;
+use super::table::clean;
 use crate::QueryError;
 
-pub(super) struct Csv<W: Write>(Writer<W>);
+pub(super) struct Csv<W: Write> {
+    out: Writer<W>,
+    /// A terminal is written to.
+    shown: bool,
+}
 
 impl<W: Write> Csv<W> {
-    pub(super) fn new(out: W, schema: &Schema) -> Result<Csv<W>, QueryError> {
-        let mut csv = Csv(WriterBuilder::new().with_header(true).build(out));
+    pub(super) fn new(out: W, schema: &Schema, shown: bool) -> Result<Csv<W>, QueryError> {
+        let out = WriterBuilder::new().with_header(true).build(out);
+        let mut csv = Csv { out, shown };
         // The header, even if no row comes.
-        csv.0.write(&flat(&RecordBatch::new_empty(Arc::new(schema.clone())))?)?;
+        csv.write(&RecordBatch::new_empty(Arc::new(schema.clone())))?;
         Ok(csv)
     }
 }
 
 impl<W: Write> Rows<W> for Csv<W> {
     fn write(&mut self, rows: &RecordBatch) -> Result<(), QueryError> {
-        Ok(self.0.write(&flat(rows)?)?)
+        let rows = flat(rows)?;
+        let rows = if self.shown { harmless(&rows)? } else { rows };
+        Ok(self.out.write(&rows)?)
     }
 
     fn finish(self: Box<Self>) -> Result<W, QueryError> {
-        Ok(self.0.into_inner())
+        Ok(self.out.into_inner())
     }
 }
 
@@ -43,6 +52,25 @@ fn flat(rows: &RecordBatch) -> Result<RecordBatch, QueryError> {
             fields.push(field.as_ref().clone());
             columns.push(column.clone());
         }
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
+
+/// Stored text is somebody else's, and may not steer the terminal.
+fn harmless(rows: &RecordBatch) -> Result<RecordBatch, QueryError> {
+    let schema = rows.schema();
+    let mut fields = Vec::with_capacity(rows.num_columns());
+    let mut columns = Vec::with_capacity(rows.num_columns());
+    for (field, column) in schema.fields().iter().zip(rows.columns()) {
+        let mut field = field.as_ref().clone().with_name(clean(field.name()));
+        let mut column = Arc::clone(column);
+        if field.data_type().is_string() {
+            let texts = cast(&column, &DataType::Utf8)?;
+            let texts: StringArray = (texts.as_string::<i32>().iter()).map(|text| text.map(clean)).collect();
+            (field, column) = (field.with_data_type(DataType::Utf8), Arc::new(texts));
+        }
+        fields.push(field);
+        columns.push(column);
     }
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }

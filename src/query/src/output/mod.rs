@@ -75,8 +75,8 @@ impl FromStr for Format {
 
 /// Writes an answer; returns how many rows it had.
 ///
-/// `width` is the terminal's, in columns: long texts in a table are cut so that it fits; without it
-/// nothing is cut.
+/// `width` is the terminal's, in columns: long texts in a table are cut so that it fits, and CSV is
+/// rid of what would steer it; without it nothing is cut, and CSV is as it was recorded.
 pub async fn write<W: Write + Send>(
     mut rows: SendableRecordBatchStream,
     format: Format,
@@ -86,7 +86,7 @@ pub async fn write<W: Write + Send>(
     let schema = rows.schema();
     let mut writer: Box<dyn Rows<W> + Send> = match format {
         Format::Table => Box::new(table::Table::new(out, &schema, width)),
-        Format::Csv => Box::new(csv::Csv::new(out, &schema)?),
+        Format::Csv => Box::new(csv::Csv::new(out, &schema, width.is_some())?),
         Format::Json => Box::new(json::Json::array(out)),
         Format::Ndjson => Box::new(json::Json::lines(out)),
         Format::Parquet => Box::new(columnar::Parquet::new(out, schema)?),

@@ -1,5 +1,6 @@
 //! A table for people: aligned, numbers to the right, long texts cut to the terminal's width.
 
+use std::fmt::Write as _;
 use std::io::Write;
 
 use arrow::array::{Array, RecordBatch};
@@ -13,6 +14,8 @@ use crate::QueryError;
 
 /// Rows that decide how wide the columns are; those after them fit in, or are cut.
 const SAMPLE: usize = 1000;
+/// Fewer of them where they are long: they wait in the memory of the process that answers.
+const SAMPLE_BYTES: usize = 4 << 20;
 /// No column is made narrower than this.
 const NARROWEST: usize = 6;
 const GAP: &str = "  ";
@@ -23,6 +26,7 @@ pub(super) struct Table<W> {
     right: Vec<bool>,
     width: Option<usize>,
     waiting: Vec<Vec<String>>,
+    waiting_bytes: usize,
     widths: Option<Vec<usize>>,
     rows: u64,
 }
@@ -39,6 +43,7 @@ impl<W: Write> Table<W> {
                 .collect(),
             width,
             waiting: Vec::new(),
+            waiting_bytes: 0,
             widths: None,
             rows: 0,
         }
@@ -105,7 +110,7 @@ impl<W: Write> Rows<W> for Table<W> {
         for row in 0..rows.num_rows() {
             let cells: Vec<String> = formats
                 .iter()
-                .map(|format| clean(&format.value(row).to_string()))
+                .map(|format| Cell::of(&format.value(row), self.width))
                 .collect();
             self.rows += 1;
             match self.widths.take() {
@@ -114,8 +119,9 @@ impl<W: Write> Rows<W> for Table<W> {
                     self.widths = Some(widths);
                 }
                 None => {
+                    self.waiting_bytes += cells.iter().map(String::capacity).sum::<usize>();
                     self.waiting.push(cells);
-                    if self.waiting.len() >= SAMPLE {
+                    if self.waiting.len() >= SAMPLE || self.waiting_bytes >= SAMPLE_BYTES {
                         self.begin()?;
                     }
                 }
@@ -135,20 +141,54 @@ impl<W: Write> Rows<W> for Table<W> {
 }
 
 /// A cell takes one line, and may not steer the terminal: stored text is somebody else's.
-fn clean(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => out.push('⏎'),
-            '\r' => {}
-            '\t' => out.push(' '),
-            c if c.is_control() => out.push('\u{fffd}'),
-            // Marks that turn the direction of what follows.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
+pub(super) fn clean(text: &str) -> String {
+    text.chars().filter_map(harmless).collect()
+}
+
+fn harmless(c: char) -> Option<char> {
+    Some(match c {
+        '\n' => '⏎',
+        '\r' => return None,
+        '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        // Marks that turn the direction of what follows.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => '\u{fffd}',
+        c => c,
+    })
+}
+
+/// Takes a value in as text, no more of it than may be shown.
+struct Cell {
+    text: String,
+    columns: usize,
+    limit: usize,
+}
+
+impl Cell {
+    /// The value's text: all of it if it fits into `width`, else so much that it shows that it does not.
+    fn of(value: &impl std::fmt::Display, width: Option<usize>) -> String {
+        let mut cell = Cell {
+            text: String::new(),
+            columns: 0,
+            limit: width.unwrap_or(usize::MAX),
+        };
+        // It fails where there is enough of it.
+        let _ = write!(cell, "{value}");
+        cell.text
     }
-    out
+}
+
+impl std::fmt::Write for Cell {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for c in text.chars().filter_map(harmless) {
+            if self.columns > self.limit {
+                return Err(std::fmt::Error);
+            }
+            self.columns += c.width().unwrap_or_default();
+            self.text.push(c);
+        }
+        Ok(())
+    }
 }
 
 fn cut(text: &str, width: usize) -> String {
@@ -212,5 +252,33 @@ mod tests {
         assert_eq!(clean("a\nb\u{1b}[31mred\u{202e}"), "a⏎b\u{fffd}[31mred\u{fffd}");
         assert_eq!(cut("漢字漢字", 5), "漢字…");
         assert_eq!(cut("abcdef", 4), "abc…");
+    }
+    /// Rows of a text of so many bytes, a batch for each.
+    fn texts(bytes: usize) -> RecordBatch {
+        let column: arrow::array::ArrayRef =
+            std::sync::Arc::new(arrow::array::StringArray::from(vec!["x".repeat(bytes)]));
+        RecordBatch::try_from_iter([("text", column)]).unwrap()
+    }
+
+    #[test]
+    fn rows_that_wait_are_bounded_in_bytes() {
+        let rows = texts(1 << 20);
+        let held = |table: &Table<Vec<u8>>| table.waiting.iter().flatten().map(String::capacity).sum::<usize>();
+        // Uncut: it begins to write before many long rows wait.
+        let mut table = Table::new(Vec::new(), &rows.schema(), None);
+        for _ in 0..10 {
+            table.write(&rows).unwrap();
+            assert!(held(&table) <= 5 << 20, "{}", held(&table));
+        }
+        assert!(!table.out.is_empty());
+        // On a terminal: nothing waits that will not be shown.
+        let mut table = Table::new(Vec::new(), &rows.schema(), Some(80));
+        for _ in 0..10 {
+            table.write(&rows).unwrap();
+        }
+        assert!(held(&table) <= 10 * 1024, "{}", held(&table));
+        let out = String::from_utf8(Box::new(table).finish().unwrap()).unwrap();
+        assert!(out.lines().all(|line| line.width() <= 80), "{out}");
+        assert_eq!(out.matches("x…").count(), 10, "{out}");
     }
 }

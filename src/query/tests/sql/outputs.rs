@@ -29,6 +29,18 @@ async fn texts_are_as_ever() {
     golden("rows-narrow.table", &narrow);
 }
 
+/// Stored text is somebody else's: on a terminal it may not steer it, in a file it stays as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn csv_does_not_steer_a_terminal() {
+    let w = small_world().await;
+    let sql = "select 'a' || chr(27) || '[2J' as t, make_array(chr(155) || '2J') as l";
+    let file = w.text(sql, Format::Csv, None).await;
+    assert!(file.contains("a\u{1b}[2J"), "{file:?}");
+    let shown = w.text(sql, Format::Csv, Some(80)).await;
+    assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+    assert!(shown.contains("a\u{fffd}[2J"), "{shown:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn columnar_formats_read_back() {
     let w = small_world().await;

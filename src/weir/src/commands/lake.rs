@@ -57,6 +57,12 @@ pub fn run(args: LakeArgs) -> Result<ExitCode, Failure> {
                     "{} calls erased: {} rows of calls, {} events, {} files written anew; the old ones go within a day",
                     report.calls, report.call_rows, report.event_rows, report.files
                 ))?;
+                if report.open > 0 {
+                    say(&format!(
+                        "{} more are still open, or their rows are still to come: run it again once they have landed",
+                        report.open
+                    ))?;
+                }
                 Ok(ExitCode::SUCCESS)
             }
             LakeCommand::Compact { place } => {
@@ -106,7 +112,7 @@ async fn verify(data: &Path, json: bool) -> Result<ExitCode, Failure> {
 }
 
 async fn open(data: &Path) -> Result<Lake, Failure> {
-    open_lake(data).await
+    open_lake(data).await.map_err(Failure::other)
 }
 
 fn present(journal: &Path) -> Option<&Path> {

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use lake::{Lake, Tail};
+use lake::{Lake, LakeError, Tail};
 use query::{Engine, output};
 
 use super::configuration;
@@ -64,7 +64,8 @@ pub async fn answer(
     format: output::Format,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
-    let width = (format == output::Format::Table && std::io::stdout().is_terminal())
+    let for_people = matches!(format, output::Format::Table | output::Format::Csv);
+    let width = (for_people && std::io::stdout().is_terminal())
         .then(terminal_width)
         .flatten();
     if ask(&config.data, sql, format, width, out).await? {
@@ -88,7 +89,12 @@ fn query_failure(error: query::QueryError) -> Failure {
 
 /// An engine over the lake and the journal of a data folder on which no process runs.
 async fn open(config: &Config) -> Result<Engine, Failure> {
-    let lake = open_lake(&config.data).await?;
+    let lake = match open_lake(&config.data).await {
+        // `weir sidecar` alone has served this folder: the journal has everything.
+        Err(LakeError::NotFound(_)) => Lake::in_memory().await,
+        found => found,
+    };
+    let lake = lake.map_err(Failure::other)?;
     let journal = journal_folder(&config.data);
     let tail = Tail::offline(&lake, Some(&journal).filter(|dir| dir.is_dir()).map(Path::new))
         .await
@@ -96,11 +102,9 @@ async fn open(config: &Config) -> Result<Engine, Failure> {
     Engine::open(tail, engine_options(config)).map_err(Failure::other)
 }
 
-/// The lake of a data folder. A data folder without one has been served by `weir sidecar` alone:
-/// an empty lake is made, and the journal has everything.
-pub async fn open_lake(data: &Path) -> Result<Lake, Failure> {
-    let location = Lake::location_of(data);
-    Lake::create(&location.to_string_lossy()).await.map_err(Failure::other)
+/// The lake of a data folder. Looking at one makes none.
+pub async fn open_lake(data: &Path) -> Result<Lake, LakeError> {
+    Lake::open(&Lake::location_of(data).to_string_lossy()).await
 }
 
 fn read_standard_input() -> Result<String, Failure> {

@@ -105,10 +105,32 @@ fn fits(args: &TailArgs, call: &Call) -> bool {
 
 fn show(args: &TailArgs, call: &Call, coloured: bool) -> Result<(), Failure> {
     Ok(say(&if args.json {
-        json(call).to_string()
+        machine_line(call)
     } else {
         line(call, coloured)
     })?)
+}
+
+fn machine_line(call: &Call) -> String {
+    // JSON escapes most of what steers a terminal, and these may be escaped.
+    (json(call).to_string().chars()).fold(String::new(), |mut out, c| {
+        match steers(c) {
+            true => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => out.push(c),
+        }
+        out
+    })
+}
+
+/// Recorded text is somebody else's: on a terminal it may not do more than stand there.
+fn clean(text: &str) -> String {
+    let shown = |c| if steers(c) { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
+}
+
+/// Control characters, and marks that turn the direction of what follows.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
 /// `12:03:04.125 completed  chat gpt-4o-mini  openai  182ms ttft 40ms  31+204 tok  $0.000127  shop`
@@ -130,7 +152,7 @@ fn line(call: &Call, coloured: bool) -> String {
     let stream = if call.started.stream { "~" } else { "" };
     let mut add = |part: String| {
         out.push(' ');
-        out.push_str(&part);
+        out.push_str(&clean(&part));
     };
     add(format!(
         "{:<26}",
@@ -255,5 +277,29 @@ mod tests {
         assert_eq!(milliseconds(1_234_567), "1.2ms");
         assert_eq!(milliseconds(182_000_000), "182ms");
         assert_eq!(milliseconds(12_340_000_000), "12.3s");
+    }
+    #[test]
+    fn recorded_text_does_not_steer_the_terminal() {
+        let evil = || "a\u{1b}]0;b\u{7}\u{9b}2J\nc\u{202e}".to_owned();
+        let mut call = Call {
+            status: Status::Failed,
+            provider: Some(evil()),
+            app: Some(evil()),
+            guardrail_action: Some(evil()),
+            guardrail_rules: vec![evil()],
+            ..Call::default()
+        };
+        call.started.operation = Some(evil());
+        call.started.request_model = Some(evil());
+        call.started.user_id = Some(evil());
+        call.ended.error_code = Some(evil());
+        let harmless = |text: &str| !text.chars().any(|c| c.is_control() || c == '\u{202e}');
+        let shown = line(&call, false);
+        assert!(harmless(&shown), "{shown:?}");
+        assert_eq!(shown.matches("a\u{fffd}]0;b").count(), 8, "{shown}");
+        let shown = machine_line(&call);
+        assert!(harmless(&shown), "{shown:?}");
+        let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read["app"], evil());
     }
 }

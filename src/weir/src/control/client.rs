@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use query::output::Format;
 use tokio::net::UnixStream;
 
-use super::{ERROR_TRAILER, socket_path};
+use super::{ERROR_TRAILER, ROWS_TRAILER, socket_path, unescape};
 use crate::error::Failure;
 
 /// Asks the process of `data`, if there is one, and writes its answer to `out`. `false`: nobody runs.
@@ -43,18 +43,27 @@ pub async fn ask(
         let reason = body.collect().await.map_err(Failure::other)?.to_bytes();
         return Err(Failure::Usage(String::from_utf8_lossy(&reason).into_owned()));
     }
+    let mut complete = false;
     while let Some(frame) = body.frame().await {
-        match frame.map_err(Failure::other)?.into_data() {
-            Ok(data) => out.write_all(&data)?,
-            Err(frame) => {
-                if let Some(error) = frame.trailers_ref().and_then(|trailers| trailers.get(ERROR_TRAILER)) {
-                    out.flush()?;
-                    return Err(Failure::Other(String::from_utf8_lossy(error.as_bytes()).into_owned()));
-                }
+        let trailers = match frame.map_err(Failure::other)?.into_data() {
+            Ok(data) => {
+                out.write_all(&data)?;
+                continue;
             }
+            Err(frame) => frame.into_trailers().unwrap_or_default(),
+        };
+        if let Some(error) = trailers.get(ERROR_TRAILER) {
+            out.flush()?;
+            return Err(Failure::Other(unescape(error.as_bytes())));
         }
+        complete |= trailers.contains_key(ROWS_TRAILER);
     }
     out.flush()?;
+    if !complete {
+        return Err(Failure::Other(
+            "the answer broke off: the process that gave it has ended, or is of another version".to_owned(),
+        ));
+    }
     Ok(true)
 }
 

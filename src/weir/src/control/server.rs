@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
@@ -17,7 +17,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-use super::{ERROR_TRAILER, socket_path};
+use super::{ERROR_TRAILER, ROWS_TRAILER, escape, socket_path};
 
 /// Longest query.
 const MAX_QUERY_BYTES: usize = 1 << 20;
@@ -103,7 +103,13 @@ async fn answer(engine: &Engine, request: Request<Incoming>) -> Response<Body> {
         Err(error) => return text(StatusCode::BAD_REQUEST, &error.to_string()),
     };
     match stream(rows, format, width) {
-        Ok(body) => Response::new(body),
+        Ok(body) => {
+            let mut response = Response::new(body);
+            // What is not announced here is not sent.
+            let trailers = HeaderValue::from_static("x-weir-error, x-weir-rows");
+            response.headers_mut().insert(http::header::TRAILER, trailers);
+            response
+        }
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
@@ -120,15 +126,12 @@ fn stream(rows: SendableRecordBatchStream, format: Format, width: Option<usize>)
         let mut piece = BytesMut::with_capacity(64 << 10);
         match reader.read_buf(&mut piece).await {
             Ok(0) => {
-                let error = match (&mut writing).await {
-                    Ok(Ok(_)) => return None,
-                    Ok(Err(error)) => error.to_string(),
-                    Err(error) => error.to_string(),
+                let (name, value) = match (&mut writing).await {
+                    Ok(Ok(rows)) => (ROWS_TRAILER, HeaderValue::from(rows)),
+                    Ok(Err(error)) => (ERROR_TRAILER, reason(&error.to_string())),
+                    Err(error) => (ERROR_TRAILER, reason(&error.to_string())),
                 };
-                let mut trailers = HeaderMap::new();
-                let value = error.replace(['\n', '\r'], " ");
-                let value = HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("the query failed"));
-                trailers.insert(ERROR_TRAILER, value);
+                let trailers = HeaderMap::from_iter([(HeaderName::from_static(name), value)]);
                 Some((Ok(Frame::trailers(trailers)), (reader, None)))
             }
             Ok(_) => Some((Ok(Frame::data(piece.freeze())), (reader, Some(writing)))),
@@ -136,6 +139,10 @@ fn stream(rows: SendableRecordBatchStream, format: Format, width: Option<usize>)
         }
     });
     Ok(BodyExt::boxed_unsync(StreamBody::new(pieces)))
+}
+
+fn reason(error: &str) -> HeaderValue {
+    HeaderValue::from_str(&escape(error)).unwrap_or(HeaderValue::from_static("the query failed"))
 }
 
 fn text(status: StatusCode, text: &str) -> Response<Body> {
