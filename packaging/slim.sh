@@ -3,7 +3,7 @@
 #
 # Two builds with the profile `dist`: the first counts which code runs while calls and streams go through
 # it, the second is laid out by those counts, which saves a tenth of the CPU of a call. Needs what can read
-# the compiler's counts: `rustup component add llvm-tools`, or LLVM's own llvm-profdata (Debian: llvm).
+# the compiler's counts: `rustup component add llvm-tools`, or LLVM's own llvm-profdata of the same age.
 # For Linux with glibc. A quarter of an hour on two cores; loopback only, on the ports 19100 and 19101.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -15,9 +15,18 @@ work=$(mktemp -d)
 children=()
 trap 'kill "${children[@]}" 2>/dev/null || true; rm -rf "$work"' EXIT
 
-profdata=$(rustc --print target-libdir)/../bin/llvm-profdata
-if [ ! -x "$profdata" ] && ! profdata=$(type -P llvm-profdata); then
-  echo "packaging/slim.sh: llvm-profdata is missing: rustup component add llvm-tools (Debian: apt-get install llvm)" >&2
+# Whatever reads the counts must know the compiler's way of writing them: of its LLVM, or a later one.
+wanted=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+profdata=
+for tool in "$(rustc --print target-libdir)/../bin/llvm-profdata" "llvm-profdata-$wanted" llvm-profdata; do
+  found=$("$tool" merge --version 2>/dev/null | sed -n 's/.*LLVM version \([0-9]*\).*/\1/p' | head -n 1) || true
+  if [ "${found:-0}" -ge "$wanted" ]; then
+    profdata=$tool
+    break
+  fi
+done
+if [ -z "$profdata" ]; then
+  echo "packaging/slim.sh: llvm-profdata of LLVM $wanted or later is missing: rustup component add llvm-tools (Debian: apt-get install llvm-$wanted)" >&2
   exit 2
 fi
 
