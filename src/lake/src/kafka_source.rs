@@ -19,6 +19,8 @@ pub struct KafkaSource {
     connected: Option<Connected>,
     /// Names of the partitions that are read.
     names: BTreeMap<i32, Arc<str>>,
+    /// Partitions that must not be read on from where they have landed, and where that is.
+    doubtful: BTreeMap<i32, i64>,
 }
 
 #[derive(Debug)]
@@ -38,6 +40,7 @@ impl KafkaSource {
             accept_loss,
             connected: None,
             names: BTreeMap::new(),
+            doubtful: BTreeMap::new(),
         })
     }
 
@@ -58,6 +61,17 @@ impl KafkaSource {
             source_name: self.settings.topic.clone(),
             what,
         }
+    }
+
+    /// The first of the partitions read here that must not be.
+    fn in_doubt(&self) -> Option<SourceError> {
+        let (partition, at) = (self.doubtful.iter()).find(|(partition, _)| self.names.contains_key(partition))?;
+        Some(SourceError::Damaged {
+            source_name: format!("Kafka topic {}", self.settings.topic),
+            partition: self.name_of(*partition),
+            at: *at,
+            what: "the broker refused a position that it has: the topic was made anew or cut, and has grown past what has landed from it; what stands there now is something else".to_owned(),
+        })
     }
 
     fn broken(&self, broken: Broken) -> SourceError {
@@ -81,6 +95,8 @@ impl KafkaSource {
                     "the partition ends at {end}, before what has landed from it: the topic was made anew, or a broker lost what it had acknowledged"
                 ),
             },
+            // Kept by `fetch`, and told one by one.
+            Broken::Doubtful(_) => self.unavailable("a position was refused".to_owned()),
             Broken::Stale(what) | Broken::Other(what) => self.unavailable(what),
         }
     }
@@ -106,6 +122,9 @@ impl Source for KafkaSource {
     async fn begin(&mut self, landed: BTreeMap<Arc<str>, Option<i64>>) -> Result<Positions, SourceError> {
         // Only what is landed here is read: a partition that has stopped stays out.
         self.names.retain(|_, name| landed.contains_key(name));
+        if let Some(error) = self.in_doubt() {
+            return Err(error);
+        }
         let Some(Connected { intake, .. }) = &self.connected else {
             return Ok(Positions::new());
         };
@@ -158,6 +177,11 @@ impl Source for KafkaSource {
             Err(Broken::Stale(why)) => {
                 self.connected = None;
                 return Err(self.unavailable(why));
+            }
+            Err(Broken::Doubtful(partitions)) => {
+                self.doubtful.extend(partitions);
+                let other = self.unavailable("a position was refused".to_owned());
+                return Err(self.in_doubt().unwrap_or(other));
             }
             Err(broken) => return Err(self.broken(broken)),
         };
@@ -213,12 +237,18 @@ fn part(name: Arc<str>, arrivals: Vec<Arrival>) -> Part {
                 offset,
                 raw,
                 why,
-            } => part.items.push(Item::Unreadable {
-                journal_id,
-                offset,
-                raw,
-                why,
-            }),
+                begins,
+            } => {
+                if begins {
+                    part.begins.push((journal_id, offset));
+                }
+                part.items.push(Item::Unreadable {
+                    journal_id,
+                    offset,
+                    raw,
+                    why,
+                });
+            }
             What::Record {
                 journal_id,
                 offset,
@@ -233,4 +263,31 @@ fn part(name: Arc<str>, arrivals: Vec<Arrival>) -> Part {
         }
     }
     part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first record that a journal ever shipped may be one that it could not read any more.
+    #[test]
+    fn a_journal_may_begin_with_what_is_unreadable() {
+        let journal_id = event::JournalId::new();
+        let arrival = Arrival {
+            partition: 3,
+            next: 8,
+            what: What::Unreadable {
+                journal_id,
+                offset: 40,
+                raw: b"torn".to_vec(),
+                why: "torn".to_owned(),
+                begins: true,
+            },
+        };
+        let part = part("t/3".into(), vec![arrival]);
+        assert_eq!(
+            (part.begins, part.items.len(), part.next),
+            (vec![(journal_id, 40)], 1, 8)
+        );
+    }
 }

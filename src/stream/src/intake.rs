@@ -1,30 +1,23 @@
 //! From the topic to the lander: the messages of some partitions, from positions that the table knows.
 
+mod pump;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use event::JournalId;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::Notify;
 
 use crate::client::{ClockWatch, Complaints, base, own, unusable};
-use crate::parts::{Assembler, Room};
+use crate::parts::Room;
 use crate::topic::{self, ASK};
-use crate::wire::Label;
 use crate::{Settings, StreamError};
-
-/// Bytes of records that wait for the lander at most; one record may come on top.
-const HELD: usize = 8 << 20;
-/// How long to wait when nothing has come.
-const POLL: Duration = Duration::from_millis(5);
-const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+use pump::Pump;
 
 /// One record that came whole, or something that is none.
 #[derive(Clone, Debug)]
@@ -62,6 +55,8 @@ pub enum What {
         raw: Vec<u8>,
         /// Why.
         why: String,
+        /// It is the first of its journal that was ever shipped.
+        begins: bool,
     },
     /// A message that no journal sent.
     Stray {
@@ -133,6 +128,9 @@ pub enum Broken {
         /// Where the log ends.
         end: i64,
     },
+    /// A position of one of these partitions was refused, and is there now: what stands there is not what
+    /// followed on what has landed.
+    Doubtful(BTreeMap<i32, i64>),
     /// The client must be made anew: the wall clock went back.
     Stale(String),
     /// Something else.
@@ -305,193 +303,3 @@ impl Drop for Intake {
 }
 
 impl ConsumerContext for Complaints {}
-
-struct Pump {
-    consumer: BaseConsumer<Complaints>,
-    shared: Arc<Shared>,
-    topic: String,
-    /// Where the parts of records wait for the rest.
-    room: Room,
-    assemblers: BTreeMap<i32, Assembler>,
-    /// The position that each partition must give next.
-    positions: BTreeMap<i32, i64>,
-    expired: Instant,
-    clock: ClockWatch,
-}
-
-impl Pump {
-    fn run(mut self) {
-        loop {
-            {
-                let mut state = self.shared.lock();
-                while !state.stop && state.order.is_none() && (state.bytes >= HELD || state.failed.is_some()) {
-                    // The client's own poll interval does not count here: there is no group.
-                    state = self.shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
-                if state.stop {
-                    return;
-                }
-                let order = state.order.take();
-                drop(state);
-                if let Some(positions) = order
-                    && let Err(error) = self.assign(positions)
-                {
-                    self.fail(Broken::Other(error.to_string()));
-                    continue;
-                }
-            }
-            if let Err(error) = self.clock.check() {
-                self.fail(Broken::Stale(error.to_string()));
-                continue;
-            }
-            let polled = match self.consumer.poll(Duration::ZERO) {
-                None => None,
-                Some(Ok(message)) => Some(Ok(Self::arrived(&mut self.assemblers, &mut self.positions, &message))),
-                Some(Err(error)) => Some(Err(error)),
-            };
-            match polled {
-                // Not in the client: see `ClockWatch`.
-                None => self.rest(),
-                Some(Ok(Ok(arrival))) => self.push(arrival),
-                // What has landed says where reading begins again.
-                Some(Ok(Err(error))) => self.fail(Broken::Other(format!(
-                    "the parts of a long record cannot be read back: {error}"
-                ))),
-                Some(Err(error)) => self.complain(&error),
-            }
-            self.expire();
-        }
-    }
-
-    fn rest(&self) {
-        let state = self.shared.lock();
-        if !state.stop && state.order.is_none() {
-            // Whether somebody came or time is up: the loop looks.
-            let _ = self.shared.room.wait_timeout(state, POLL);
-        }
-    }
-
-    fn assign(&mut self, positions: BTreeMap<i32, i64>) -> Result<(), KafkaError> {
-        let mut list = TopicPartitionList::new();
-        for (partition, position) in &positions {
-            list.add_partition_offset(&self.topic, *partition, Offset::Offset(*position))?;
-        }
-        self.consumer.unassign()?;
-        self.assemblers = positions
-            .keys()
-            .map(|partition| (*partition, Assembler::within(&self.room)))
-            .collect();
-        self.positions = positions;
-        self.consumer.assign(&list)
-    }
-
-    fn arrived(
-        assemblers: &mut BTreeMap<i32, Assembler>,
-        positions: &mut BTreeMap<i32, i64>,
-        message: &BorrowedMessage<'_>,
-    ) -> std::io::Result<Option<Arrival>> {
-        let (partition, position) = (message.partition(), message.offset());
-        let (Some(assembler), Some(due)) = (assemblers.get_mut(&partition), positions.get_mut(&partition)) else {
-            return Ok(None);
-        };
-        // What an earlier assignment had still on its way.
-        if position < *due {
-            return Ok(None);
-        }
-        *due = position + 1;
-        let payload = message.payload().unwrap_or_default();
-        let what = match Label::read(message.key(), message.headers()) {
-            Err(why) => What::Stray {
-                raw: payload.to_vec(),
-                why,
-            },
-            Ok(label) => match assembler.take(label, position, payload, Instant::now())? {
-                None => What::Nothing,
-                Some((label, bytes)) => match label.unreadable {
-                    Some(why) => What::Unreadable {
-                        journal_id: label.journal_id,
-                        offset: label.offset,
-                        raw: bytes,
-                        why,
-                    },
-                    None => What::Record {
-                        journal_id: label.journal_id,
-                        offset: label.offset,
-                        payload: bytes,
-                        begins: label.begins,
-                    },
-                },
-            },
-        };
-        Ok(Some(Arrival {
-            partition,
-            next: assembler.low(position + 1),
-            what,
-        }))
-    }
-
-    fn push(&self, arrival: Option<Arrival>) {
-        let Some(arrival) = arrival else { return };
-        let mut state = self.shared.lock();
-        // An order that came meanwhile makes it stale.
-        if state.order.is_none() {
-            state.bytes += arrival.size();
-            state.queue.push_back(arrival);
-        }
-        drop(state);
-        self.shared.ready.notify_one();
-    }
-
-    fn complain(&self, error: &KafkaError) {
-        self.consumer.context().note(&error.to_string());
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset) => {
-                self.fail(self.out_of_range(error));
-            }
-            Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::UnknownTopicOrPartition) => {
-                self.fail(Broken::Other(error.to_string()));
-            }
-            // The client goes on by itself.
-            _ => tracing::debug!(%error, "reading from Kafka"),
-        }
-    }
-
-    /// Which partition it is, and on which side of its log we are.
-    fn out_of_range(&self, error: &KafkaError) -> Broken {
-        for (partition, wanted) in &self.positions {
-            let Ok((oldest, end)) = self.consumer.fetch_watermarks(&self.topic, *partition, ASK) else {
-                continue;
-            };
-            let (partition, wanted) = (*partition, *wanted);
-            if wanted < oldest {
-                return Broken::Cut {
-                    partition,
-                    wanted,
-                    oldest,
-                };
-            }
-            if wanted > end {
-                return Broken::Short { partition, wanted, end };
-            }
-        }
-        Broken::Other(error.to_string())
-    }
-
-    fn fail(&self, broken: Broken) {
-        self.shared.lock().failed = Some(broken);
-        self.shared.ready.notify_one();
-    }
-
-    fn expire(&mut self) {
-        let now = Instant::now();
-        if now.duration_since(self.expired) < EXPIRE_EVERY {
-            return;
-        }
-        self.expired = now;
-        for (partition, assembler) in &mut self.assemblers {
-            for (journal, offset) in assembler.expire(now) {
-                tracing::error!(%journal, offset, partition, "the rest of a record that was sent in parts never came: its sidecar died and did not come back");
-            }
-        }
-    }
-}

@@ -13,9 +13,12 @@ use event::JournalId;
 
 use crate::wire::Label;
 
-/// How long parts wait for the rest. A shipper gives a message up long before and sends the whole
-/// record again ([`crate::shipper::DELIVERY_TIMEOUT`]), so what is older will never be complete.
+/// How long parts wait for the rest, by the log's own time: one who reads what is days old, or stood still,
+/// has not seen the rest yet. A shipper gives a message up long before and sends the whole record again
+/// ([`crate::shipper::DELIVERY_TIMEOUT`]), so what is older will never be complete.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3600);
+/// Parts that a record may have: two runs of a sidecar that cut it into the shortest messages take half.
+const MAX_PARTS: usize = 1 << 17;
 /// Bytes of parts that wait in memory, of all partitions together; the rest waits in files.
 const IN_MEMORY: usize = 16 << 20;
 
@@ -50,6 +53,18 @@ impl Room {
     }
 }
 
+/// When a message came into the log, and to us.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Time {
+    /// Milliseconds since 1970.
+    pub(crate) log: i64,
+    /// Whether the broker's clock says so. Each sidecar's own may be years off: then what is old must have
+    /// waited here, too.
+    pub(crate) by_broker: bool,
+    /// By the clock of this process.
+    pub(crate) read: Instant,
+}
+
 /// The incomplete records of one partition.
 ///
 /// A sidecar that was killed in the middle of a record sends it again, perhaps cut elsewhere, and the
@@ -60,6 +75,8 @@ pub(crate) struct Assembler {
     waiting: BTreeMap<(JournalId, i64), Waiting>,
     /// The last offset that came whole, of each journal.
     done: HashMap<JournalId, i64>,
+    /// The latest time in the log that was seen.
+    latest: i64,
     room: Room,
 }
 
@@ -67,8 +84,10 @@ pub(crate) struct Assembler {
 struct Waiting {
     /// Where in the partition its first part stood.
     position: i64,
-    since: Instant,
+    since: Time,
     begins: bool,
+    /// Up to which byte its parts cover it from the first.
+    covered: u32,
     /// Parts by the byte at which they start.
     parts: BTreeMap<u32, Part>,
     /// The record as far as its parts are not in memory.
@@ -86,6 +105,13 @@ struct Part {
 impl Waiting {
     fn add(&mut self, start: u32, payload: &[u8]) {
         if (self.parts.get(&start)).is_some_and(|known| known.length >= payload.len()) {
+            return;
+        }
+        if self.parts.len() >= MAX_PARTS && !self.parts.contains_key(&start) {
+            tracing::error!(
+                start,
+                "a record has more parts than any sidecar sends: this one is dropped"
+            );
             return;
         }
         let shared = &self.room.0;
@@ -109,19 +135,26 @@ impl Waiting {
         if let Some(old) = self.parts.insert(start, part) {
             self.gone(&old);
         }
+        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        if start > self.covered {
+            return;
+        }
+        // What this part closes up to may close more: each part is looked at once for that.
+        let mut fresh = self.covered + 1;
+        self.covered = self.covered.max(start.saturating_add(length));
+        while fresh <= self.covered {
+            let parts = self.parts.range(fresh..=self.covered);
+            let reach = parts.fold(self.covered, |reach, (start, part)| {
+                reach.max(start.saturating_add(u32::try_from(part.length).unwrap_or(u32::MAX)))
+            });
+            fresh = self.covered + 1;
+            self.covered = reach;
+        }
     }
 
     fn gone(&self, part: &Part) {
         let bytes = part.bytes.as_ref().map_or(0, Vec::len);
         self.room.0.in_memory.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    /// Up to which byte its parts cover it from the first.
-    fn covered(&self) -> usize {
-        (self.parts.iter()).fold(0, |covered, (start, part)| match *start as usize {
-            start if start > covered => covered,
-            start => covered.max(start + part.length),
-        })
     }
 
     /// The record, of which the parts cover all.
@@ -165,6 +198,7 @@ impl Assembler {
         Assembler {
             waiting: BTreeMap::new(),
             done: HashMap::new(),
+            latest: i64::MIN,
             room: room.clone(),
         }
     }
@@ -176,8 +210,9 @@ impl Assembler {
         label: Label,
         position: i64,
         payload: &[u8],
-        now: Instant,
+        time: Time,
     ) -> io::Result<Option<(Label, Vec<u8>)>> {
+        self.latest = self.latest.max(time.log);
         let Some(part) = label.part else {
             self.finish(label.journal_id, label.offset);
             return Ok(Some((label, payload.to_vec())));
@@ -196,20 +231,20 @@ impl Assembler {
         }
         let waiting = self.waiting.entry(key).or_insert_with(|| Waiting {
             position,
-            since: now,
+            since: time,
             begins: label.begins,
+            covered: 0,
             parts: BTreeMap::new(),
             file: None,
             room: self.room.clone(),
         });
         waiting.add(part.start, payload);
-        let length = part.length as usize;
-        if waiting.covered() != length {
+        if waiting.covered != part.length {
             return Ok(None);
         }
         let begins = waiting.begins;
         let whole = match self.waiting.remove(&key) {
-            Some(waiting) => waiting.joined(length)?,
+            Some(waiting) => waiting.joined(part.length as usize)?,
             None => return Ok(None),
         };
         self.finish(label.journal_id, label.offset);
@@ -231,7 +266,13 @@ impl Assembler {
 
     /// Lets go of what has waited for too long; returns what it was.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<(JournalId, i64)> {
-        let old = |waiting: &Waiting| now.saturating_duration_since(waiting.since) >= PATIENCE;
+        let latest = self.latest;
+        let patience = i64::try_from(PATIENCE.as_millis()).unwrap_or(i64::MAX);
+        let old = |waiting: &Waiting| {
+            let since = waiting.since;
+            let waited_here = now.saturating_duration_since(since.read) >= PATIENCE;
+            latest.saturating_sub(since.log) >= patience && (since.by_broker || waited_here)
+        };
         let gone: Vec<(JournalId, i64)> = (self.waiting.iter())
             .filter(|(_, waiting)| old(waiting))
             .map(|(key, _)| *key)
@@ -259,6 +300,15 @@ mod tests {
     use super::*;
     use crate::wire::{Part, pieces};
     use proptest::prelude::*;
+
+    /// A broker's time.
+    fn at(log: i64) -> Time {
+        Time {
+            log,
+            by_broker: true,
+            read: Instant::now(),
+        }
+    }
 
     /// The messages of one record.
     fn messages(journal: JournalId, offset: i64, payload: &[u8], limit: usize) -> Vec<(Label, Vec<u8>)> {
@@ -334,7 +384,7 @@ mod tests {
                 let mut assembler = Assembler::within(&room);
                 for (position, (label, payload)) in log.iter().enumerate().take(end).skip(begin) {
                     let position = i64::try_from(position).unwrap();
-                    if let Some((label, payload)) = assembler.take(label.clone(), position, payload, Instant::now()).unwrap() {
+                    if let Some((label, payload)) = assembler.take(label.clone(), position, payload, at(0)).unwrap() {
                         prop_assert!(label.offset <= due, "{} came and {due} was due", label.offset);
                         prop_assert_eq!(&payload, &record(label.offset));
                         due = due.max(label.offset + 1);
@@ -355,7 +405,7 @@ mod tests {
         let room = Room::new(Path::new("/nowhere/at/all"), 0);
         let (mut assembler, mut came) = (Assembler::within(&room), None);
         for (label, payload) in messages(JournalId::new(), 0, b"a long record", 4) {
-            came = came.or(assembler.take(label, 0, &payload, Instant::now()).unwrap());
+            came = came.or(assembler.take(label, 0, &payload, at(0)).unwrap());
         }
         assert_eq!(came.unwrap().1, b"a long record");
         assert_eq!(room.in_memory(), 0);
@@ -365,19 +415,63 @@ mod tests {
     fn what_never_completes_is_let_go() {
         let journal = JournalId::new();
         let room = Room::within(Path::new("/nowhere"));
-        let mut assembler = Assembler::within(&room);
-        let begun = Instant::now();
-        let label = Label {
+        let patience = i64::try_from(PATIENCE.as_millis()).unwrap();
+        let label = |offset| Label {
             journal_id: journal,
-            offset: 3,
+            offset,
             part: Some(Part { start: 0, length: 9 }),
             begins: false,
             unreadable: None,
         };
-        assert_eq!(assembler.take(label, 17, b"half", begun).unwrap(), None);
+        let mut assembler = Assembler::within(&room);
+        let begun = at(1_000);
+        assert_eq!(assembler.take(label(3), 17, b"half", begun).unwrap(), None);
         assert_eq!((assembler.low(40), room.in_memory()), (17, 4));
-        assert_eq!(assembler.expire(begun + PATIENCE / 2), []);
-        assert_eq!(assembler.expire(begun + PATIENCE), [(journal, 3)]);
-        assert_eq!((assembler.low(40), room.in_memory()), (40, 0));
+        // However long we stood still: the rest may be the next thing in the log.
+        assert_eq!(assembler.expire(begun.read + PATIENCE), []);
+        assert_eq!(assembler.take(label(4), 18, b"half", at(patience)).unwrap(), None);
+        assert_eq!(assembler.expire(begun.read + PATIENCE), []);
+        assert_eq!(
+            assembler.take(label(5), 19, b"half", at(1_000 + patience)).unwrap(),
+            None
+        );
+        assert_eq!(assembler.expire(begun.read), [(journal, 3)]);
+        assert_eq!((assembler.low(40), room.in_memory()), (18, 8));
+        // By a sidecar's clock, which may be years behind those of others, only if it waited here, too.
+        let mut assembler = Assembler::within(&room);
+        let by_sidecar = |log| Time {
+            by_broker: false,
+            ..at(log)
+        };
+        let begun = by_sidecar(1_000);
+        assert_eq!(assembler.take(label(3), 17, b"half", begun).unwrap(), None);
+        assert_eq!(
+            assembler.take(label(4), 18, b"half", by_sidecar(5 * patience)).unwrap(),
+            None
+        );
+        assert_eq!(assembler.expire(begun.read + PATIENCE / 2), []);
+        assert_eq!(assembler.expire(begun.read + PATIENCE), [(journal, 3)]);
+    }
+
+    #[test]
+    fn very_many_parts_are_joined_in_linear_time() {
+        let journal = JournalId::new();
+        let room = Room::within(Path::new("/nowhere"));
+        let mut assembler = Assembler::within(&room);
+        let record = vec![b'x'; 100_000];
+        let parts = messages(journal, 0, &record, 1);
+        let begun = Instant::now();
+        let mut came = None;
+        for (label, payload) in parts {
+            came = came.or(assembler.take(label, 0, &payload, at(0)).unwrap());
+        }
+        assert_eq!(came.unwrap().1, record);
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        // More than any sidecar sends are not kept.
+        let record = vec![b'x'; MAX_PARTS + 10];
+        for (label, payload) in messages(journal, 1, &record, 1) {
+            assert_eq!(assembler.take(label, 0, &payload, at(0)).unwrap(), None);
+        }
+        assert_eq!(room.in_memory(), MAX_PARTS);
     }
 }

@@ -113,12 +113,22 @@ impl Label {
         label.unreadable = is_unreadable.then_some(why);
         Ok(label)
     }
+
+    /// Itself, if these may be the bytes that it speaks of; an error says why the message is none of ours.
+    pub(crate) fn fitting(self, payload: &[u8]) -> Result<Label, String> {
+        match self.part {
+            Some(part) if payload.is_empty() || payload.len() > (part.length - part.start) as usize => {
+                Err("its bytes do not fit its header `part`".to_owned())
+            }
+            _ => Ok(self),
+        }
+    }
 }
 
 fn part(value: &str) -> Option<Part> {
     let (start, length) = value.split_once('/')?;
     let (start, length) = (start.parse::<u32>().ok()?, length.parse::<u32>().ok()?);
-    (start < length).then_some(Part { start, length })
+    (start < length && length as usize <= journal::MAX_RECORD_BYTES).then_some(Part { start, length })
 }
 
 fn text<'a>(key: &'a str, value: &'a str) -> Header<'a, &'a str> {
@@ -239,6 +249,13 @@ mod tests {
         assert!(Label::read::<OwnedHeaders>(None, None).is_err());
         assert_eq!(part("3/3"), None);
         assert_eq!(part("-1/3"), None);
+        assert_eq!(part("0/536870913"), None, "no journal has such a record");
+        let label = Label {
+            part: part("3/9"),
+            ..label()
+        };
+        assert_eq!(label.clone().fitting(b"123456"), Ok(label.clone()));
+        assert!(label.clone().fitting(b"1234567").is_err() && label.fitting(b"").is_err());
     }
 
     #[test]
