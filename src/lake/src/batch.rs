@@ -52,6 +52,8 @@ pub(crate) struct Batch {
     pub(crate) spans: BTreeMap<JournalId, Span>,
     /// Journals whose records begin here with that offset, and will never come from before.
     pub(crate) begins: BTreeMap<JournalId, i64>,
+    /// Where strays of a partition are read on, if some are here: it may be beyond `next`.
+    pub(crate) strays: Positions,
     /// `events` rows.
     pub(crate) events: Vec<RecordBatch>,
     /// `calls` rows.
@@ -135,6 +137,11 @@ pub(crate) mod txn {
     /// the calls that ended before it are there.
     pub(crate) fn source(name: &str, partition: &str) -> String {
         format!("weir:{name}:{partition}")
+    }
+
+    /// In `events`: the position up to which the strays of a source's partition are there.
+    pub(crate) fn strays(name: &str, partition: &str) -> String {
+        format!("weir:strays:{name}:{partition}")
     }
 
     /// In `events`: the next offset of a journal, whichever source brings it.

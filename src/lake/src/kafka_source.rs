@@ -231,7 +231,7 @@ fn part(name: Arc<str>, arrivals: Vec<Arrival>) -> Part {
         part.next = arrival.next;
         match arrival.what {
             What::Nothing => {}
-            What::Stray { raw, why } => part.strays.push(Stray { raw, why }),
+            What::Stray { position, raw, why } => part.strays.push(Stray { position, raw, why }),
             What::Unreadable {
                 journal_id,
                 offset,

@@ -49,6 +49,7 @@ async fn land_events(
         .map(|(partition, next)| (txn::source(source, partition), *next))
         .collect();
     txns.extend((batch.spans.iter()).map(|(journal, span)| (txn::offset(*journal), span.next)));
+    txns.extend((batch.strays.iter()).map(|(partition, next)| (txn::strays(source, partition), *next)));
     txns.extend((batch.begins.iter()).map(|(journal, first)| (txn::first(*journal), *first)));
     let commit = Commit {
         adds: files.into_iter().map(|file| file.add).collect(),

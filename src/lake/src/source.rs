@@ -101,6 +101,8 @@ pub struct Part {
 /// partition ([`Stray::journal`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stray {
+    /// Where it stands. The part's position may stay before it, and then it comes again.
+    pub position: i64,
     /// The bytes.
     pub raw: Vec<u8>,
     /// Why they are no record.

@@ -60,6 +60,8 @@ pub enum What {
     },
     /// A message that no journal sent.
     Stray {
+        /// Where it stands.
+        position: i64,
         /// Its bytes.
         raw: Vec<u8>,
         /// What is wrong with it.

@@ -39,6 +39,8 @@ pub struct Lander<S> {
     /// Where requests of open calls are kept.
     room: Spill,
     states: BTreeMap<JournalId, JournalState>,
+    /// Positions up to which the strays of a partition were read.
+    strays: Positions,
     open: Batch,
     landing: Option<Landing>,
     /// Positions up to which readers have seen records: the view never goes back behind them.
@@ -79,6 +81,7 @@ impl<S: Source> Lander<S> {
             at,
             room,
             states: BTreeMap::new(),
+            strays: Positions::new(),
             open: Batch::default(),
             landing: None,
             shown: Positions::new(),

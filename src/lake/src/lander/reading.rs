@@ -60,7 +60,7 @@ impl<S: Source> Lander<S> {
                 self.open.begins.insert(journal, offset);
             }
         }
-        let strays = self.named(&part.partition, part.strays).await?;
+        let strays = self.named(&part.partition, part.strays, counts).await?;
         for item in part.items.into_iter().chain(strays) {
             let journal = item.journal_id();
             self.meet(journal).await?;
@@ -94,12 +94,29 @@ impl<S: Source> Lander<S> {
         Ok(items)
     }
 
-    /// Gives strays the next places in the journal that stands for their partition. A position is read
-    /// once, so they never come twice.
-    async fn named(&mut self, partition: &str, strays: Vec<Stray>) -> Result<Vec<Item>, LakeError> {
+    /// Gives strays the next places in the journal that stands for their partition. They bring no offset of
+    /// their own, and come again where a partition is read again from before them: their positions tell.
+    async fn named(
+        &mut self,
+        partition: &Arc<str>,
+        mut strays: Vec<Stray>,
+        counts: &mut Counts,
+    ) -> Result<Vec<Item>, LakeError> {
+        let Some(last) = strays.last().map(|stray| stray.position) else {
+            return Ok(Vec::new());
+        };
+        let known = match self.strays.get(partition) {
+            Some(known) => Some(*known),
+            None => self.at.events.txn(&txn::strays(&self.name, partition)).await?,
+        };
+        let came = strays.len();
+        strays.retain(|stray| known.is_none_or(|known| stray.position >= known));
+        counts.duplicates += (came - strays.len()) as u64;
         if strays.is_empty() {
             return Ok(Vec::new());
         }
+        self.strays.insert(Arc::clone(partition), last + 1);
+        self.open.strays.insert(Arc::clone(partition), last + 1);
         let app = txn::source(&self.name, partition);
         let journal_id = Stray::journal(&app);
         self.meet(journal_id).await?;

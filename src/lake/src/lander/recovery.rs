@@ -108,6 +108,7 @@ impl<S: Source> Lander<S> {
         }
         let begin = self.source.begin(landed.clone()).await?;
         self.states.clear();
+        self.strays.clear();
         self.open = Batch::at(begin);
         // Where a loss was accepted reading begins later: the batch still follows on what has landed.
         for (partition, from) in &mut self.open.from {

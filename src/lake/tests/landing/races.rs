@@ -86,6 +86,68 @@ async fn a_stale_lander_fails_closed() {
     assert_eq!((report.journals[0].rows as i64, report.calls.rows), (h.next(), 60));
 }
 
+/// The rest of a long record is still to come, so reading begins again before what came after its first part:
+/// what no journal sent does not land again for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn strays_behind_an_incomplete_record_land_once() {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use lake::source::{Fetched, Part, Positions, Source, SourceError, Stray};
+
+    /// Its position stays at 2 for ever; strays are at 3 and 5.
+    struct Held(bool);
+
+    impl Source for Held {
+        fn name(&self) -> &str {
+            "held"
+        }
+        fn partitions(&mut self) -> Vec<Arc<str>> {
+            vec!["t/0".into()]
+        }
+        async fn begin(&mut self, landed: BTreeMap<Arc<str>, Option<i64>>) -> Result<Positions, SourceError> {
+            self.0 = false;
+            let begin = |(partition, position): (Arc<str>, Option<i64>)| (partition, position.unwrap_or(0));
+            Ok(landed.into_iter().map(begin).collect())
+        }
+        async fn fetch(&mut self, _: usize) -> Result<Fetched, SourceError> {
+            if std::mem::replace(&mut self.0, true) {
+                return Ok(Fetched::default());
+            }
+            let stray = |position| Stray {
+                position,
+                raw: vec![b'?'; 3],
+                why: "nobody's".to_owned(),
+            };
+            let part = Part {
+                partition: "t/0".into(),
+                strays: vec![stray(3), stray(5)],
+                next: 2,
+                ..Part::default()
+            };
+            Ok(Fetched { parts: vec![part] })
+        }
+        async fn wait(&mut self) {
+            std::future::pending::<()>().await;
+        }
+        async fn landed(&mut self, _: &Positions) -> Result<(), SourceError> {
+            Ok(())
+        }
+    }
+
+    let (_dir, lake) = lake().await;
+    for _ in 0..3 {
+        let (lander, handle) = Lander::open(lake.clone(), Held(false), options()).await.unwrap();
+        let running = tokio::spawn(lander.run());
+        assert_eq!(handle.flush().await.unwrap(), 2);
+        handle.stop().await;
+        running.await.unwrap().unwrap();
+    }
+    let report = verify(&lake, None).await.unwrap();
+    assert_eq!(report.journals[0].rows, 2, "{report}");
+    assert!(report.is_complete(), "{report}");
+}
+
 /// Compaction under a landing lander, and against another compaction.
 #[tokio::test(flavor = "multi_thread")]
 async fn compaction_and_landing_go_together() {

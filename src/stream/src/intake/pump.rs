@@ -119,6 +119,7 @@ impl Pump {
         let read = Label::read(message.key(), message.headers());
         let what = match read.and_then(|label| label.fitting(payload)) {
             Err(why) => What::Stray {
+                position,
                 raw: payload.to_vec(),
                 why,
             },
