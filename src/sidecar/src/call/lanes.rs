@@ -1,21 +1,23 @@
 //! The guarded texts of one stream: a scanner for each channel of each choice.
 
+mod made;
+
 use std::borrow::Cow;
 use std::time::Instant;
 
-use bytes::Bytes;
 use guard::{Action, Escaping, Phase, Release, Restorer, Scanner, Verdict};
 use provider::json::{self, Edit, quote};
 use provider::openai::Channel;
-use provider::openai::stream::{ChunkView, text_frame};
-use provider::sse::{self, Frame};
+use provider::openai::stream::ChunkView;
+use provider::sse::Frame;
 
 use super::findings::Findings;
-use super::framing;
 use super::guarding::Guarding;
 use super::logprobs::{self, Tokens};
 use super::unescape::{Escaper, Unescaper, looks_like_json};
 use crate::error::CallError;
+pub use made::Made;
+use made::Said;
 
 /// All texts of one stream.
 pub struct Lanes {
@@ -72,72 +74,6 @@ struct Lane {
 
 /// Texts of one stream and pieces of one frame: more are no answer, and each is looked for among the others.
 const MAX_TEXTS: usize = 4096;
-
-/// What may be said of a text now.
-#[derive(Debug, Default)]
-struct Said {
-    /// To the app.
-    app: String,
-    /// What is kept of it, where that differs: values of the session stay tokens.
-    kept: Option<String>,
-}
-
-impl Said {
-    fn kept(&self) -> &str {
-        self.kept.as_deref().unwrap_or(&self.app)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.app.is_empty() && self.kept().is_empty()
-    }
-
-    fn push(&mut self, more: Said) {
-        if self.kept.is_some() || more.kept.is_some() {
-            let kept = format!("{}{}", self.kept(), more.kept());
-            self.kept = Some(kept);
-        }
-        self.app.push_str(&more.app);
-    }
-}
-
-/// A frame of our own making.
-#[derive(Debug)]
-pub struct Made {
-    /// Its data.
-    pub data: String,
-    /// What is kept of it, where that differs.
-    pub kept: Option<String>,
-    /// Its bytes, in the shape of the provider's.
-    pub bytes: Bytes,
-}
-
-impl Made {
-    /// A frame that carries `text` for one text of the stream and nothing else.
-    fn text(template: &Frame, choice: u32, channel: &Channel, said: &Said) -> Made {
-        let frame = |text: &str| text_frame(template.data().unwrap_or(""), choice, channel, text);
-        let data = frame(&said.app);
-        Made {
-            bytes: framing::with_data(template, &data),
-            kept: said.kept.as_deref().map(frame),
-            data,
-        }
-    }
-
-    /// The same with the log probabilities of its text.
-    fn with_logprobs(mut self, channel: &Channel, tokens: Option<String>) -> Made {
-        let Some(tokens) = tokens else { return self };
-        let object = match channel {
-            Channel::Refusal => logprobs::object(None, Some(tokens)),
-            _ => logprobs::object(Some(tokens), None),
-        };
-        // Within a text the quotes would be escaped: this is the member itself.
-        self.data = self
-            .data
-            .replacen(r#""logprobs":null"#, &format!(r#""logprobs":{object}"#), 1);
-        self.bytes = sse::encode(None, &self.data);
-        self
-    }
-}
 
 /// What becomes of a frame.
 #[derive(Debug, Default)]
