@@ -58,9 +58,8 @@ fn hides_a_letter(path: &str) -> bool {
 /// name of a model, or with an end that they cut off.
 fn hides_an_end(path: &str) -> bool {
     let escapes = |code: &str| {
-        path.split('%')
-            .skip(1)
-            .any(|rest| rest[..rest.len().min(2)].eq_ignore_ascii_case(code))
+        let mut escaped = path.split('%').skip(1).filter_map(|rest| rest.get(..2));
+        escaped.any(|digits| digits.eq_ignore_ascii_case(code))
     };
     !path.starts_with("/v1/models/") && (path.contains([';', '\\']) || escapes("2f") || escapes("5c"))
 }
@@ -167,6 +166,7 @@ mod tests {
             ("/v1/chat%2fcompletions", true),
             ("/v1/chat%5Ccompletions", true),
             ("/v1/chat/completions;a=b", true),
+            ("/v1/x%aé", false),
         ] {
             assert_eq!(hides_an_end(path), hides, "{path}");
         }

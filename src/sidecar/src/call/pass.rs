@@ -56,7 +56,14 @@ pub async fn respond(
     record.time.mark_first_token();
     record.draft.http_status = Some(answer.head.status.as_u16());
     let failed = answer.head.status.is_client_error() || answer.head.status.is_server_error();
-    let mut passing = PassThrough {
+    if answer.body.is_end_stream() {
+        // Nobody asks for the pieces of a body that has none.
+        answer.conn.release();
+        let offset = finish(record, &Tally::default(), ended_as(failed))?;
+        durable(record, offset).await?;
+        return Ok(Response::from_parts(answer.head, AnswerBody::Whole(None)));
+    }
+    let passing = PassThrough {
         record: record.hand_over(),
         body: answer.body,
         conn: Some(answer.conn),
@@ -70,12 +77,6 @@ pub async fn respond(
         last: None,
         done: false,
     };
-    if passing.body.is_end_stream() {
-        // Nobody asks for the pieces of a body that has none.
-        let offset = passing.complete()?;
-        durable(&passing.record, offset).await?;
-        return Ok(Response::from_parts(answer.head, AnswerBody::Whole(None)));
-    }
     Ok(Response::from_parts(
         answer.head,
         AnswerBody::PassThrough(Box::new(passing)),
@@ -158,7 +159,7 @@ impl PassThrough {
             conn.release();
         }
         self.done = true;
-        self.finish(if self.failed { Status::Failed } else { Status::Completed })
+        self.finish(ended_as(self.failed))
     }
 
     fn broken(&mut self, code: &str, reason: &str) -> Aborted {
@@ -172,12 +173,21 @@ impl PassThrough {
     }
 
     fn finish(&mut self, status: Status) -> Result<i64, CallError> {
-        let mut ended = std::mem::take(&mut self.record.draft);
-        let (size, blake3) = self.tally.result();
-        ended.response_size = Some(size);
-        ended.response_blake3 = Some(blake3);
-        self.record.end(status, ended)
+        finish(&mut self.record, &self.tally, status)
     }
+}
+
+fn ended_as(failed: bool) -> Status {
+    if failed { Status::Failed } else { Status::Completed }
+}
+
+/// Ends the call with what was counted of its answer.
+fn finish(record: &mut CallRecord, tally: &Tally, status: Status) -> Result<i64, CallError> {
+    let mut ended = std::mem::take(&mut record.draft);
+    let (size, blake3) = tally.result();
+    ended.response_size = Some(size);
+    ended.response_blake3 = Some(blake3);
+    record.end(status, ended)
 }
 
 impl Drop for PassThrough {
