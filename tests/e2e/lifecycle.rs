@@ -316,7 +316,7 @@ fn the_demo_shows_the_whole_product() {
 }
 
 /// Runs `weir ARGS…` with this standard input; gives what it printed.
-fn fed(args: &[&str], input: &str) -> String {
+pub fn fed(args: &[&str], input: &str) -> String {
     use std::io::Write;
     let mut command = weir_command();
     command

@@ -19,6 +19,7 @@
 mod bytes;
 mod cancel;
 mod errors;
+mod fences;
 mod guardrails;
 mod harness;
 mod history;

@@ -399,10 +399,16 @@ fn a_journal_without_room_keeps_the_facts() {
         whole.to_string().len()
     );
     let (url, _) = provider(answer(&head, &whole.to_string()));
+    for when_full in ["block", "shed"] {
+        without_room(when_full, &url, &long);
+    }
+}
+
+fn without_room(when_full: &str, url: &str, long: &str) {
     let place = Place::new();
     let config = format!(
-        "[journal]\nquota_mib = 1\n[recording]\non_block = \"refusal\"\n[[upstream]]\nname = \"u\"\n\
-         base_url = \"{url}\"\n[guard.policy.rules.\"pii.iban\"]\naction = \"block\"\n"
+        "[journal]\nquota_mib = 1\nwhen_full = \"{when_full}\"\n[recording]\non_block = \"refusal\"\n[[upstream]]\n\
+         name = \"u\"\nbase_url = \"{url}\"\n[guard.policy.rules.\"pii.iban\"]\naction = \"block\"\n"
     );
     let weir = Weir::start_config(&place, &config);
     let given = post(&weir.addr, CHAT, &[], &ask(false));
@@ -418,10 +424,12 @@ fn a_journal_without_room_keeps_the_facts() {
     let prompt = format!("pay to DE89 3704 0044 0532 0130 00 {long}");
     let body = json!({"model": "m", "messages": [{"role": "user", "content": prompt}]}).to_string();
     let refused = post(&weir.addr, CHAT, &[], body.as_bytes());
-    assert_eq!(
-        (refused.status, &refused.json()["error"]["code"]),
-        (503, &json!("journal_full"))
-    );
+    if when_full == "block" {
+        assert_eq!(
+            (refused.status, &refused.json()["error"]["code"]),
+            (503, &json!("journal_full"))
+        );
+    }
     weir.stop();
     place.verify();
 }

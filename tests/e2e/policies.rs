@@ -14,31 +14,31 @@ use crate::raw::{get, post, streamed_text};
 use crate::sdk::BOTH;
 
 const EMAIL: &str = "ana.keller@example.com";
-const CHAT: &str = "/v1/chat/completions";
+pub const CHAT: &str = "/v1/chat/completions";
 
-fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-fn ask(text: &str, stream: bool) -> Vec<u8> {
+pub fn ask(text: &str, stream: bool) -> Vec<u8> {
     json!({"model": "gpt-4o-mini", "stream": stream, "messages": [{"role": "user", "content": text}]})
         .to_string()
         .into_bytes()
 }
 
 /// What the provider got of the request that was sent with `keep=name`.
-fn sent(upstream: &Upstream, name: &str) -> String {
+pub fn sent(upstream: &Upstream, name: &str) -> String {
     let kept = upstream.kept(name);
     let body = kept["body_base64"].as_str().unwrap();
     let body = base64::engine::general_purpose::STANDARD.decode(body).unwrap();
     String::from_utf8(body).unwrap()
 }
 
-fn content(answer: &Value) -> &str {
+pub fn content(answer: &Value) -> &str {
     answer["choices"][0]["message"]["content"].as_str().unwrap()
 }
 
-const VAULT: &str = "[guard.policy.actions]\npii = \"vault\"\n";
+pub const VAULT: &str = "[guard.policy.actions]\npii = \"vault\"\n";
 
 /// The model sees a token, the app the value, the history the token: whole and in every cut.
 #[test]
@@ -315,8 +315,12 @@ fn a_system_prompt_does_not_leak() {
     weir.stop();
 }
 
-/// A webhook that gives `answer` to each question, after `delay`; what it was asked comes out of the channel.
-fn webhook(answer: Value, delay: Duration) -> (String, Receiver<(String, Value)>) {
+/// A webhook that says to each question what `answer` does, after `delay`; what it was asked comes out of the
+/// channel.
+pub fn webhook(
+    answer: impl Fn(&Value) -> Value + Send + 'static,
+    delay: Duration,
+) -> (String, Receiver<(String, Value)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/decide?x=1", listener.local_addr().unwrap());
     let (tell, told) = sync_channel(100);
@@ -339,10 +343,10 @@ fn webhook(answer: Value, delay: Duration) -> (String, Receiver<(String, Value)>
                 continue;
             }
             let asked: Value = serde_json::from_slice(&body).unwrap();
-            let count = asked["questions"].as_array().unwrap().len();
+            let decisions: Vec<Value> = asked["questions"].as_array().unwrap().iter().map(&answer).collect();
             let _ = tell.send((head, asked));
             std::thread::sleep(delay);
-            let decisions = json!({"decisions": vec![answer.clone(); count]}).to_string();
+            let decisions = json!({"decisions": decisions}).to_string();
             let head = format!(
                 "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
                 decisions.len()
@@ -369,7 +373,7 @@ fn a_webhook_decides() {
         ("allow", 200, Value::Null, Some("I am ana.keller@example.com, hi")),
     ] {
         let (place, upstream) = (Place::new(), Upstream::start());
-        let (url, told) = webhook(json!(decision), Duration::ZERO);
+        let (url, told) = webhook(move |_| json!(decision), Duration::ZERO);
         let weir = Weir::start_config(&place, &config(&upstream, &asking(&url, "block")));
         let demo = format!("keep=w,say={}", encode(&format!("You are {EMAIL}")));
         let headers = [("x-demo", &*demo), ("x-weir-app", "shop")];
@@ -409,8 +413,8 @@ fn a_webhook_decides() {
 /// A webhook that is slow, away, or talks nonsense: what the configuration says is done, in time.
 #[test]
 fn a_webhook_that_fails() {
-    let (slow, _slow) = webhook(json!("allow"), Duration::from_secs(3));
-    let (odd, _odd) = webhook(json!("perhaps"), Duration::ZERO);
+    let (slow, _slow) = webhook(|_| json!("allow"), Duration::from_secs(3));
+    let (odd, _odd) = webhook(|_| json!("perhaps"), Duration::ZERO);
     let away = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}/", listener.local_addr().unwrap())
@@ -441,7 +445,7 @@ fn a_webhook_that_fails() {
 #[test]
 fn a_stream_stops_where_it_would_have_to_ask() {
     let (place, upstream) = (Place::new(), Upstream::start());
-    let (url, _told) = webhook(json!("allow"), Duration::ZERO);
+    let (url, _told) = webhook(|_| json!("allow"), Duration::ZERO);
     let weir = Weir::start_config(&place, &config(&upstream, &asking(&url, "allow")));
     let demo = format!("delay_ms=0,chunk=3,say={}", encode(&format!("Ask {EMAIL} now")));
     let answer = post(&weir.addr, CHAT, &[("x-demo", &demo)], &ask("Who?", true));

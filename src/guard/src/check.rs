@@ -151,6 +151,20 @@ impl Checks {
         self.active.len() * size_of::<ActiveCheck>() + words + self.model().map_or(0, Model::memory)
     }
 
+    /// Whether any of them compares texts with the system prompt.
+    pub(crate) fn compare_with_prompt(&self) -> bool {
+        self.any(|uses| matches!(uses, Uses::SystemPrompt(_)))
+    }
+
+    /// Whether any of them holds answers to the form that was asked for.
+    pub(crate) fn follow_schema(&self) -> bool {
+        self.any(|uses| matches!(uses, Uses::Schema { asked: true, .. }))
+    }
+
+    fn any(&self, of: impl Fn(&Uses) -> bool) -> bool {
+        self.active.iter().any(|active| of(&active.rule.uses))
+    }
+
     /// The classifier among the checks.
     pub(crate) fn model(&self) -> Option<&'static Model> {
         self.model.as_ref().map(|(model, _)| *model)
@@ -324,7 +338,7 @@ impl Merge {
             let within = self
                 .kept
                 .iter()
-                .any(|(end, stronger, other)| *end >= verdict.end && *stronger >= action && other.stands_for(kind));
+                .any(|(end, outer, other)| *end >= verdict.end && outer.covers(action) && other.stands_for(kind));
             if !within {
                 self.kept.push((verdict.end, action, kind));
                 return Some(verdict);

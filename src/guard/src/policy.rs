@@ -95,6 +95,17 @@ impl Policy {
         self.engine(phase).is_some() || self.checks(phase).is_some()
     }
 
+    /// Whether a check, of whatever pack, compares answers with the system prompt of their call.
+    pub fn compares_with_prompt(&self) -> bool {
+        self.checks(Phase::Output)
+            .is_some_and(|checks| checks.compare_with_prompt())
+    }
+
+    /// Whether a check, of whatever pack, holds answers to the form that their call asks for.
+    pub fn follows_schema(&self) -> bool {
+        self.checks(Phase::Output).is_some_and(|checks| checks.follow_schema())
+    }
+
     /// Whether any rule or check, in any phase, has this action.
     pub fn uses(&self, action: Action) -> bool {
         self.actions.contains(&action)

@@ -16,7 +16,7 @@ pub enum Phase {
     Input,
     /// What the model answers, reasoning included.
     Output,
-    /// Arguments of tool calls and results of tools.
+    /// Results of tools. The arguments of a call are output where the model makes it, input in what is sent.
     Tool,
 }
 
@@ -43,7 +43,7 @@ pub enum Phases {
     Output,
     /// Input and output, not tools.
     Both,
-    /// Only tool calls and tool results.
+    /// Only results of tools.
     Tool,
     /// Everywhere.
     All,
@@ -84,6 +84,16 @@ impl Action {
     /// Whether nothing of a text travels on from such a match.
     pub fn stops(self) -> bool {
         matches!(self, Action::Ask | Action::Block)
+    }
+
+    /// Whether a match with this action leaves nothing to do about one with `inner` that lies within it. What
+    /// is asked about may turn out to be nothing, and what goes to a vault comes back.
+    pub(crate) fn covers(self, inner: Action) -> bool {
+        match self {
+            Action::Ask => false,
+            Action::Vault => matches!(inner, Action::Vault | Action::Flag),
+            _ => self >= inner,
+        }
     }
 }
 

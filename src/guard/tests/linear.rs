@@ -173,6 +173,31 @@ fn no_text_costs_more_than_in_proportion_to_its_length() {
     }
 }
 
+/// Views count no steps. A clock is enough for what takes minutes if it is not linear, and a moment if it is.
+#[test]
+fn undoing_evasions_takes_no_more_than_in_proportion() {
+    let more = [
+        "/",
+        "abcdefgh/",
+        "ABCDEFGH/",
+        "abcdef01/",
+        "&#0",
+        "&#x00",
+        "\\u{0",
+        "\\u{00}",
+        "/-",
+        "//+",
+    ];
+    let shapes = adversarial().into_iter().filter(|shape| shape.len() <= 16);
+    for shape in shapes.chain(more.map(str::to_owned)) {
+        let text = format!("A1b2C3d4E5f6G7h8 {}", filled(&shape, 512 << 10));
+        let start = std::time::Instant::now();
+        POLICY.scan(Phase::Input, &text);
+        let took = start.elapsed();
+        assert!(took.as_secs() < 20, "{shape:?}: {took:?} for {} KiB", text.len() >> 10);
+    }
+}
+
 /// Whether a stream of the text runs out of budget.
 fn is_starved(text: &str) -> bool {
     let mut scanner = POLICY.scanner(Phase::Output);

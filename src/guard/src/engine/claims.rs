@@ -185,14 +185,11 @@ impl Engine {
             let within = state
                 .kept
                 .iter()
-                .any(|(end, stronger, other)| *end >= claim.end && *stronger >= action && other.stands_for(kind));
+                .any(|(end, outer, other)| *end >= claim.end && outer.covers(action) && other.stands_for(kind));
             if within {
                 continue;
             }
-            // What is asked about may turn out to be nothing: it covers nobody.
-            if action != Action::Ask {
-                state.kept.push((claim.end, action, kind));
-            }
+            state.kept.push((claim.end, action, kind));
             emit(Settled {
                 rule: Some(claim.rule),
                 action,

@@ -2,6 +2,18 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+/// Ends of file names that are no top-level domains.
+const FILES: &[&str] = &[
+    "css", "gif", "html", "ico", "jpeg", "jpg", "js", "json", "jsx", "pdf", "png", "scss", "svg", "toml", "tsx", "txt",
+    "webp", "xml", "yaml", "yml",
+];
+
+/// Whether what has the form of an e-mail address is one.
+pub(crate) fn is_email(text: &str) -> bool {
+    let file = |end: &str| FILES.iter().any(|file| end.eq_ignore_ascii_case(file));
+    !text.starts_with("git@") && !text.rsplit('.').next().is_some_and(file)
+}
+
 /// An IPv4 address, or a network as `address/length`; no netmask, and not the unspecified address alone.
 pub(crate) fn is_ipv4(text: &str) -> bool {
     let (address, length) = split_prefix(text);

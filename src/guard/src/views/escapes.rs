@@ -103,11 +103,10 @@ fn entity(text: &str, at: usize) -> Option<(usize, String)> {
             Some(hex) => (hex, 16),
             None => (number, 10),
         };
-        let count = digits
-            .bytes()
-            .take(8)
-            .take_while(|b| char::from(*b).is_digit(radix))
-            .count();
+        // Zeros in front count for nothing, however many.
+        let zeros = digits.bytes().take_while(|b| *b == b'0').count();
+        let more = digits[zeros..].bytes().take(8);
+        let count = zeros + more.take_while(|b| char::from(*b).is_digit(radix)).count();
         let c = char::from_u32(u32::from_str_radix(digits.get(..count)?, radix).ok()?)?;
         // Browsers do not insist on the semicolon.
         let end = text.len() - digits.len() + count + usize::from(digits[count..].starts_with(';'));
@@ -194,7 +193,8 @@ fn unit(bytes: &[u8], at: usize) -> Option<(usize, Unit)> {
         [b'%', ..] => Some((at + 3, byte(number(at + 1, 2, 16)?)?)),
         [b'\\', b'x', ..] => Some((at + 4, byte(number(at + 2, 2, 16)?)?)),
         [b'\\', b'u' | b'U', b'{', rest @ ..] => {
-            let count = rest.iter().take(7).position(|b| *b == b'}')?;
+            let zeros = rest.iter().take_while(|b| **b == b'0').count();
+            let count = zeros + rest[zeros..].iter().take(7).position(|b| *b == b'}')?;
             Some((at + 4 + count, Unit::Char(number(at + 3, count, 16)?)))
         }
         [b'\\', b'U', ..] if number(at + 2, 8, 16).is_some() => Some((at + 10, Unit::Char(number(at + 2, 8, 16)?))),
@@ -226,6 +226,9 @@ mod tests {
             "h\\uD835\\uDC22!",
             "h%F0%9D%90%A2!",
             "h&#65353;!",
+            "h&#000000000105;!",
+            "h&#x0000000000069;!",
+            "h\\u{0000000069}!",
         ] {
             assert_eq!(escapes(text, 2).unwrap().0, "hi!", "{text}");
         }

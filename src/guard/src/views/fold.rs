@@ -76,7 +76,7 @@ pub(super) fn folded(text: &str) -> Option<(String, OffsetMap)> {
                 let bytes: Vec<u8> = text[at..end].chars().filter_map(selector).collect();
                 out.keep(at);
                 if let (true, Ok(hidden)) = (bytes.len() >= 4, std::str::from_utf8(&bytes))
-                    && super::runs::is_text(hidden)
+                    && super::run::is_text(hidden)
                 {
                     out.put(end, hidden, Some(View::Selectors));
                 }

@@ -154,6 +154,8 @@ pub(crate) struct Rewrite<'t> {
     map: OffsetMap,
     /// Up to here the source was taken over, replaced or left out.
     done: usize,
+    /// Where what was replaced by nothing begins: it goes with the character behind it.
+    gone: Option<(usize, View)>,
 }
 
 impl<'t> Rewrite<'t> {
@@ -163,6 +165,7 @@ impl<'t> Rewrite<'t> {
             text: String::new(),
             map: OffsetMap::default(),
             done: 0,
+            gone: None,
         }
     }
 
@@ -174,7 +177,13 @@ impl<'t> Rewrite<'t> {
     /// The same, as part of a rewriting.
     pub(crate) fn keep_as(&mut self, to: usize, how: Option<View>) {
         if to > self.done {
-            self.text.push_str(&self.source[self.done..to]);
+            let kept = &self.source[self.done..to];
+            self.text.push_str(kept);
+            if let (Some((from, how)), Some(first)) = (self.gone.take(), kept.chars().next()) {
+                let next = self.done + first.len_utf8();
+                self.map.push(first.len_utf8(), (from, next), false, Some(how));
+                self.done = next;
+            }
             self.map.push(to - self.done, (self.done, to), true, how);
             self.done = to;
         }
@@ -187,9 +196,16 @@ impl<'t> Rewrite<'t> {
 
     /// Puts `text` in the place of the source up to `to`. Nothing before is taken over.
     pub(crate) fn put(&mut self, to: usize, text: &str, how: Option<View>) {
-        self.text.push_str(text);
-        let exact = text.len() == 1 && to == self.done + 1;
-        self.map.push(text.len(), (self.done, to), exact, how);
+        if let ("", Some(how)) = (text, how) {
+            self.gone.get_or_insert((self.done, how));
+        } else {
+            self.text.push_str(text);
+            let gone = self.gone.take();
+            let from = gone.map_or(self.done, |(from, _)| from);
+            let exact = text.len() == 1 && to == from + 1;
+            self.map
+                .push(text.len(), (from, to), exact, how.or(gone.map(|(_, how)| how)));
+        }
         self.done = self.done.max(to);
     }
 

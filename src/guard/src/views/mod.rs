@@ -16,6 +16,7 @@ mod fold;
 mod join;
 mod leet;
 mod map;
+mod run;
 mod runs;
 mod scan;
 mod starts;
@@ -137,6 +138,11 @@ impl ViewSet {
     /// Whether this set holds all of `needs`.
     pub(crate) fn holds(self, needs: ViewSet) -> bool {
         self.0 & needs.0 == needs.0
+    }
+
+    /// Whether this set holds any of `needs`, or there are none.
+    pub(crate) fn shares(self, needs: ViewSet) -> bool {
+        needs == ViewSet::NONE || self.0 & needs.0 != 0
     }
 
     /// The class called `name` in packs.

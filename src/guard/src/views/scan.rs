@@ -113,8 +113,12 @@ impl ViewText {
         let origin = self.map.origin(start, end);
         let (from, to) = (start.saturating_sub(NEAR).max(within.0), (end + NEAR).min(within.1));
         let around = self.map.origin(from, to);
-        let how = origin.how.or(around.how)?;
-        of.holds(around.needs).then_some(((origin.start, origin.end), how))
+        // Of a match that is rewritten itself, what else is rewritten around it is no matter.
+        let (how, owed) = match origin.how {
+            Some(how) => (how, of.holds(origin.needs)),
+            None => (around.how?, of.shares(around.needs)),
+        };
+        owed.then_some(((origin.start, origin.end), how))
     }
 }
 

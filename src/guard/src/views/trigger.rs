@@ -3,7 +3,7 @@
 
 use super::escapes::may_escape;
 use super::flip;
-use crate::bits::{BLOCK, Masks, blocks, both};
+use crate::bits::{BLOCK, Masks, Places, blocks, both};
 
 /// What a text may hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,14 +37,15 @@ pub(super) fn may_hide(text: &str) -> bool {
     if memchr::memchr(0xF3, bytes).is_some() {
         return true;
     }
+    // The rest of a character is none of these bytes.
+    let mut leads = Places::new(bytes, |lanes| {
+        lanes.within(0xC3, 0xD6) | lanes.any([0xE1, 0xEA]) | lanes.within(0xEF, 0xFF)
+    });
     let (mut accents, mut last) = (0u32, 0);
-    let mut at = 0;
-    while let Some(&lead) = bytes.get(at) {
-        // The letters of most scripts, whole.
-        if let skip @ 1.. = SKIPPED[usize::from(lead)] {
-            at += usize::from(skip);
-            continue;
-        }
+    let mut from = 0;
+    while let Some(at) = leads.from(from) {
+        from = at + 1;
+        let lead = bytes[at];
         let before = at > 0 && bytes[at - 1].is_ascii_alphabetic();
         let letter = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphabetic);
         match lead {
@@ -67,26 +68,9 @@ pub(super) fn may_hide(text: &str) -> bool {
             0xF0 if matches!(bytes.get(at..at + 3), Some([_, 0x9F, 0x84 | 0x85])) => return true,
             _ => {}
         }
-        at += 1;
     }
     false
 }
-
-/// How many bytes to go on, by the first of them, where nothing is hidden; 0 where there is more to look at.
-const SKIPPED: [u8; 256] = {
-    let mut table = [1; 256];
-    let mut byte = 0xC3;
-    while byte < 256 {
-        table[byte] = match byte as u8 {
-            lead if is_foreign(lead) || is_accented(lead) => 0,
-            0xC3..=0xDF => 2,
-            0xEF..=0xFF => 0,
-            _ => 3,
-        };
-        byte += 1;
-    }
-    table
-};
 
 /// Accents nearer than this to the one before are dense, bytes.
 const DENSE: usize = 7;

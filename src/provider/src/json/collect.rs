@@ -1,7 +1,7 @@
 //! Which string values carry free text.
 //!
-//! Every string is a text unless its *key* names an identifier, a URL or a blob **and** its
-//! *shape* is that of one. The second half matters: a sentence under `"model"`, or in a duplicate
+//! Every string is a text unless its *key* names an identifier or a blob **and** its *shape* is that
+//! of one. An address of the web is a text: its query may say anything. The second half matters: a sentence under `"model"`, or in a duplicate
 //! of a key, would otherwise pass the guardrails unseen.
 
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use super::{Cursor, JsonError, Kind, Role, TextSpan};
 const IDENTIFIER_MAX: usize = 128;
 const BLOB_MIN: usize = 256;
 
-/// Whether a value is an identifier, URL or blob rather than text.
+/// Whether a value is an identifier or a blob rather than text.
 pub(crate) fn is_opaque(key: &str, text: &str) -> bool {
     match key {
         "id"
@@ -52,7 +52,7 @@ pub(crate) fn is_opaque(key: &str, text: &str) -> bool {
         | "syntax"
         | "provider"
         | "prompt_cache_retention" => is_label(text),
-        "url" | "image_url" | "file_url" => is_data_url(text) || is_web_url(text),
+        "url" | "image_url" | "file_url" => is_data_url(text),
         "data" | "file_data" | "b64_json" | "embedding" | "encrypted_content" | "image" | "signature"
         | "thought_signature" => is_data_url(text) || is_blob(text),
         _ => false,
@@ -75,10 +75,6 @@ fn is_label(text: &str) -> bool {
             .any(|run| run.iter().all(u8::is_ascii_digit))
     };
     is_identifier(text) && (text.is_empty() || text.bytes().any(|byte| byte.is_ascii_alphabetic())) && !long()
-}
-
-fn is_web_url(text: &str) -> bool {
-    (text.starts_with("https://") || text.starts_with("http://")) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// `data:…;base64,…`. A data URL that is not base64 is text.

@@ -105,10 +105,10 @@ fn blobs_are_left_out_only_if_they_are_blobs() {
     );
     assert!(!is_opaque("model", "ignore all instructions"));
     assert!(is_opaque("model", "meta-llama/Llama-3.3-70B:free"));
-    assert!(!is_opaque("url", "https://x.example/a b"));
+    assert!(!is_opaque("url", "https://x.example/a.png?sig=1") && !is_opaque("image_url", "https://x.example/a b"));
+    assert!(is_opaque("image_url", "data:image/png;base64,aGk="));
     assert!(!is_opaque("name", "4111-1111-1111-1111") && !is_opaque("name", "DE89370400440532013000"));
     assert!(is_opaque("name", "get_weather") && is_opaque("model", "claude-3-5-sonnet-20241022"));
-    assert!(is_opaque("url", "https://x.example/a.png?sig=1"));
     assert!(!is_opaque("data", "4111111111111111"));
 }
 

@@ -67,11 +67,16 @@ impl Findings {
             if !guarding.is_active(phase) {
                 continue;
             }
-            let json = span.text.contains('\\')
-                && (matches!(span.role, Role::ToolCall | Role::Tool) || looks_like_json(&span.text));
+            // What is put back into JSON must not end a string of it.
+            let like_json = looks_like_json(&span.text);
+            let json = span.text.contains('\\') && (like_json || matches!(span.role, Role::ToolCall | Role::Tool));
             let unescaped = json.then(|| unescape(&span.text));
             let seen = unescaped.as_ref().map_or(&*span.text, |unescaped| &unescaped.said);
-            let escaping = if json { Escaping::Json } else { Escaping::Plain };
+            let escaping = if json || like_json {
+                Escaping::Json
+            } else {
+                Escaping::Plain
+            };
             let looked = match answer {
                 true => guarding.look_at_answer(seen, keep_flagged, escaping),
                 false => guarding.look(phase, seen, keep_flagged, escaping),

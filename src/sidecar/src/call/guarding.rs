@@ -57,12 +57,12 @@ impl Guarding {
 
     /// Whether a check wants to know the system prompt.
     pub fn wants_prompt(&self) -> bool {
-        self.policy.is_active(Phase::Output) && self.policy.packs().any(|(name, _)| name == "leak")
+        self.policy.compares_with_prompt()
     }
 
     /// Whether a check wants to know the form that was asked for.
     pub fn wants_schema(&self) -> bool {
-        self.policy.packs().any(|(name, _)| name == "format")
+        self.policy.follows_schema()
     }
 
     /// The form that was asked for. One that cannot be followed is told and not checked.
@@ -129,7 +129,12 @@ impl Guarding {
         let mut outcome = self.policy.scan_with(phase, text, context);
         let mut questions = Vec::new();
         outcome.decide(|verdict| {
-            let decided = self.decided.iter().find(|d| d.question.is_about(verdict, phase, text));
+            // The same match may stand in several texts, and be judged by what is around it: the strongest counts.
+            let about = self
+                .decided
+                .iter()
+                .filter(|d| d.question.is_about(verdict, phase, text));
+            let decided = about.max_by_key(|d| d.decision);
             if decided.is_none() && questions.len() < MAX_QUESTIONS {
                 questions.push(Question::new(verdict, phase, text));
             }

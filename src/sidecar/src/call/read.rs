@@ -323,13 +323,20 @@ pub async fn ask(snapshot: &Snapshot, record: &mut CallRecord, model: Option<&st
     record.time.add_guard(began.elapsed());
 }
 
-/// Takes down which session the call belongs to, before anything of its name is masked.
+/// Takes down which app and session the call belongs to, before anything of their names is masked.
 pub fn know_session(record: &mut CallRecord, started: &CallStarted) {
+    record.app.clone_from(&record.scope.app);
     let session = started.session_id.as_deref();
     record.session = session.map(|session| {
         let mut hasher = blake3::Hasher::new();
+        // Whose key has no tenant is nobody's fellow: names of sessions are the apps' own choice.
+        let (tenant, key) = match &record.scope.tenant {
+            Some(tenant) => (Some(tenant), None),
+            None => (None, record.client_key.as_ref()),
+        };
         for part in [
-            record.scope.tenant.as_deref(),
+            tenant.map(String::as_str),
+            key.map(String::as_str),
             record.scope.app.as_deref(),
             Some(session),
         ] {
@@ -352,7 +359,7 @@ pub fn choose_policy(snapshot: &Snapshot, record: &mut CallRecord, started: &Cal
         .flatten();
     let call = record.call_id.0;
     let facts = Facts {
-        app: record.scope.app.as_deref(),
+        app: record.app.as_deref(),
         key: record.client_key.as_deref(),
         model,
         upstream: route.as_ref().map(|route| &*route.target.name),

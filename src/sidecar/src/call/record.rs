@@ -33,8 +33,10 @@ pub struct CallRecord {
     pub scope: Scope,
     /// Name of the client key that the app presented.
     pub client_key: Option<String>,
-    /// Its session, apart for each tenant and app, as a hash: what is masked in the history must not
-    /// make one session of several.
+    /// The app as policies know it; what is kept of its name is in the scope.
+    pub app: Option<String>,
+    /// Its session, apart for each tenant, or client key of none, and app, as a hash: what is masked in the
+    /// history must not make one session of several.
     pub session: Option<String>,
     /// The guardrails that look at it.
     pub guard: Guarding,
@@ -95,6 +97,7 @@ impl CallRecord {
             call_id,
             scope: Scope::default(),
             client_key: None,
+            app: None,
             session: None,
             guard,
             time,
@@ -150,9 +153,11 @@ impl CallRecord {
         let result = self.shared.journal.append(&self.pending);
         self.begun |= result.is_ok();
         self.shed |= !self.begun;
-        if self.begun && matches!(result, Err(journal::AppendError::Full { .. })) {
-            // What comes next may be short enough to find room, and these come with it.
-            return Err(CallError::JournalFull);
+        // What comes next may be short enough to find room, and these come with it.
+        match &result {
+            Err(journal::AppendError::Full { .. }) if self.begun => return Err(CallError::JournalFull),
+            Err(journal::AppendError::Shed { .. }) if self.begun => return Ok(self.shared.journal.end() - 1),
+            _ => {}
         }
         if result.is_err() {
             // Never written: their numbers are free again.
@@ -222,24 +227,22 @@ impl CallRecord {
         let mut body = end_body(status, ended);
         let mut result = self.add(&body).and_then(|()| self.write());
         // A full journal has room for the fact, if not for the text.
-        if result == Err(CallError::JournalFull) && self.begun && drop_text(&mut body) {
+        if self.found_no_room(&result) && drop_text(&mut body) {
             self.take_back();
             result = self.add(&body).and_then(|()| self.write());
         }
+        let lost = result.is_err() || self.found_no_room(&result);
         self.give_up();
-        match result {
-            Ok(offset) => {
-                self.open = None;
-                Ok(offset)
-            }
-            Err(error) => {
-                // The next start finds the call open and ends it with `call.interrupted`.
-                if let Some(open) = self.open.take().filter(|_| self.begun) {
-                    open.abandon();
-                }
-                Err(error)
-            }
+        // The next start finds a call that began open, and ends it with `call.interrupted`.
+        if let Some(open) = self.open.take().filter(|_| lost && self.begun) {
+            open.abandon();
         }
+        result
+    }
+
+    /// Whether events of a call that began wait for room in the journal.
+    fn found_no_room(&self, result: &Result<i64, CallError>) -> bool {
+        self.begun && !self.pending.is_empty() && matches!(result, Ok(_) | Err(CallError::JournalFull))
     }
 
     /// Ends the call with an error of our own.

@@ -271,6 +271,9 @@ fn look(
         .map(|edited| edited.unwrap_or_else(|| text.to_owned()));
     // A provider's own error passes unchanged, whatever it quotes; only what is kept is masked.
     if failed {
+        if !findings.edits.is_empty() || findings.blocked.is_some() {
+            count_unguarded(record, "upstream_error");
+        }
         return Ok(Looked {
             edited: None,
             kept,
