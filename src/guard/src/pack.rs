@@ -2,7 +2,7 @@
 
 mod compile;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -12,7 +12,9 @@ use toml::Spanned;
 use crate::check::CheckRule;
 use crate::check::parse::{self, RawCheck};
 use crate::gitleaks;
+use crate::policy::PolicySpec;
 use crate::rule::{Context, ExampleFailure, Rule};
+use crate::settings::TOPICS;
 use crate::types::{Action, Kind, Phase, Phases};
 use crate::validate::Validator;
 use compile::{actions, compile};
@@ -39,6 +41,49 @@ impl fmt::Display for PackError {
         f.write_str(&self.reason)
     }
 }
+
+/// A pack that Weir ships, parsed when it is first asked for.
+struct Shipped {
+    name: &'static str,
+    file: &'static str,
+    text: &'static str,
+    parsed: OnceLock<Option<Pack>>,
+}
+
+impl Shipped {
+    const fn new(name: &'static str, file: &'static str, text: &'static str) -> Shipped {
+        Shipped {
+            name,
+            file,
+            text,
+            parsed: OnceLock::new(),
+        }
+    }
+
+    /// A test parses each of them as any other pack, so that none is ever missing here.
+    fn pack(&self) -> Option<Pack> {
+        let parse = || Pack::read(self.file, self.text, true).ok();
+        self.parsed.get_or_init(parse).clone()
+    }
+}
+
+static SHIPPED: [Shipped; 7] = [
+    Shipped::new("pii", "packs/pii.toml", include_str!("../packs/pii.toml")),
+    Shipped::new("secrets", "packs/secrets.toml", SECRETS),
+    Shipped::new(
+        "injection",
+        "packs/injection.toml",
+        include_str!("../packs/injection.toml"),
+    ),
+    Shipped::new("exfil", "packs/exfil.toml", include_str!("../packs/exfil.toml")),
+    Shipped::new("leak", "packs/leak.toml", include_str!("../packs/leak.toml")),
+    Shipped::new(
+        "toxicity",
+        "packs/toxicity.toml",
+        include_str!("../packs/toxicity.toml"),
+    ),
+    Shipped::new(TOPICS, "packs/topics.toml", include_str!("../packs/topics.toml")),
+];
 
 /// A parsed pack. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -232,25 +277,23 @@ impl Pack {
 
     /// The packs that Weir ships: `pii`, `secrets`, `injection`, `exfil`, `leak`, `toxicity` and `topics`.
     pub fn builtin() -> Vec<Pack> {
-        static PACKS: OnceLock<Vec<Pack>> = OnceLock::new();
-        let shipped = [
-            ("packs/pii.toml", include_str!("../packs/pii.toml")),
-            ("packs/secrets.toml", SECRETS),
-            ("packs/injection.toml", include_str!("../packs/injection.toml")),
-            ("packs/exfil.toml", include_str!("../packs/exfil.toml")),
-            ("packs/leak.toml", include_str!("../packs/leak.toml")),
-            ("packs/toxicity.toml", include_str!("../packs/toxicity.toml")),
-            ("packs/topics.toml", include_str!("../packs/topics.toml")),
-        ];
-        // A test parses each of them as any other pack, so that none is ever missing here.
-        PACKS
-            .get_or_init(|| {
-                shipped
-                    .iter()
-                    .filter_map(|(file, text)| Pack::read(file, text, true).ok())
-                    .collect()
-            })
-            .clone()
+        SHIPPED.iter().filter_map(Shipped::pack).collect()
+    }
+
+    /// Those of them that policies use. The others take neither time nor memory.
+    pub fn builtin_for<'s>(specs: impl IntoIterator<Item = &'s PolicySpec>) -> Vec<Pack> {
+        let mut used = BTreeSet::new();
+        for spec in specs {
+            used.extend(spec.packs.iter().map(String::as_str));
+            used.extend((!spec.topics.is_empty()).then_some(TOPICS));
+        }
+        let shipped = SHIPPED.iter().filter(|shipped| used.contains(shipped.name));
+        shipped.filter_map(Shipped::pack).collect()
+    }
+
+    /// The names of the packs that Weir ships.
+    pub(crate) fn builtin_names<'n>() -> impl Iterator<Item = &'n str> {
+        SHIPPED.iter().map(|shipped| shipped.name)
     }
 
     /// The pack's name, the first part of its rules' ids.

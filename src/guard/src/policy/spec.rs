@@ -143,7 +143,9 @@ pub(super) fn select<'p>(spec: &PolicySpec, packs: &'p [Pack]) -> Result<Vec<&'p
     let mut used: Vec<&Pack> = Vec::new();
     for name in &spec.packs {
         let Some(pack) = packs.iter().find(|p| *p.name == **name) else {
-            let known = packs.iter().map(|p| &*p.name).collect::<Vec<_>>().join(", ");
+            let own = packs.iter().map(|p| &*p.name);
+            let own = own.filter(|own| Pack::builtin_names().all(|shipped| shipped != *own));
+            let known = Pack::builtin_names().chain(own).collect::<Vec<_>>().join(", ");
             return Err(PolicyError::UnknownPack {
                 name: name.clone(),
                 known,

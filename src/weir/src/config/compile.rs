@@ -144,7 +144,8 @@ fn value(key: String, message: String) -> ConfigError {
 }
 
 fn packs(config: &Config, base: &Path) -> Result<Vec<Pack>, ConfigError> {
-    let mut packs = Pack::builtin();
+    let guard = &config.guard;
+    let mut packs = Pack::builtin_for(guard.policies.values().chain([&guard.policy]));
     for file in &config.guard.pack_files {
         let path = base.join(file);
         let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read {
