@@ -138,7 +138,7 @@ pub(crate) async fn expire_due(lake: &Lake, due: &Due) -> Result<ExpireReport, L
         make_durable(&table.place, &files).await?;
         let commit = Commit {
             removes: removes(&snapshot, &BTreeSet::from([day.clone()])),
-            adds: files.into_iter().map(|file| file.add).collect(),
+            files,
             txns: vec![(COMPACTION.to_owned(), now_millis())],
             ..Commit::default()
         };
@@ -322,7 +322,7 @@ mod tests {
         let mut files = write_days(&table.place, vec![rows]).await.unwrap();
         files.iter_mut().for_each(|file| file.add.modification_time = landed);
         let commit = Commit {
-            adds: files.into_iter().map(|file| file.add).collect(),
+            files,
             txns: vec![("test".to_owned(), landed)],
             ..Commit::default()
         };
