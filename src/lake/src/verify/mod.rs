@@ -61,8 +61,7 @@ pub async fn verify(lake: &Lake, journal: Option<&Path>) -> Result<Report, LakeE
     for id in journals.keys() {
         emitted.insert(*id, calls.txn(&txn::calls(*id)).await?.unwrap_or(0));
     }
-    let expired = runs.iter().filter_map(|(id, runs)| Some((*id, runs.first()?.first)));
-    let calls_report = calls::check(&events, &calls, &emitted, &expired.collect()).await?;
+    let calls_report = calls::check(&events, &calls, &emitted, &calls::Expired::of(&runs)).await?;
     let mut report = Report {
         journals: journals.into_values().collect(),
         calls: calls_report,

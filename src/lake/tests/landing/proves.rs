@@ -235,6 +235,42 @@ async fn unreadable_records_are_kept() {
     assert!(!found.is_complete(), "damage is never passed over");
 }
 
+/// A newer sidecar may put more into an envelope than we know: the bytes are kept, and the chain is over them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_a_newer_version_is_no_altered_one() {
+    let mut h = history(10);
+    let call = h.begin("large");
+    let at = h.next();
+    h.newer(call, 1, &event::Body::CallCompleted(Box::default()));
+    h.calls(5);
+    let (_dir, lake) = landed(&h).await;
+    let found = report(&lake).await;
+    assert!(found.is_complete(), "{found}");
+    assert_eq!(found.journals[0].links as i64, h.next(), "{found}");
+    assert_eq!(found.calls.ended, 16, "its envelope was read all the same");
+    let view = lake::Tail::offline(&lake, None).await.unwrap().view();
+    let kept = format!("select count(*) from events where raw is not null and \"offset\" = {at}");
+    assert_eq!(number(&view, &kept).await, 1);
+    // What the columns say has to be what the bytes say.
+    let alter = async |column: &str, value: &str| {
+        let altered = table(&lake, "events").await.update();
+        let altered = altered.with_predicate(format!("\"offset\" = {at}"));
+        altered.with_update(column, value).await.unwrap();
+    };
+    alter("app", "'somebody-else'").await;
+    let found = report(&lake).await;
+    assert!(found.to_string().contains(&format!("ALTERED: {at}")), "{found}");
+    alter("app", "null").await;
+    assert!(report(&lake).await.is_complete());
+    // Erasing it leaves the digest of all of it, and nothing else.
+    lake::erase(&lake, &lake::Whose::Call(call.to_string())).await.unwrap();
+    let found = report(&lake).await;
+    assert!(found.is_complete(), "{found}");
+    assert_eq!(found.journals[0].links as i64, h.next(), "{found}");
+    let view = lake::Tail::offline(&lake, None).await.unwrap().view();
+    assert_eq!(number(&view, &kept).await, 0);
+}
+
 /// Where a loss was accepted, landing goes on behind it at once, and the loss stays on record.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_accepted_loss_is_counted_once_and_shows() {
