@@ -1,7 +1,8 @@
 //! Proof that nothing is missing, doubled or altered.
 //!
 //! The proof does not use what the lander remembers: rows are counted and hashed again. Memory is
-//! bounded whatever the lake's size: offsets are checked a stretch at a time, calls a share at a time.
+//! bounded whatever the lake's size: offsets are checked a stretch at a time, calls a share at a time. Of
+//! `calls` it is proved which rows there are, not what they say: that is a fold of the events.
 
 mod calls;
 mod offsets;

@@ -120,6 +120,30 @@ async fn a_missing_call_shows() {
     assert!(report(&lake).await.is_complete());
 }
 
+/// What a row of `calls` says is no part of the proof: the events are, and the row is made anew from them.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_altered_call_is_made_anew() {
+    let h = history(30);
+    let (_dir, lake) = landed(&h).await;
+    let cost = async || {
+        let view = lake::Tail::offline(&lake, None).await.unwrap().view();
+        number(&view, "select sum(cost_nano_usd) from calls").await
+    };
+    let before = cost().await;
+    let altered = table(&lake, "calls").await.update();
+    let altered = altered.with_predicate(format!("call_id = '{}'", h.ended[4]));
+    altered.with_update("cost_nano_usd", "1").await.unwrap();
+    assert!(cost().await < before);
+    let found = report(&lake).await;
+    let says = found.to_string();
+    assert!(
+        found.is_complete() && says.contains("every ended call has its one row"),
+        "{says}"
+    );
+    lake::rebuild(&lake).await.unwrap();
+    assert_eq!(cost().await, before);
+}
+
 /// Redelivery is dropped; a second end of a call and a late score leave its row alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn redelivered_and_late_events_do_no_harm() {
