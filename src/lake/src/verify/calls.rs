@@ -216,3 +216,53 @@ fn judge(marks: &[(u128, Mark)], report: &mut CallsReport) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(marks: &[Mark]) -> CallsReport {
+        let marks: Vec<(u128, Mark)> = marks.iter().map(|mark| (1, *mark)).collect();
+        let mut report = CallsReport::default();
+        judge(&marks, &mut report);
+        report
+    }
+
+    #[test]
+    fn what_has_expired_excuses_no_more_than_it_explains() {
+        let start = |cut| Mark::Start { cut };
+        let end = |due, old| Mark::End { due, old };
+        let row = |expired| Mark::Row { expired };
+        let fine: [&[Mark]; 9] = [
+            &[start(false), end(true, false), row(false)],
+            &[start(false)],
+            // Its row comes with the next landing, whatever has expired.
+            &[start(false), end(false, false)],
+            &[start(false), end(false, true)],
+            &[start(true)],
+            // Its beginning has expired, its row or not yet.
+            &[end(true, true)],
+            &[end(true, true), row(true)],
+            &[row(true)],
+            // Its end was dated back by a clock.
+            &[start(true), row(false)],
+        ];
+        for marks in fine {
+            assert_eq!(judged(marks).problems, Vec::<String>::new());
+        }
+        let wrong: [&[Mark]; 8] = [
+            &[start(false), end(true, false)],
+            &[start(false), end(true, true)],
+            &[end(true, false), row(false)],
+            &[end(true, true), row(true), row(true)],
+            &[end(true, true), end(true, true), row(true)],
+            &[row(false)],
+            &[row(true), row(true)],
+            &[start(false), row(false)],
+        ];
+        for marks in wrong {
+            assert!(judged(marks).problem_count > 0);
+        }
+        assert_eq!(judged(&[start(false), end(false, true)]).pending, 1);
+    }
+}
