@@ -115,6 +115,27 @@ fn canonical_bytes(draft: &DraftRef<'_>) -> Result<Vec<u8>, serde_json::Error> {
     Ok(bytes)
 }
 
+/// Takes what is the same as the draft that is left, and the brace that a draft lacks.
+struct Same<'a> {
+    rest: &'a [u8],
+    closed: bool,
+}
+
+impl std::io::Write for Same<'_> {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        match self.rest.strip_prefix(buf) {
+            Some(rest) => self.rest = rest,
+            None if self.rest.is_empty() && buf == b"}" => self.closed = true,
+            None => return Err(std::io::ErrorKind::InvalidData.into()),
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// All of an event but its body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Envelope {
@@ -213,10 +234,32 @@ impl Record {
         })
     }
 
-    /// The draft's canonical bytes, rebuilt from this record's fields alone: what the chain hashes.
+    /// The draft's canonical bytes, rebuilt from this record's fields alone: what the chain hashes, unless its
+    /// producer knew of more ([`Record::rebuilds`]).
     pub fn canonical(&self) -> Result<Vec<u8>, serde_json::Error> {
+        canonical_bytes(&self.draft())
+    }
+
+    /// Whether these fields alone rebuild the record `bytes`. They do not where a newer version put more into
+    /// the envelope: then the chain is over more than they say. Nothing is copied.
+    #[must_use]
+    pub fn rebuilds(&self, bytes: &[u8]) -> bool {
         let e = &self.envelope;
-        canonical_bytes(&DraftRef {
+        let mut seal = Vec::with_capacity(160);
+        Draft::seal_into(e.journal_id, e.offset, &e.chain, &mut seal);
+        let Some(draft) = bytes.strip_suffix(seal.as_slice()) else {
+            return false;
+        };
+        let mut same = Same {
+            rest: draft,
+            closed: false,
+        };
+        serde_json::to_writer(&mut same, &self.draft()).is_ok() && same.closed
+    }
+
+    fn draft(&self) -> DraftRef<'_> {
+        let e = &self.envelope;
+        DraftRef {
             v: e.v,
             event_id: e.event_id,
             event_type: &e.event_type,
@@ -228,7 +271,7 @@ impl Record {
             trace_id: e.trace_id.as_deref(),
             span_id: e.span_id.as_deref(),
             body: self.body.raw(),
-        })
+        }
     }
 
     /// The chain value that this record must have after `previous`.

@@ -12,6 +12,43 @@ fn seal(draft: &Draft, journal: JournalId, offset: i64, chain: &Chain) -> Record
     Record::parse(&bytes).unwrap()
 }
 
+/// What a newer version wrote is told from what these fields can tell, byte by byte.
+#[test]
+fn a_record_knows_whether_it_tells_all() {
+    let draft = Draft::new(
+        &Scope::default(),
+        Some(CallId::new()),
+        0,
+        7,
+        &Body::CallStarted(Box::default()),
+    )
+    .unwrap();
+    let sealed = |draft: &[u8]| {
+        let mut bytes = draft.to_vec();
+        Draft::seal_into(JournalId::new(), 3, &Chain::START, &mut bytes);
+        bytes
+    };
+    let bytes = sealed(draft.bytes());
+    let record = Record::parse(&bytes).unwrap();
+    assert!(record.rebuilds(&bytes));
+    assert_eq!(record.to_bytes().unwrap(), bytes);
+    let text = std::str::from_utf8(draft.bytes()).unwrap();
+    let newer = [
+        format!("{text},\"zone\":\"eu\""),
+        text.replacen("\"v\":1", "\"v\":1,\"zone\":{}", 1),
+        text.replacen("\"v\":1", "\"v\": 1", 1),
+    ];
+    for newer in newer {
+        let bytes = sealed(newer.as_bytes());
+        let record = Record::parse(&bytes).unwrap();
+        assert!(!record.rebuilds(&bytes), "{newer}");
+    }
+    for cut in 0..bytes.len() {
+        assert!(!record.rebuilds(&bytes[..cut]));
+        assert!(!record.rebuilds(&bytes[cut + 1..]));
+    }
+}
+
 fn any_body() -> impl Strategy<Value = Body> {
     let text = "[a-zA-Z0-9 \"\\\\\u{e9}\u{1f600}\n]{0,12}";
     let option = proptest::option::of(text);

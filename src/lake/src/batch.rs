@@ -197,7 +197,7 @@ impl JournalState {
         let mut windows = Windows::new(events, journal, low.min(emitted), next);
         while let Some(items) = windows.next().await? {
             for item in &items {
-                if let Item::Record(record) = item {
+                if let Some(record) = item.record() {
                     state.last_time = record.envelope.time_unix_nano;
                 }
             }
@@ -257,10 +257,7 @@ pub(crate) fn encode(items: &[Item], states: &mut BTreeMap<JournalId, JournalSta
             continue;
         };
         state.last_time = events.last_time();
-        let record = match item {
-            Item::Record(record) => Some((record, record.body.get())),
-            Item::Unreadable { .. } => None,
-        };
+        let record = item.record().map(|record| (record, record.body.get()));
         if let Some((record, body)) = record
             && let (Some(call), Some(place), 0) = (record.envelope.call_id, place, record.envelope.seq)
         {

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use deltalake::DeltaTableError;
 use deltalake::kernel::transaction::{CommitBuilder, TableReference, TransactionError};
-use deltalake::kernel::{Action, Add, Remove, Transaction, Version};
+use deltalake::kernel::{Action, Remove, Transaction, Version};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 
 use crate::LakeError;
-use crate::files::{Place, make_version_durable};
+use crate::files::{Loose, Place, Written, make_version_durable};
 use crate::schema::DAY;
 use crate::store::{Snapshot, Table};
 
@@ -18,7 +18,8 @@ const COMMIT_KEY: &str = "weirCommit";
 /// What one commit does.
 #[derive(Debug, Default)]
 pub(crate) struct Commit {
-    pub(crate) adds: Vec<Add>,
+    /// Files that it adds. They are gone afterwards if it did not come about.
+    pub(crate) files: Vec<Written>,
     pub(crate) removes: Vec<Remove>,
     /// Transactions it moves on: two commits that share one cannot both come of the same snapshot.
     pub(crate) txns: Vec<(String, i64)>,
@@ -50,9 +51,14 @@ impl Commit {
                 predicate: None,
             }
         };
-        let mut actions: Vec<Action> = Vec::with_capacity(self.adds.len() + self.removes.len() + self.txns.len());
+        let mut actions: Vec<Action> = Vec::with_capacity(self.files.len() + self.removes.len() + self.txns.len());
         actions.extend(self.removes.into_iter().map(Action::Remove));
-        actions.extend(self.adds.into_iter().map(Action::Add));
+        // From here on the log may name the files, whatever becomes of this task.
+        let mut paths = Vec::with_capacity(self.files.len());
+        for (add, file) in self.files.into_iter().map(Written::into_parts) {
+            actions.push(Action::Add(add));
+            paths.extend(file.keep());
+        }
         let now = now_millis();
         actions.extend(
             (self.txns.into_iter())
@@ -70,7 +76,19 @@ impl Commit {
             .await;
         let committed = match result {
             Ok(done) => Snapshot::new(done.snapshot, place.log_store.clone()),
-            Err(error) => after_error(table, snapshot, &id, error).await?,
+            // The answer may have been lost on the way: look whether the commit is there. Where that cannot be
+            // seen, its files stay, too.
+            Err(error) => match find(table, snapshot, &id).await? {
+                Some(now) => {
+                    let (table, version) = (table.kind().name(), now.version());
+                    tracing::warn!(table, version, %error, "a commit succeeded though its answer was an error");
+                    now
+                }
+                None => {
+                    paths.into_iter().map(Loose::at).for_each(drop);
+                    return Err(refusal(table, error));
+                }
+            },
         };
         let committed = committed.following(snapshot).await;
         make_version_durable(place, committed.version()).await?;
@@ -78,12 +96,8 @@ impl Commit {
     }
 }
 
-async fn after_error(
-    table: &Table,
-    before: &Snapshot,
-    id: &str,
-    error: DeltaTableError,
-) -> Result<Snapshot, LakeError> {
+/// Why nothing was written.
+fn refusal(table: &Table, error: DeltaTableError) -> LakeError {
     let conflict = matches!(
         error,
         DeltaTableError::Transaction {
@@ -91,20 +105,23 @@ async fn after_error(
         } | DeltaTableError::VersionAlreadyExists(_)
     );
     if conflict {
-        return Err(LakeError::Conflict {
+        return LakeError::Conflict {
             table: table.kind().name(),
             source: error,
-        });
+        };
     }
-    // The answer may have been lost on the way: look whether the commit is there.
+    error.into()
+}
+
+/// The table, if a version after `before` is the commit of this id.
+async fn find(table: &Table, before: &Snapshot, id: &str) -> Result<Option<Snapshot>, LakeError> {
     let now = table.load().await?;
     for version in before.version() + 1..=now.version() {
         if holds(&table.place, version, id).await? {
-            tracing::warn!(table = table.kind().name(), version, %error, "a commit succeeded though its answer was an error");
-            return Ok(now);
+            return Ok(Some(now));
         }
     }
-    Err(error.into())
+    Ok(None)
 }
 
 async fn holds(place: &Place, version: Version, id: &str) -> Result<bool, LakeError> {

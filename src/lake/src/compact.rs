@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::commit::{Commit, now_millis};
 use crate::encode::day_of;
-use crate::files::{FileWriter, Place, Purpose, Written, is_landed, make_durable, upload};
+use crate::files::{FileWriter, Place, Purpose, Written, is_landed, make_durable, room, upload};
 use crate::schema::DAY;
 use crate::store::{Lake, Snapshot, Table};
 use crate::{LakeError, TableKind};
@@ -23,6 +23,8 @@ use crate::{LakeError, TableKind};
 pub(crate) const TARGET_BYTES: i64 = 256 << 20;
 /// A file of this size is left alone.
 const LARGE_BYTES: i64 = TARGET_BYTES / 4 * 3;
+/// What compaction leaves to landing on a local disk, or a sixteenth of it where that is less: a few batches.
+const LEFT_TO_LANDING: u64 = 128 << 20;
 
 /// What a compaction did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -37,6 +39,8 @@ pub struct CompactReport {
     pub bytes_added: u64,
     /// Groups that were given up because another writer was faster; the next run takes them up.
     pub conflicts: u64,
+    /// Groups that wait for room on the disk: the files that they replace stay for a day beside the new ones.
+    pub no_room: u64,
 }
 
 impl CompactReport {
@@ -46,6 +50,7 @@ impl CompactReport {
         self.bytes_removed += other.bytes_removed;
         self.bytes_added += other.bytes_added;
         self.conflicts += other.conflicts;
+        self.no_room += other.no_room;
     }
 }
 
@@ -77,6 +82,10 @@ pub async fn compact(lake: &Lake, min_files: usize) -> Result<CompactReport, Lak
         let mut snapshot = table.load().await?;
         let today = day_of(clock::unix_nano());
         for group in plan(table.kind(), &snapshot, min_files.max(2), today) {
+            if !has_room(&table.place, group.bytes()).await? {
+                report.no_room += 1;
+                continue;
+            }
             match rewrite(table, &snapshot, &group).await {
                 Ok((next, done)) => {
                     snapshot = next;
@@ -133,7 +142,39 @@ fn plan(kind: TableKind, snapshot: &Snapshot, min_files: usize, today: i32) -> V
     groups
 }
 
+/// Whether a local disk takes so many bytes more and leaves enough to landing, which comes first.
+async fn has_room(place: &Place, bytes: u64) -> Result<bool, LakeError> {
+    let Some(dir) = place.local.clone() else {
+        return Ok(true);
+    };
+    let path = dir.display().to_string();
+    let (free, all) = tokio::task::spawn_blocking(move || room(&dir)).await??;
+    let fits = is_enough(free, all, bytes);
+    if !fits {
+        tracing::warn!(
+            path,
+            free,
+            needed = bytes.saturating_add(left_to_landing(all)),
+            "files wait to be made one: there is too little room on the disk for both old and new. Make room there"
+        );
+    }
+    Ok(fits)
+}
+
+fn is_enough(free: u64, all: u64, bytes: u64) -> bool {
+    free >= bytes.saturating_add(left_to_landing(all))
+}
+
+fn left_to_landing(all: u64) -> u64 {
+    LEFT_TO_LANDING.min(all / 16)
+}
+
 impl Group {
+    /// What it takes until the old files go: the new one is hardly larger than all of them.
+    fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes.unsigned_abs()).sum()
+    }
+
     /// Leaves out what need not be rewritten now; whether something is left.
     fn is_worth_it(&mut self, min_files: usize, today: i32) -> bool {
         let past = day_number(&self.day).is_ok_and(|day| day < today - 1);
@@ -196,12 +237,12 @@ async fn rewrite(table: &Table, snapshot: &Snapshot, group: &Group) -> Result<(S
     let report = CompactReport {
         files_removed: group.files.len() as u64,
         files_added: 1,
-        bytes_removed: group.files.iter().map(|file| file.bytes.unsigned_abs()).sum(),
+        bytes_removed: group.bytes(),
         bytes_added: written.add.size.unsigned_abs(),
-        conflicts: 0,
+        ..CompactReport::default()
     };
     let commit = Commit {
-        adds: vec![written.add],
+        files: vec![written],
         removes: group.files.iter().map(|file| file.remove.clone()).collect(),
         // Delta lets two rewrites of the same files pass, each adding their rows: this does not.
         txns: vec![(COMPACTION.to_owned(), now_millis())],
@@ -296,6 +337,16 @@ mod tests {
         };
         leave_heavy(&mut group);
         assert_eq!(group.files.len(), 3);
+    }
+
+    #[test]
+    fn compaction_leaves_room_to_landing() {
+        let (mib, disk) = (1 << 20, 1 << 40);
+        assert!(!is_enough(200 * mib, disk, 100 * mib));
+        assert!(is_enough(228 * mib, disk, 100 * mib));
+        // Of a small disk not all of it.
+        assert!(is_enough(5 * mib, 64 * mib, mib));
+        assert!(!is_enough(5 * mib - 1, 64 * mib, mib));
     }
 
     #[test]

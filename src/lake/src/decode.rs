@@ -121,7 +121,14 @@ impl<'a> EventRows<'a> {
             chain: self.chain.value(i).parse().map_err(|_| parse("chain"))?,
         };
         let body = Json::parse(self.body.value(i).to_owned()).map_err(|e| damaged(format!("body: {e}")))?;
-        Ok(Item::Record(Record { envelope, body }))
+        let record = Record { envelope, body };
+        Ok(match self.raw.is_null(i) {
+            true => Item::Record(record),
+            false => Item::Verbatim {
+                record,
+                raw: self.raw.value(i).to_vec(),
+            },
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::arena::{Arena, Column, Place};
 use crate::schema::{TableKind, UNREADABLE, word_item};
 use crate::source::Item;
 
-const NANOS_PER_DAY: i64 = 86_400_000_000_000;
+pub(crate) const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 
 /// The UTC day of a time, in days since 1970.
 #[must_use]
@@ -96,7 +96,7 @@ impl EventsBuilder {
         );
         self.offset.append_value(item.offset());
         match item {
-            Item::Record(record) => {
+            Item::Record(record) | Item::Verbatim { record, .. } => {
                 let e = &record.envelope;
                 self.event_id
                     .append(arena, e.event_id.0.as_hyphenated().encode_lower(&mut id).as_bytes());
@@ -116,7 +116,10 @@ impl EventsBuilder {
                 self.v.append_value(i64::from(e.v));
                 place = self.body.append(arena, record.body.get().as_bytes());
                 self.chain(arena, &e.chain);
-                self.raw.append_null();
+                match item {
+                    Item::Verbatim { raw, .. } => drop(self.raw.append(arena, raw)),
+                    _ => self.raw.append_null(),
+                }
                 self.last_time = e.time_unix_nano;
             }
             Item::Unreadable { raw, .. } => {

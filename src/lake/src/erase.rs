@@ -204,7 +204,7 @@ async fn rewrite(table: &Table, snapshot: &Snapshot, ids: &HashSet<String>) -> R
     }
     let files = commit.removes.len() as u64;
     make_durable(place, &written).await?;
-    commit.adds = written.into_iter().map(|file| file.add).collect();
+    commit.files = written;
     commit.run(table, snapshot).await?;
     Ok((rows, files))
 }

@@ -34,6 +34,20 @@ pub enum LakeError {
         /// What is not known.
         what: String,
     },
+    /// An entry of a table's log cannot be read, and so nothing that came after it.
+    #[error("table {table}: {path} is damaged, line {line}: {what}. {}", torn_advice(*newest))]
+    Torn {
+        /// The table.
+        table: &'static str,
+        /// The entry.
+        path: String,
+        /// Its first line that is no JSON.
+        line: usize,
+        /// What is wrong with it.
+        what: String,
+        /// Whether no other entry comes after it.
+        newest: bool,
+    },
     /// Records are missing between what landed and what came next. Nothing lands until this is
     /// resolved: history would have a hole that nobody sees.
     #[error("journal {journal}: offset {expected} should come next but {found} came: {} records are missing", .found - .expected)]
@@ -145,6 +159,15 @@ impl LakeError {
             path: path.display().to_string(),
             source,
         }
+    }
+}
+
+/// What to do about a damaged log entry.
+fn torn_advice(newest: bool) -> &'static str {
+    if newest {
+        "If the machine lost its power while this was written, move the file out of the folder (and keep it): what it names was not yet forgotten by its source and lands again. `weir lake verify` shows whether anything is missing"
+    } else {
+        "Other entries build on it: restore the file from a backup"
     }
 }
 

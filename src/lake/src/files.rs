@@ -5,22 +5,23 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path as FsPath, PathBuf};
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{SortOptions, concat_batches, filter_record_batch, kernels::aggregate, sort_to_indices, take};
-use arrow::datatypes::{Date32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::Date32Type;
 use deltalake::kernel::Add;
 use deltalake::logstore::LogStoreRef;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
-use serde_json::{Map, Value, json};
 
 use crate::LakeError;
 use crate::commit::now_millis;
 use crate::schema::{DAY, Kind, TableKind};
+use crate::stats::Stats;
 
 /// Rows in a row group.
 const ROW_GROUP_ROWS: usize = 131_072;
@@ -32,8 +33,6 @@ const PAGE_ROWS: usize = 8_192;
 /// other while they are still in the core's cache, and their memory is used again and not made anew.
 const LANDED_PAGE_BYTES: usize = 64 << 10;
 const WRITE_BYTES: usize = 128 << 10;
-/// A longer smallest or largest text is not worth its place in the log.
-const MAX_STAT_TEXT: usize = 64;
 
 /// Who writes: it decides how hard to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,11 +159,61 @@ pub(crate) struct Place {
     pub(crate) local: Option<PathBuf>,
 }
 
-/// A file that was written: its action for the log, and its place on disk if it is local.
+/// A file that was written: its action for the log, and its place on disk if it is local. Until a commit
+/// takes it, the file goes when this does.
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) add: Add,
-    path: Option<PathBuf>,
+    file: Loose,
+}
+
+impl Written {
+    /// For the commit that is to name it.
+    pub(crate) fn into_parts(self) -> (Add, Loose) {
+        (self.add, self.file)
+    }
+}
+
+/// A local file that no log names, whole or not: it goes when nobody holds it any more. What a failed write
+/// left would stay for a day, and try by try take whatever room somebody makes on a full disk.
+#[derive(Debug, Default)]
+pub(crate) struct Loose(Option<PathBuf>);
+
+impl Loose {
+    /// The file at this path.
+    pub(crate) fn at(path: PathBuf) -> Loose {
+        Loose(Some(path))
+    }
+
+    /// Lets the file be: a log may name it from now on.
+    pub(crate) fn keep(mut self) -> Option<PathBuf> {
+        self.0.take()
+    }
+
+    fn path(&self) -> &FsPath {
+        self.0.as_deref().unwrap_or(FsPath::new("memory"))
+    }
+
+    /// What the system said when this file was written, and not that Parquet heard it.
+    fn failed(&self, error: ParquetError) -> LakeError {
+        match error {
+            ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
+                Ok(error) => LakeError::io(self.path(), *error),
+                Err(inner) => ParquetError::External(inner).into(),
+            },
+            other => other.into(),
+        }
+    }
+}
+
+impl Drop for Loose {
+    fn drop(&mut self) {
+        if let Some(path) = self.0.take()
+            && let Err(error) = std::fs::remove_file(&path)
+        {
+            tracing::warn!(path = %path.display(), %error, "a file that did not land stays for now: upkeep removes it after a day");
+        }
+    }
 }
 
 /// A Parquet file being written, one day's rows of one table.
@@ -173,7 +222,7 @@ pub(crate) struct FileWriter {
     name: String,
     day: String,
     writer: ArrowWriter<Sink>,
-    path: Option<PathBuf>,
+    file: Loose,
     purpose: Purpose,
     stats: Stats,
 }
@@ -209,24 +258,26 @@ impl FileWriter {
         let day = day_text(day);
         let end = if purpose == Purpose::Land { LANDED } else { ".parquet" };
         let name = format!("{DAY}={day}/{}{end}", uuid::Uuid::now_v7());
-        let path = place.local.as_ref().map(|dir| dir.join(&name));
-        let sink = match &path {
+        let mut loose = Loose::default();
+        let sink = match place.local.as_ref().map(|dir| dir.join(&name)) {
             Some(path) => {
                 if let Some(dir) = path.parent() {
                     std::fs::create_dir_all(dir).map_err(|e| LakeError::io(dir, e))?;
                 }
-                let file = File::create_new(path).map_err(|e| LakeError::io(path, e))?;
+                let file = File::create_new(&path).map_err(|e| LakeError::io(&path, e))?;
+                loose = Loose::at(path);
                 Sink::Disk(BufWriter::with_capacity(WRITE_BYTES, file), 0)
             }
             None => Sink::Memory(Vec::new()),
         };
         let props = writer_properties(place, purpose)?;
+        let writer = ArrowWriter::try_new(sink, place.kind.file_schema(), Some(props)).map_err(|e| loose.failed(e))?;
         Ok(FileWriter {
             place: place.clone(),
             name,
             day,
-            writer: ArrowWriter::try_new(sink, place.kind.file_schema(), Some(props))?,
-            path,
+            writer,
+            file: loose,
             purpose,
             stats: Stats::new(place.kind),
         })
@@ -244,9 +295,9 @@ impl FileWriter {
             .collect::<Result<Vec<_>, _>>()?;
         let rows = RecordBatch::try_new(schema, columns)?;
         self.stats.add(&rows);
-        self.writer.write(&rows)?;
+        self.writer.write(&rows).map_err(|e| self.file.failed(e))?;
         if self.purpose == Purpose::Land && self.writer.in_progress_size() >= LANDED_GROUP_BYTES {
-            self.writer.flush()?;
+            self.writer.flush().map_err(|e| self.file.failed(e))?;
         }
         Ok(())
     }
@@ -258,11 +309,10 @@ impl FileWriter {
 
     /// Ends the file. It is not durable yet. Blocking.
     pub(crate) fn finish(self, data_change: bool) -> Result<(Written, Option<Vec<u8>>), LakeError> {
-        let mut sink = self.writer.into_inner()?;
+        let mut sink = self.writer.into_inner().map_err(|e| self.file.failed(e))?;
         let (size, bytes) = match &mut sink {
             Sink::Disk(file, size) => {
-                file.flush()
-                    .map_err(|e| LakeError::io(self.path.as_deref().unwrap_or(FsPath::new("")), e))?;
+                file.flush().map_err(|e| LakeError::io(self.file.path(), e))?;
                 (*size, None)
             }
             Sink::Memory(bytes) => (bytes.len() as u64, Some(std::mem::take(bytes))),
@@ -280,7 +330,8 @@ impl FileWriter {
             default_row_commit_version: None,
             clustering_provider: None,
         };
-        Ok((Written { add, path: self.path }, bytes))
+        let file = self.file;
+        Ok((Written { add, file }, bytes))
     }
 }
 
@@ -322,7 +373,7 @@ pub(crate) async fn make_durable(place: &Place, files: &[Written]) -> Result<(),
     let Some(table) = place.local.clone() else {
         return Ok(());
     };
-    let paths: Vec<PathBuf> = files.iter().filter_map(|file| file.path.clone()).collect();
+    let paths: Vec<PathBuf> = files.iter().filter_map(|file| file.file.0.clone()).collect();
     tokio::task::spawn_blocking(move || {
         let mut dirs: Vec<PathBuf> = vec![table];
         for path in &paths {
@@ -337,6 +388,15 @@ pub(crate) async fn make_durable(place: &Place, files: &[Written]) -> Result<(),
         dirs.iter().rev().try_for_each(|dir| sync(dir))
     })
     .await?
+}
+
+/// Bytes that a local table may still take, and how many its file system has in all. Blocking.
+pub(crate) fn room(dir: &FsPath) -> Result<(u64, u64), LakeError> {
+    let found = rustix::fs::statvfs(dir).map_err(|e| LakeError::io(dir, e.into()))?;
+    Ok((
+        found.f_bavail.saturating_mul(found.f_frsize),
+        found.f_blocks.saturating_mul(found.f_frsize),
+    ))
 }
 
 /// Makes the log entry of a version durable. Until this returned, nothing may be forgotten on the
@@ -367,107 +427,68 @@ pub(crate) fn day_text(day: i32) -> String {
         .unwrap_or_default()
 }
 
-/// What the Delta log says of a file, so that readers can skip it.
-struct Stats {
-    kind: TableKind,
-    rows: usize,
-    columns: HashMap<&'static str, Range>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commit::Commit;
+    use crate::encode::CallRows;
+    use crate::store::Lake;
+    use event::{Call, CallId, JournalId};
 
-#[derive(Default)]
-struct Range {
-    nulls: usize,
-    int: Option<(i64, i64)>,
-    text: Option<(String, String)>,
-    too_long: bool,
-}
-
-impl Stats {
-    fn new(kind: TableKind) -> Stats {
-        Stats {
-            kind,
-            rows: 0,
-            columns: HashMap::new(),
-        }
-    }
-
-    fn add(&mut self, rows: &RecordBatch) {
-        self.rows += rows.num_rows();
-        for column in self.kind.columns().iter().filter(|column| column.stats) {
-            let Some(array) = rows.column_by_name(column.name) else {
-                continue;
-            };
-            let range = self.columns.entry(column.name).or_default();
-            range.nulls += array.null_count();
-            let int = match column.kind {
-                Kind::Int => {
-                    let array = array.as_primitive::<Int64Type>();
-                    aggregate::min(array).zip(aggregate::max(array))
-                }
-                Kind::Time => {
-                    let array = array.as_primitive::<TimestampMicrosecondType>();
-                    aggregate::min(array).zip(aggregate::max(array))
-                }
-                _ => {
-                    range.text(array.as_string_view());
-                    None
-                }
-            };
-            if let Some((min, max)) = int {
-                range.int = Some(match range.int {
-                    Some((low, high)) => (low.min(min), high.max(max)),
-                    None => (min, max),
-                });
-            }
-        }
-    }
-
-    fn finish(&self) -> Value {
-        let (mut min, mut max, mut nulls) = (Map::new(), Map::new(), Map::new());
-        for column in self.kind.columns().iter().filter(|column| column.stats) {
-            let Some(range) = self.columns.get(column.name) else {
-                continue;
-            };
-            nulls.insert(column.name.to_owned(), json!(range.nulls));
-            let ends = match (column.kind, range.int, &range.text) {
-                (Kind::Time, Some((low, high)), _) => {
-                    time_text(low).zip(time_text(high)).map(|(a, b)| (json!(a), json!(b)))
-                }
-                (_, Some((low, high)), _) => Some((json!(low), json!(high))),
-                (_, None, Some((low, high))) if !range.too_long => Some((json!(low), json!(high))),
-                _ => None,
-            };
-            if let Some((low, high)) = ends {
-                min.insert(column.name.to_owned(), low);
-                max.insert(column.name.to_owned(), high);
-            }
-        }
-        json!({ "numRecords": self.rows, "minValues": min, "maxValues": max, "nullCount": nulls })
-    }
-}
-
-impl Range {
-    fn text(&mut self, array: &arrow::array::StringViewArray) {
-        let (Some(low), Some(high)) = (aggregate::min_string_view(array), aggregate::max_string_view(array)) else {
-            return;
-        };
-        if low.len() > MAX_STAT_TEXT || high.len() > MAX_STAT_TEXT {
-            self.too_long = true;
-        }
-        if self.too_long {
-            return;
-        }
-        self.text = Some(match self.text.take() {
-            Some((a, b)) => (
-                if low < a.as_str() { low.to_owned() } else { a },
-                if high > b.as_str() { high.to_owned() } else { b },
-            ),
-            None => (low.to_owned(), high.to_owned()),
+    fn rows() -> RecordBatch {
+        let mut rows = CallRows::new();
+        rows.append(&Call {
+            call_id: Some(CallId::new()),
+            journal_id: Some(JournalId::new()),
+            started_unix_nano: Some(0),
+            ..Call::default()
         });
+        rows.finish().unwrap()
     }
-}
 
-fn time_text(micros: i64) -> Option<String> {
-    arrow::temporal_conversions::timestamp_us_to_datetime(micros)
-        .map(|time| format!("{}Z", time.format("%Y-%m-%dT%H:%M:%S%.6f")))
+    fn count(dir: &FsPath) -> usize {
+        std::fs::read_dir(dir.join("calls/day=1970-01-01")).unwrap().count()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_no_log_names_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::create(dir.path().to_str().unwrap()).await.unwrap();
+        let table = lake.table(TableKind::Calls);
+        // A file that was begun.
+        let mut file = FileWriter::create(&table.place, 0, Purpose::Land).unwrap();
+        file.write(&rows()).unwrap();
+        assert_eq!(count(dir.path()), 1);
+        drop(file);
+        assert_eq!(count(dir.path()), 0);
+        // One that is whole, and that nobody commits.
+        let written = write_days(&table.place, vec![rows()]).await.unwrap();
+        assert_eq!((written.len(), count(dir.path())), (1, 1));
+        drop(written);
+        assert_eq!(count(dir.path()), 0);
+        // Of two commits of the same snapshot only the first comes about.
+        let snapshot = table.load().await.unwrap();
+        for (outcome, files) in [(true, 1), (false, 1)] {
+            let commit = Commit {
+                files: write_days(&table.place, vec![rows()]).await.unwrap(),
+                txns: vec![("one".to_owned(), 1)],
+                ..Commit::default()
+            };
+            let done = commit.run(table, &snapshot).await;
+            assert_eq!(done.is_ok(), outcome, "{:?}", done.err());
+            assert_eq!(count(dir.path()), files);
+        }
+        assert_eq!(table.load().await.unwrap().size().0, 1);
+    }
+
+    #[test]
+    fn what_the_system_says_is_told_with_the_path() {
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let file = Loose::at("/no/such/lake/day=1970-01-01/a.parquet".into());
+        let error = file.failed(ParquetError::from(full()));
+        drop(file.keep());
+        let text = error.to_string();
+        assert!(text.starts_with("/no/such/lake/day=1970-01-01/a.parquet: "), "{text}");
+        assert!(text.contains("make room there"), "{text}");
+    }
 }

@@ -113,7 +113,7 @@ impl Fold {
 
     /// Takes in the next record; a call that it ends is handed to `ended`.
     pub(crate) fn apply(&mut self, item: &Item, ended: &mut dyn FnMut(&Call)) -> Result<(), LakeError> {
-        let Item::Record(record) = item else { return Ok(()) };
+        let Some(record) = item.record() else { return Ok(()) };
         let Some(call_id) = record.envelope.call_id else {
             return Ok(());
         };

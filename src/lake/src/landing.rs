@@ -52,7 +52,7 @@ async fn land_events(
     txns.extend((batch.strays.iter()).map(|(partition, next)| (txn::strays(source, partition), *next)));
     txns.extend((batch.begins.iter()).map(|(journal, first)| (txn::first(*journal), *first)));
     let commit = Commit {
-        adds: files.into_iter().map(|file| file.add).collect(),
+        files,
         txns,
         ..Commit::default()
     };
@@ -138,7 +138,7 @@ async fn land_calls(
         txns.push((txn::low(*journal), span.low));
     }
     let commit = Commit {
-        adds: files.into_iter().map(|file| file.add).collect(),
+        files,
         txns,
         ..Commit::default()
     };

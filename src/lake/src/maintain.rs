@@ -86,18 +86,33 @@ pub async fn compact_now(lake: &Lake) -> Result<CompactReport, LakeError> {
     run(lake, &options, true).await
 }
 
+/// A step that fails does not keep the others from being done, least of all removal, which makes room. The
+/// first error is given back.
 async fn run(lake: &Lake, options: &MaintainOptions, vacuum: bool) -> Result<CompactReport, LakeError> {
+    let mut failed = None;
+    let mut note = |step: &str, result: Result<(), LakeError>| {
+        if let Err(error) = result {
+            tracing::debug!(step, %error, "a step of upkeep failed");
+            failed.get_or_insert(error);
+        }
+    };
     if options.keep_days > 0 {
-        retain(lake, options.keep_days, clock::unix_nano()).await?;
+        note("retention", retain(lake, options.keep_days, clock::unix_nano()).await);
     }
-    let report = compact(lake, options.min_files).await?;
-    for table in lake.tables() {
-        checkpoint(table, options.checkpoint_versions).await?;
-        if vacuum {
-            remove_old(table).await?;
+    if vacuum {
+        for table in lake.tables() {
+            note("removal", remove_old(table).await);
         }
     }
-    Ok(report)
+    let mut report = CompactReport::default();
+    note(
+        "compaction",
+        compact(lake, options.min_files).await.map(|done| report = done),
+    );
+    for table in lake.tables() {
+        note("checkpoint", checkpoint(table, options.checkpoint_versions).await);
+    }
+    failed.map_or(Ok(report), Err)
 }
 
 /// Takes away what is older than so many days at `now`, ns since 1970.
@@ -220,6 +235,48 @@ async fn remove_old(table: &Table) -> Result<(), LakeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_compaction_that_fails_keeps_nothing_from_being_removed() {
+        use crate::TableKind;
+        use crate::commit::Commit;
+        use crate::encode::CallRows;
+        use crate::files::write_days;
+
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::create(dir.path().to_str().unwrap()).await.unwrap();
+        let table = lake.table(TableKind::Calls);
+        let mut snapshot = table.load().await.unwrap();
+        for _ in 0..2 {
+            let mut rows = CallRows::new();
+            rows.append(&event::Call {
+                call_id: Some(event::CallId::new()),
+                journal_id: Some(event::JournalId::new()),
+                ..event::Call::default()
+            });
+            let rows = rows.finish().unwrap();
+            let commit = Commit {
+                files: write_days(&table.place, vec![rows]).await.unwrap(),
+                ..Commit::default()
+            };
+            snapshot = commit.run(table, &snapshot).await.unwrap();
+        }
+        let days = dir.path().join("calls/day=1970-01-01");
+        let lost = std::fs::read_dir(&days).unwrap().next().unwrap().unwrap().path();
+        std::fs::rename(&lost, dir.path().join("elsewhere")).unwrap();
+        let orphan = days.join("orphan.parquet");
+        std::fs::write(&orphan, "torn").unwrap();
+        let old = std::time::SystemTime::now() - 3 * DISTRUST;
+        std::fs::File::options()
+            .write(true)
+            .open(&orphan)
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
+        let failed = compact_now(&lake).await.unwrap_err();
+        assert!(failed.to_string().contains(lost.to_str().unwrap()), "{failed}");
+        assert!(!orphan.exists());
+    }
 
     #[test]
     fn a_clock_that_jumped_ahead_is_not_trusted_until_it_is_back() {

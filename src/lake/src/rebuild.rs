@@ -83,7 +83,7 @@ pub async fn rebuild(lake: &Lake) -> Result<RebuildReport, LakeError> {
     report.files_removed = removes.len() as u64;
     report.files_added = files.len() as u64;
     let commit = Commit {
-        adds: files.into_iter().map(|file| file.add).collect(),
+        files,
         removes,
         txns,
         rearranges: false,

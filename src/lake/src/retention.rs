@@ -12,7 +12,8 @@ use crate::arena::Arena;
 use crate::commit::{Commit, now_millis};
 use crate::compact::{COMPACTION, day_number};
 use crate::decode::{EventRows, RECORD_COLUMNS};
-use crate::encode::{EventsBuilder, day_of};
+use crate::encode::{EventsBuilder, NANOS_PER_DAY, day_of};
+use crate::failpoint;
 use crate::files::{make_durable, write_days};
 use crate::scan::{extents_where, range, read};
 use crate::schema::DAY;
@@ -23,7 +24,6 @@ use crate::{LakeError, TableKind};
 
 /// Offsets that are looked at at once.
 const STRETCH: i64 = 262_144;
-const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 
 /// What [`expire`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -112,24 +112,18 @@ async fn due_days(lake: &Lake, due: &Due) -> Result<BTreeSet<String>, LakeError>
 pub(crate) async fn expire_due(lake: &Lake, due: &Due) -> Result<ExpireReport, LakeError> {
     let due = due_days(lake, due).await?;
     let mut report = ExpireReport::default();
-    // Calls first: rows without events would be a fault, events without a row are told to have expired.
-    let table = lake.table(TableKind::Calls);
-    let snapshot = table.load().await?;
-    let old = days(&snapshot, &due);
-    if !old.is_empty() {
-        let commit = Commit {
-            removes: removes(&snapshot, &old),
-            txns: vec![(COMPACTION.to_owned(), now_millis())],
-            ..Commit::default()
-        };
-        let (_, _, rows) = snapshot.size();
-        let after = commit.run(table, &snapshot).await?;
-        report.calls = rows.saturating_sub(after.size().2);
-        report.days.extend(old);
-    }
+    // Events first: they leave an account, so that rows of `calls` that are still there are told to go next. Of
+    // calls nothing is left, so that their events would stand there like calls whose row is missing.
+    expire_events(lake, &due, &mut report).await?;
+    failpoint::hit("expire");
+    expire_calls(lake, &due, &mut report).await?;
+    Ok(report)
+}
+
+async fn expire_events(lake: &Lake, due: &BTreeSet<String>, report: &mut ExpireReport) -> Result<(), LakeError> {
     let table = lake.table(TableKind::Events);
     let mut snapshot = table.load().await?;
-    for day in days(&snapshot, &due) {
+    for day in days(&snapshot, due) {
         let (rows, expired) = account(&snapshot, &day).await?;
         if expired == 0 {
             continue;
@@ -138,7 +132,7 @@ pub(crate) async fn expire_due(lake: &Lake, due: &Due) -> Result<ExpireReport, L
         make_durable(&table.place, &files).await?;
         let commit = Commit {
             removes: removes(&snapshot, &BTreeSet::from([day.clone()])),
-            adds: files.into_iter().map(|file| file.add).collect(),
+            files,
             txns: vec![(COMPACTION.to_owned(), now_millis())],
             ..Commit::default()
         };
@@ -146,7 +140,26 @@ pub(crate) async fn expire_due(lake: &Lake, due: &Due) -> Result<ExpireReport, L
         report.events += expired;
         report.days.insert(day);
     }
-    Ok(report)
+    Ok(())
+}
+
+async fn expire_calls(lake: &Lake, due: &BTreeSet<String>, report: &mut ExpireReport) -> Result<(), LakeError> {
+    let table = lake.table(TableKind::Calls);
+    let snapshot = table.load().await?;
+    let old = days(&snapshot, due);
+    if old.is_empty() {
+        return Ok(());
+    }
+    let commit = Commit {
+        removes: removes(&snapshot, &old),
+        txns: vec![(COMPACTION.to_owned(), now_millis())],
+        ..Commit::default()
+    };
+    let (_, _, rows) = snapshot.size();
+    let after = commit.run(table, &snapshot).await?;
+    report.calls += rows.saturating_sub(after.size().2);
+    report.days.extend(old);
+    Ok(())
 }
 
 /// Of these days, those that have more than their account here.
@@ -201,7 +214,7 @@ async fn account(events: &Snapshot, day: &str) -> Result<(RecordBatch, u64), Lak
         let mut at = extent.min;
         while at <= extent.max {
             let to = (at + STRETCH).min(extent.max + 1);
-            expired += stretch(events, on_day(), extent.journal, (at, to), &mut runs).await?;
+            expired += stretch(events, (number, on_day()), extent.journal, (at, to), &mut runs).await?;
             at = to;
         }
     }
@@ -209,7 +222,7 @@ async fn account(events: &Snapshot, day: &str) -> Result<(RecordBatch, u64), Lak
     let mut arena = Arena::new();
     let mut rows = EventsBuilder::new(time);
     for run in joined(runs) {
-        rows.append(&mut arena, &run.row(time)?);
+        rows.append(&mut arena, &run.row()?);
     }
     Ok((rows.finish(&arena.finish())?, expired))
 }
@@ -217,7 +230,7 @@ async fn account(events: &Snapshot, day: &str) -> Result<(RecordBatch, u64), Lak
 /// One journal's offsets of the day, as runs in order.
 async fn stretch(
     events: &Snapshot,
-    on_day: Expr,
+    (day, on_day): (i32, Expr),
     journal: JournalId,
     (from, to): (i64, i64),
     runs: &mut Vec<Run>,
@@ -245,6 +258,7 @@ async fn stretch(
                 first: offset,
                 last: offset,
                 chain: decoded.chain(row).and_then(|text| text.parse::<Chain>().ok()),
+                day,
             });
         }
     }
@@ -322,7 +336,7 @@ mod tests {
         let mut files = write_days(&table.place, vec![rows]).await.unwrap();
         files.iter_mut().for_each(|file| file.add.modification_time = landed);
         let commit = Commit {
-            adds: files.into_iter().map(|file| file.add).collect(),
+            files,
             txns: vec![("test".to_owned(), landed)],
             ..Commit::default()
         };

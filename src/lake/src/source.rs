@@ -12,6 +12,14 @@ use tokio::sync::watch;
 pub enum Item {
     /// A sealed event.
     Record(Record),
+    /// A sealed event with its bytes, which its fields do not rebuild: a newer version put more into the
+    /// envelope. The hash chain is over the bytes.
+    Verbatim {
+        /// What this version reads of it.
+        record: Record,
+        /// All of it.
+        raw: Vec<u8>,
+    },
     /// Bytes that are not a sealed event. They are kept as they are, under their offset.
     Unreadable {
         /// The journal whose offset this is.
@@ -27,10 +35,14 @@ pub enum Item {
 
 impl Item {
     /// The record that these bytes are, or the bytes under their offset if they are none.
-    pub(crate) fn read(journal_id: JournalId, offset: i64, payload: Vec<u8>) -> Item {
+    #[must_use]
+    pub fn read(journal_id: JournalId, offset: i64, payload: Vec<u8>) -> Item {
         let why = match Record::parse(&payload) {
             Ok(record) if record.envelope.journal_id == journal_id && record.envelope.offset == offset => {
-                return Item::Record(record);
+                return match record.rebuilds(&payload) {
+                    true => Item::Record(record),
+                    false => Item::Verbatim { record, raw: payload },
+                };
             }
             Ok(_) => "it names another journal or offset".to_owned(),
             Err(error) => error.to_string(),
@@ -44,11 +56,20 @@ impl Item {
         }
     }
 
+    /// The event, unless it could not be read.
+    #[must_use]
+    pub fn record(&self) -> Option<&Record> {
+        match self {
+            Item::Record(record) | Item::Verbatim { record, .. } => Some(record),
+            Item::Unreadable { .. } => None,
+        }
+    }
+
     /// The journal that recorded it.
     #[must_use]
     pub fn journal_id(&self) -> JournalId {
         match self {
-            Item::Record(record) => record.envelope.journal_id,
+            Item::Record(record) | Item::Verbatim { record, .. } => record.envelope.journal_id,
             Item::Unreadable { journal_id, .. } => *journal_id,
         }
     }
@@ -57,7 +78,7 @@ impl Item {
     #[must_use]
     pub fn offset(&self) -> i64 {
         match self {
-            Item::Record(record) => record.envelope.offset,
+            Item::Record(record) | Item::Verbatim { record, .. } => record.envelope.offset,
             Item::Unreadable { offset, .. } => *offset,
         }
     }
@@ -67,6 +88,7 @@ impl Item {
     pub fn size(&self) -> usize {
         match self {
             Item::Record(record) => record.body.get().len() + 512,
+            Item::Verbatim { record, raw } => record.body.get().len() + raw.len() + 512,
             Item::Unreadable { raw, .. } => raw.len() + 512,
         }
     }

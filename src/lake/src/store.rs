@@ -14,9 +14,11 @@ use tokio::sync::OnceCell;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError, ensure_table_uri};
 
 use crate::LakeError;
+use crate::disk::Disk;
 use crate::files::{Place, make_version_durable};
 use crate::schema::{DAY, TableKind};
 use crate::spill::Spill;
+use crate::torn::torn;
 use crate::txns::Txns;
 
 /// The lake: its two tables, wherever they lie. Cheap to clone.
@@ -126,7 +128,11 @@ impl Table {
             Some(dir)
         };
         let url = ensure_table_uri(&location)?;
-        let log_store = DeltaTableBuilder::from_url(url)?.build_storage()?;
+        let mut builder = DeltaTableBuilder::from_url(url.clone())?;
+        if local.is_some() {
+            builder = builder.with_storage_backend(Arc::new(Disk::default()), url);
+        }
+        let log_store = builder.build_storage()?;
         Ok(Table {
             place: Place { kind, log_store, local },
             location,
@@ -145,14 +151,16 @@ impl Table {
         match DeltaTableState::try_new(log_store.as_ref(), None).await {
             Ok(state) => Ok(Snapshot::new(state, log_store)),
             Err(error) if self.is_missing(&error).await => Err(LakeError::NotFound(self.location.clone())),
-            Err(error) => Err(match unsupported(&error) {
-                Some(what) => LakeError::Newer {
-                    table: self.kind().name(),
-                    location: self.location.clone(),
-                    what,
-                },
-                None => error.into(),
-            }),
+            Err(error) => {
+                if let Some(what) = unsupported(&error) {
+                    return Err(LakeError::Newer {
+                        table: self.kind().name(),
+                        location: self.location.clone(),
+                        what,
+                    });
+                }
+                Err(torn(&self.place, &self.location).await.unwrap_or(error.into()))
+            }
         }
     }
 

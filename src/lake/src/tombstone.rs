@@ -8,6 +8,7 @@ use event::{Chain, Digest, Envelope, EventId, JournalId, Json, Record, VERSION};
 use serde::{Deserialize, Serialize};
 
 use crate::LakeError;
+use crate::encode::{NANOS_PER_DAY, day_of, seal};
 use crate::source::Item;
 
 /// Type of a row that stands for offsets which retention took away.
@@ -37,11 +38,13 @@ pub(crate) struct Run {
     pub(crate) last: i64,
     /// The chain's value at `last`, where it is known.
     pub(crate) chain: Option<Chain>,
+    /// The day whose records they were, in days since 1970.
+    pub(crate) day: i32,
 }
 
 impl Run {
-    /// The row, filed at this time.
-    pub(crate) fn row(&self, time_unix_nano: i64) -> Result<Item, LakeError> {
+    /// The row, filed on its day.
+    pub(crate) fn row(&self) -> Result<Item, LakeError> {
         let body = Json::of(&Expired { last: self.last }).map_err(internal)?;
         // An unknown value is all zeros, which no record has.
         let chain = self.chain.unwrap_or(Chain::START);
@@ -49,7 +52,7 @@ impl Run {
             EXPIRED,
             self.journal,
             self.first,
-            time_unix_nano,
+            i64::from(self.day) * NANOS_PER_DAY,
             chain,
             body,
         ))
@@ -57,41 +60,60 @@ impl Run {
 
     /// Reads such a row; `None` if it is another.
     pub(crate) fn of(item: &Item) -> Option<Run> {
-        let Item::Record(record) = item else { return None };
+        let record = item.record()?;
         let envelope = &record.envelope;
         if envelope.event_type != EXPIRED {
             return None;
         }
         let body: Expired = serde_json::from_str(record.body.get()).ok()?;
+        // A run that ends before it begins, or nowhere, is none.
+        if !(envelope.offset..i64::MAX).contains(&body.last) {
+            return None;
+        }
         Some(Run {
             journal: envelope.journal_id,
             first: envelope.offset,
             last: body.last,
             chain: Some(envelope.chain).filter(|chain| *chain != Chain::START),
+            day: day_of(envelope.time_unix_nano),
         })
     }
 }
 
 /// The row that stands for an erased record.
 pub(crate) fn erased(item: &Item) -> Result<Item, LakeError> {
-    let (digest, chain, time) = match item {
-        Item::Record(record) if record.envelope.event_type == ERASED => return Ok(item.clone()),
-        Item::Record(record) => {
-            let bytes = record.canonical().map_err(internal)?;
-            (
-                Digest::of(&bytes),
-                record.envelope.chain,
-                record.envelope.time_unix_nano,
-            )
-        }
-        // Nobody knows whose it was.
-        Item::Unreadable { .. } => return Ok(item.clone()),
+    // Of what could not be read nobody knows whose it was.
+    let Some(record) = item.record() else {
+        return Ok(item.clone());
     };
+    if record.envelope.event_type == ERASED {
+        return Ok(item.clone());
+    }
+    let digest = digest(item).ok_or_else(|| LakeError::Row {
+        journal: item.journal_id().to_string(),
+        offset: item.offset(),
+        what: "its bytes cannot be rebuilt".to_owned(),
+    })?;
+    let (chain, time) = (record.envelope.chain, record.envelope.time_unix_nano);
     let body = Json::of(&Erased {
         digest: hex::encode(digest.0),
     })
     .map_err(internal)?;
     Ok(tombstone(ERASED, item.journal_id(), item.offset(), time, chain, body))
+}
+
+/// The digest that the chain has of an item: of its bytes, where its fields do not tell all of it. Fields that
+/// do not agree with the bytes speak for themselves, and so break the chain.
+pub(crate) fn digest(item: &Item) -> Option<Digest> {
+    let record = match item {
+        Item::Record(record) => record,
+        Item::Verbatim { record, raw } => match (seal(raw), Record::parse(raw)) {
+            (Some((draft, _)), Ok(read)) if read == *record => return Some(Digest::of(draft)),
+            _ => record,
+        },
+        Item::Unreadable { raw, .. } => return seal(raw).map(|(draft, _)| Digest::of(draft)),
+    };
+    record.canonical().ok().map(|bytes| Digest::of(&bytes))
 }
 
 /// The digest of the record that such a row stands for; `None` if it is another row.

@@ -41,17 +41,24 @@ fn record() -> impl Strategy<Value = Record> {
 
 proptest! {
     #[test]
-    fn a_row_rebuilds_its_record(records in proptest::collection::vec(record(), 1..20)) {
+    fn a_row_rebuilds_its_record(records in proptest::collection::vec((record(), any::<Option<[u8; 20]>>()), 1..20)) {
         let (mut builder, mut arena) = (EventsBuilder::new(0), Arena::new());
-        for record in &records {
-            builder.append(&mut arena, &Item::Record(record.clone()));
+        for (record, raw) in &records {
+            let record = record.clone();
+            let item = match raw {
+                Some(raw) => Item::Verbatim { record, raw: raw.to_vec() },
+                None => Item::Record(record),
+            };
+            builder.append(&mut arena, &item);
         }
         let batch = builder.finish(&arena.finish()).unwrap();
         let rows = EventRows::of(&batch).unwrap();
-        for (i, record) in records.iter().enumerate() {
-            match rows.item(i).unwrap() {
-                Item::Record(found) => prop_assert_eq!(&found, record),
-                Item::Unreadable { .. } => prop_assert!(false, "a record came back as unreadable"),
+        for (i, (record, raw)) in records.iter().enumerate() {
+            let item = rows.item(i).unwrap();
+            prop_assert_eq!(item.record(), Some(record));
+            match item {
+                Item::Verbatim { raw: found, .. } => prop_assert_eq!(Some(&found[..]), raw.as_ref().map(|raw| &raw[..])),
+                _ => prop_assert!(raw.is_none()),
             }
         }
     }

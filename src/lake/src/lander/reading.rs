@@ -19,17 +19,21 @@ impl<S: Source> Lander<S> {
         let fetched = self.source.fetch(self.options.fetch_bytes).await?;
         let mut counts = Counts::default();
         let mut admitted = Vec::with_capacity(fetched.parts.len());
-        let mut reached = Positions::new();
+        let mut reached = Reached::default();
         for part in fetched.parts {
-            reached.insert(Arc::clone(&part.partition), part.next);
-            admitted.push(self.admit(part, &mut counts).await?);
+            reached.next.insert(Arc::clone(&part.partition), part.next);
+            admitted.push(self.admit(part, &mut counts, &mut reached).await?);
         }
         self.encode(admitted).await?;
-        // Only now: what lands may never say that it holds what it has not.
-        for (partition, next) in reached {
+        // Only now: what lands may never say that it holds what it has not. (Where a gap comes up in this read,
+        // what was read before lands, and this is read again.)
+        for (partition, next) in reached.next {
             let held = self.open.next.entry(partition).or_insert(next);
             *held = (*held).max(next);
         }
+        self.open.begins.extend(reached.begins);
+        self.strays.extend(reached.strays.clone());
+        self.open.strays.extend(reached.strays);
         failpoint::hit("b");
         let (landed, next, open) = (self.landed_position(), sum(&self.open.next), self.open_calls());
         let held = self.held() as u64;
@@ -49,7 +53,7 @@ impl<S: Source> Lander<S> {
     }
 
     /// Keeps what is due of a part: no duplicates, and nothing that comes too early.
-    async fn admit(&mut self, part: Part, counts: &mut Counts) -> Result<Vec<Item>, LakeError> {
+    async fn admit(&mut self, part: Part, counts: &mut Counts, reached: &mut Reached) -> Result<Vec<Item>, LakeError> {
         let mut items = Vec::with_capacity(part.items.len());
         for (journal, offset) in part.begins {
             self.meet(journal).await?;
@@ -57,10 +61,10 @@ impl<S: Source> Lander<S> {
                 && state.next == 0
             {
                 state.next = offset;
-                self.open.begins.insert(journal, offset);
+                reached.begins.insert(journal, offset);
             }
         }
-        let strays = self.named(&part.partition, part.strays, counts).await?;
+        let strays = self.named(&part.partition, part.strays, counts, reached).await?;
         for item in part.items.into_iter().chain(strays) {
             let journal = item.journal_id();
             self.meet(journal).await?;
@@ -101,6 +105,7 @@ impl<S: Source> Lander<S> {
         partition: &Arc<str>,
         mut strays: Vec<Stray>,
         counts: &mut Counts,
+        reached: &mut Reached,
     ) -> Result<Vec<Item>, LakeError> {
         let Some(last) = strays.last().map(|stray| stray.position) else {
             return Ok(Vec::new());
@@ -115,8 +120,7 @@ impl<S: Source> Lander<S> {
         if strays.is_empty() {
             return Ok(Vec::new());
         }
-        self.strays.insert(Arc::clone(partition), last + 1);
-        self.open.strays.insert(Arc::clone(partition), last + 1);
+        reached.strays.insert(Arc::clone(partition), last + 1);
         let app = txn::source(&self.name, partition);
         let journal_id = Stray::journal(&app);
         self.meet(journal_id).await?;
@@ -191,6 +195,14 @@ struct Counts {
     duplicates: u64,
     unreadable: u64,
     lost: u64,
+}
+
+/// Where a read has come to, once its rows are there.
+#[derive(Debug, Default)]
+struct Reached {
+    next: Positions,
+    strays: Positions,
+    begins: BTreeMap<JournalId, i64>,
 }
 
 /// One partition's part, as rows.

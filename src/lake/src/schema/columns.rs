@@ -84,7 +84,7 @@ pub const EVENTS: &[Column] = &[
         "raw",
         Kind::Bytes,
         true,
-        "The bytes of an unreadable record; null for all others.",
+        "The record's bytes where the other columns do not tell all of them: of an unreadable record, and of one of a newer version whose envelope has more. Null for all others.",
     ),
     col(
         "day",

@@ -1,7 +1,8 @@
 //! Proof that nothing is missing, doubled or altered.
 //!
 //! The proof does not use what the lander remembers: rows are counted and hashed again. Memory is
-//! bounded whatever the lake's size: offsets are checked a stretch at a time, calls a share at a time.
+//! bounded whatever the lake's size: offsets are checked a stretch at a time, calls a share at a time. Of
+//! `calls` it is proved which rows there are, not what they say: that is a fold of the events.
 
 mod calls;
 mod offsets;
@@ -61,8 +62,7 @@ pub async fn verify(lake: &Lake, journal: Option<&Path>) -> Result<Report, LakeE
     for id in journals.keys() {
         emitted.insert(*id, calls.txn(&txn::calls(*id)).await?.unwrap_or(0));
     }
-    let expired = runs.iter().filter_map(|(id, runs)| Some((*id, runs.first()?.first)));
-    let calls_report = calls::check(&events, &calls, &emitted, &expired.collect()).await?;
+    let calls_report = calls::check(&events, &calls, &emitted, &calls::Expired::of(&runs)).await?;
     let mut report = Report {
         journals: journals.into_values().collect(),
         calls: calls_report,

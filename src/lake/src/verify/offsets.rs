@@ -5,13 +5,13 @@ use futures::TryStreamExt as _;
 
 use super::report::{JournalReport, Problem, Range, TailReport, push, push_all};
 use crate::batch::txn;
-use crate::decode::{EventRows, RECORD_COLUMNS};
+use crate::decode::{EventRows, RECORD_COLUMNS, int, text};
 use crate::encode::seal;
 use crate::journal_source::JournalDir;
 use crate::scan::{Extent, range, read};
 use crate::source::Item;
 use crate::store::Snapshot;
-use crate::tombstone::{ERASED, Run, erased_digest};
+use crate::tombstone::{ERASED, EXPIRED, Run, digest, erased_digest};
 use crate::{LakeError, TableKind};
 
 /// Offsets that are checked at once: some 20 MB of hashes.
@@ -76,30 +76,65 @@ pub(super) async fn check(
     if extent.min > 0 {
         end.chain = None;
     }
-    let mut at = extent.min;
-    let mut runs = runs.iter().peekable();
+    let (mut at, mut counted) = (extent.min, 0);
+    let mut ahead = runs.iter().peekable();
     while at <= extent.max {
-        match runs.peek() {
+        match ahead.peek() {
             Some(run) if run.first == at => {
                 push_all(&mut report.expired, run.first, run.last);
+                counted += leftovers(events, run, runs, &mut report).await?;
                 end.chain = run.chain;
                 at = run.last + 1;
-                runs.next();
+                ahead.next();
             }
             // It overlaps what was before it: rows that should not be there.
             Some(run) if run.first < at => {
                 push_all(&mut report.doubled, run.first, run.last.min(at - 1));
-                runs.next();
+                ahead.next();
             }
             next => {
                 let limit = next.map_or(extent.max + 1, |run| run.first);
                 let to = (at + STRETCH).min(limit);
-                stretch(events, extent, at, to, &mut report, &mut end).await?;
+                counted += stretch(events, extent, at, to, &mut report, &mut end).await?;
                 at = to;
             }
         }
     }
+    // A file whose statistics are wrong hides its rows from whoever asks for their offsets.
+    if counted != extent.rows {
+        let what = format!(
+            "{} rows are there, but {counted} are found by their offsets",
+            extent.rows
+        );
+        problem(&mut report.altered, extent.min, what);
+    }
     Ok((report, end))
+}
+
+/// Looks for rows in an expired run: whatever is there beside the account is there twice. Returns how many
+/// rows there are.
+async fn leftovers(events: &Snapshot, run: &Run, runs: &[Run], report: &mut JournalReport) -> Result<u64, LakeError> {
+    let mut count = 0;
+    let mut found: Vec<Range> = Vec::new();
+    let filter = range(run.journal, run.first, run.last + 1);
+    let mut rows = read(events, TableKind::Events, &["offset", "type"], Some(filter)).await?;
+    while let Some(batch) = rows.try_next().await? {
+        let (offsets, types) = (int(&batch, "offset")?, text(&batch, "type")?);
+        count += batch.num_rows() as u64;
+        for row in 0..batch.num_rows() {
+            let offset = offsets.value(row);
+            // Accounts that overlap are looked at by themselves.
+            let is_account = || runs.binary_search_by_key(&offset, |run| run.first).is_ok();
+            if types.value(row) != EXPIRED || !is_account() {
+                push(&mut found, offset);
+            }
+        }
+    }
+    found.sort_unstable_by_key(|range| range.first);
+    for range in found {
+        push_all(&mut report.doubled, range.first, range.last);
+    }
+    Ok(count)
 }
 
 /// Checks rows that have landed since, `from` to `to` (exclusive), and adds them to the report.
@@ -195,27 +230,22 @@ async fn stretch(
 }
 
 fn is_erased(item: &Item) -> bool {
-    matches!(item, Item::Record(record) if record.envelope.event_type == ERASED)
+    (item.record()).is_some_and(|record| record.envelope.event_type == ERASED)
 }
 
 fn link(item: &Item) -> Link {
     match item {
-        Item::Record(record) => Link {
-            digest: match record.envelope.event_type == ERASED {
-                true => erased_digest(record),
-                false => record.canonical().ok().map(|bytes| Digest::of(&bytes)),
-            },
+        Item::Record(record) if is_erased(item) => Link {
+            digest: erased_digest(record),
             chain: Some(record.envelope.chain),
         },
-        Item::Unreadable { raw, .. } => match seal(raw) {
-            Some((draft, chain)) => Link {
-                digest: Some(Digest::of(draft)),
-                chain: Some(chain),
-            },
-            None => Link {
-                digest: None,
-                chain: None,
-            },
+        Item::Record(record) | Item::Verbatim { record, .. } => Link {
+            digest: digest(item),
+            chain: Some(record.envelope.chain),
+        },
+        Item::Unreadable { raw, .. } => Link {
+            digest: digest(item),
+            chain: seal(raw).map(|(_, chain)| chain),
         },
     }
 }

@@ -183,7 +183,8 @@ impl JournalReport {
 }
 
 impl Report {
-    /// Whether nothing is missing, doubled or altered.
+    /// Whether nothing is missing or doubled, and no event altered. What a row of `calls` says is not compared
+    /// with its events: [`crate::rebuild()`] makes the rows anew from them.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.calls.problem_count == 0 && self.journals.iter().all(JournalReport::is_complete)
@@ -261,7 +262,7 @@ impl fmt::Display for Report {
         if self.is_complete() {
             writeln!(
                 f,
-                "complete: every event and every ended call is there exactly once, unaltered"
+                "complete: every event is there exactly once, unaltered, and every ended call has its one row"
             )
         } else {
             writeln!(f, "NOT complete")

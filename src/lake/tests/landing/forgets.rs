@@ -86,15 +86,54 @@ async fn expired_days_are_expired_and_not_missing() {
     );
 }
 
+/// What has expired and is there again is there twice; and so is a row of a call whose beginning has expired.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_back_after_it_expired_shows() {
+    const DAY: &str = "2026-02-01";
+    let h = history(200);
+    let (_dir, lake) = landed(&h).await;
+    let rows = async |name: &str, sql: &str| {
+        let context = datafusion::prelude::SessionContext::new();
+        let provider = table(&lake, name).await.table_provider().await.unwrap();
+        context.register_table(name, provider).unwrap();
+        context.sql(sql).await.unwrap().collect().await.unwrap()
+    };
+    let old = format!("select * from events where day < date '{DAY}' and \"offset\" in (3, 4, 5, 9)");
+    let events = rows("events", &old).await;
+    // It ends on the day that stays.
+    let over =
+        format!("select * from calls where day < date '{DAY}' and cast(ended_at as date) = date '{DAY}' limit 1");
+    let calls = rows("calls", &over).await;
+    assert_eq!(calls.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>(), 1);
+    expire(&lake, DAY).await.unwrap();
+    let found = proof(&lake).await;
+    assert!(found.is_complete(), "{found}");
+    table(&lake, "events").await.write(events).await.unwrap();
+    let found = proof(&lake).await;
+    let twice: Vec<(i64, i64)> = (found.journals[0].doubled.iter())
+        .map(|range| (range.first, range.last))
+        .collect();
+    assert_eq!(twice, [(3, 5), (9, 9)], "{found}");
+    assert!(!found.is_complete(), "{found}");
+    let before = found.calls.problem_count;
+    for _ in 0..2 {
+        table(&lake, "calls").await.write(calls.clone()).await.unwrap();
+    }
+    let found = proof(&lake).await;
+    assert_eq!(found.calls.problem_count, before + 1, "{found}");
+    assert!(found.to_string().contains("has 2 rows in calls"), "{found}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn erased_records_leave_their_digest() {
     let h = history(120);
     let (dir, lake) = landed(&h).await;
-    let id = h.items.iter().find_map(|item| match item {
-        Item::Record(record) => record.envelope.call_id.map(|id| id.to_string()),
-        Item::Unreadable { .. } => None,
-    });
-    let id = id.unwrap();
+    let id = h
+        .items
+        .iter()
+        .filter_map(Item::record)
+        .find_map(|record| record.envelope.call_id);
+    let id = id.unwrap().to_string();
     let events = ask(&lake, &format!("select count(*) from events where call_id = '{id}'")).await;
     assert!(events >= 3);
     let done = erase(&lake, &Whose::Call(id.clone())).await.unwrap();

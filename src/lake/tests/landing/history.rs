@@ -4,7 +4,7 @@ use event::body::{
     AttemptStarted, CallEnded, CallInterrupted, CallStarted, GuardrailEvaluated, GuardrailVerdict, Latency,
     ResponseStarted, SidecarStarted,
 };
-use event::{Body, CallId, Chain, Draft, JournalId, Json, NanoUsd, Record, Scope, Usage, UsageSource};
+use event::{Body, CallId, Chain, Digest, Draft, JournalId, Json, NanoUsd, Record, Scope, Usage, UsageSource};
 use lake::source::Item;
 
 /// 2026-01-31 23:59:50 UTC: a history of some seconds crosses midnight.
@@ -55,13 +55,27 @@ impl History {
             span_id: None,
         };
         let draft = Draft::new(&scope, call, seq, self.now, body).unwrap();
-        let offset = self.next();
-        self.chain = self.chain.next(self.journal, offset, draft.digest());
-        let mut bytes = draft.bytes().to_vec();
-        Draft::seal_into(self.journal, offset, &self.chain, &mut bytes);
+        let bytes = self.seal(draft.bytes().to_vec());
         self.items.push(Item::Record(Record::parse(&bytes).unwrap()));
         self.drafts.push(draft);
         self.now += SECOND / 50;
+    }
+
+    fn seal(&mut self, mut draft: Vec<u8>) -> Vec<u8> {
+        let offset = self.next();
+        self.chain = self.chain.next(self.journal, offset, &Digest::of(&draft));
+        Draft::seal_into(self.journal, offset, &self.chain, &mut draft);
+        draft
+    }
+
+    /// An event of a call as a newer version may write it: with more in its envelope. (It is no draft of ours.)
+    pub fn newer(&mut self, call: CallId, seq: u32, body: &Body) {
+        let draft = Draft::new(&Scope::default(), Some(call), seq, self.now, body).unwrap();
+        let mut draft = draft.bytes().to_vec();
+        draft.extend_from_slice(br#","zone":"eu-west""#);
+        let offset = self.next();
+        let bytes = self.seal(draft);
+        self.items.push(Item::read(self.journal, offset, bytes));
     }
 
     /// The sidecar's own life.

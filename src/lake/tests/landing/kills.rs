@@ -5,12 +5,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use journal::{Journal, Options};
-use lake::{JournalSource, Lake, LandOptions, Lander, TableKind, Tail, rebuild, verify};
+use lake::{JournalSource, Lake, LandOptions, Lander, TableKind, Tail, expire, rebuild, verify};
 
 use crate::history::{History, history};
 use crate::lands::{number, options};
 
 const CHILD: &str = "WEIR_TEST_CHILD";
+/// A day before which the child takes everything away when it has landed.
+const EXPIRE: &str = "WEIR_TEST_EXPIRE";
 
 /// Not a test of its own: the process that is killed. It lands what the journal in `CHILD` holds, in
 /// several small landings.
@@ -18,6 +20,12 @@ const CHILD: &str = "WEIR_TEST_CHILD";
 async fn child() {
     let Some(data) = std::env::var_os(CHILD) else { return };
     land_all(Path::new(&data)).await;
+    if let Ok(day) = std::env::var(EXPIRE) {
+        let lake = Lake::open(Path::new(&data).join("lake").to_str().unwrap())
+            .await
+            .unwrap();
+        expire(&lake, &day).await.unwrap();
+    }
 }
 
 async fn land_all(data: &Path) {
@@ -41,12 +49,19 @@ async fn land_all(data: &Path) {
 }
 
 fn run_child(data: &Path, failpoint: Option<&str>) -> bool {
+    run_child_with(data, failpoint, None)
+}
+
+fn run_child_with(data: &Path, failpoint: Option<&str>, expire_before: Option<&str>) -> bool {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "kills::child", "--nocapture"])
         .env(CHILD, data);
     if let Some(failpoint) = failpoint {
         command.env("WEIR_FAILPOINT", failpoint);
+    }
+    if let Some(day) = expire_before {
+        command.env(EXPIRE, day);
     }
     command.output().unwrap().status.success()
 }
@@ -164,4 +179,34 @@ async fn rows_that_another_brought_meanwhile_come_once() {
     let report = verify(&lake, Some(&data.join("journal"))).await.unwrap();
     assert!(report.is_complete(), "{report}");
     assert_eq!(report.calls.rows, 50);
+}
+
+/// Whether or not something has expired, rows that come with the next landing are no fault; and neither are
+/// those of an expiry that was cut short between its two commits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_beside_expired_days_is_no_fault() {
+    // The second day of the history.
+    const DAY: &str = "2026-02-01";
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    let mut history = history(0);
+    record(data, &mut history, 150);
+    assert!(
+        !run_child_with(data, Some("expire"), Some(DAY)),
+        "the child should have died"
+    );
+    let lake = Lake::open(data.join("lake").to_str().unwrap()).await.unwrap();
+    let report = verify(&lake, Some(&data.join("journal"))).await.unwrap();
+    assert!(report.is_complete(), "between the two commits:\n{report}");
+    assert!(!report.journals[0].expired.is_empty(), "{report}");
+    assert_eq!(report.calls.rows, 150, "{report}");
+    let done = expire(&lake, DAY).await.unwrap();
+    assert!(done.events == 0 && done.calls > 0, "{done:?}");
+    let report = verify(&lake, Some(&data.join("journal"))).await.unwrap();
+    assert!(report.is_complete(), "{report}");
+    record(data, &mut history, 20);
+    assert!(!run_child(data, Some("e")), "the child should have died");
+    let report = verify(&lake, Some(&data.join("journal"))).await.unwrap();
+    assert!(report.is_complete(), "between events and calls:\n{report}");
+    assert_eq!(report.calls.pending, 20, "{report}");
 }

@@ -2,7 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::cast_possible_wrap, reason = "tests count to thousands")]
 
+#[path = "../../../../tests/kafka/disk.rs"]
+#[expect(dead_code, reason = "the other tests need more of it")]
+mod disk;
 mod forgets;
+mod full;
 mod history;
 mod judge;
 mod kills;

@@ -120,6 +120,30 @@ async fn a_missing_call_shows() {
     assert!(report(&lake).await.is_complete());
 }
 
+/// What a row of `calls` says is no part of the proof: the events are, and the row is made anew from them.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_altered_call_is_made_anew() {
+    let h = history(30);
+    let (_dir, lake) = landed(&h).await;
+    let cost = async || {
+        let view = lake::Tail::offline(&lake, None).await.unwrap().view();
+        number(&view, "select sum(cost_nano_usd) from calls").await
+    };
+    let before = cost().await;
+    let altered = table(&lake, "calls").await.update();
+    let altered = altered.with_predicate(format!("call_id = '{}'", h.ended[4]));
+    altered.with_update("cost_nano_usd", "1").await.unwrap();
+    assert!(cost().await < before);
+    let found = report(&lake).await;
+    let says = found.to_string();
+    assert!(
+        found.is_complete() && says.contains("every ended call has its one row"),
+        "{says}"
+    );
+    lake::rebuild(&lake).await.unwrap();
+    assert_eq!(cost().await, before);
+}
+
 /// Redelivery is dropped; a second end of a call and a late score leave its row alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn redelivered_and_late_events_do_no_harm() {
@@ -233,6 +257,42 @@ async fn unreadable_records_are_kept() {
     // Offset 9 and the link after it cannot be checked; 30 can, by its seal.
     assert_eq!(found.journals[0].links as i64, h.next() - 2);
     assert!(!found.is_complete(), "damage is never passed over");
+}
+
+/// A newer sidecar may put more into an envelope than we know: the bytes are kept, and the chain is over them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_a_newer_version_is_no_altered_one() {
+    let mut h = history(10);
+    let call = h.begin("large");
+    let at = h.next();
+    h.newer(call, 1, &event::Body::CallCompleted(Box::default()));
+    h.calls(5);
+    let (_dir, lake) = landed(&h).await;
+    let found = report(&lake).await;
+    assert!(found.is_complete(), "{found}");
+    assert_eq!(found.journals[0].links as i64, h.next(), "{found}");
+    assert_eq!(found.calls.ended, 16, "its envelope was read all the same");
+    let view = lake::Tail::offline(&lake, None).await.unwrap().view();
+    let kept = format!("select count(*) from events where raw is not null and \"offset\" = {at}");
+    assert_eq!(number(&view, &kept).await, 1);
+    // What the columns say has to be what the bytes say.
+    let alter = async |column: &str, value: &str| {
+        let altered = table(&lake, "events").await.update();
+        let altered = altered.with_predicate(format!("\"offset\" = {at}"));
+        altered.with_update(column, value).await.unwrap();
+    };
+    alter("app", "'somebody-else'").await;
+    let found = report(&lake).await;
+    assert!(found.to_string().contains(&format!("ALTERED: {at}")), "{found}");
+    alter("app", "null").await;
+    assert!(report(&lake).await.is_complete());
+    // Erasing it leaves the digest of all of it, and nothing else.
+    lake::erase(&lake, &lake::Whose::Call(call.to_string())).await.unwrap();
+    let found = report(&lake).await;
+    assert!(found.is_complete(), "{found}");
+    assert_eq!(found.journals[0].links as i64, h.next(), "{found}");
+    let view = lake::Tail::offline(&lake, None).await.unwrap().view();
+    assert_eq!(number(&view, &kept).await, 0);
 }
 
 /// Where a loss was accepted, landing goes on behind it at once, and the loss stays on record.

@@ -148,6 +148,101 @@ async fn strays_behind_an_incomplete_record_land_once() {
     assert!(report.is_complete(), "{report}");
 }
 
+/// A gap of one partition comes up in the very read in which another gives strays, while something waits to
+/// land: they are read again, and must not be taken for landed.
+#[tokio::test(flavor = "multi_thread")]
+async fn strays_beside_a_gap_are_not_lost() {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use lake::source::{Fetched, Item, Part, Positions, Source, SourceError, Stray};
+
+    struct Two {
+        good: Vec<Item>,
+        /// Of another journal, whose first records are missing.
+        gap: Item,
+        at: i64,
+        both: bool,
+    }
+
+    impl Source for Two {
+        fn name(&self) -> &str {
+            "two"
+        }
+        fn partitions(&mut self) -> Vec<Arc<str>> {
+            vec!["t/0".into(), "t/1".into()]
+        }
+        async fn begin(&mut self, landed: BTreeMap<Arc<str>, Option<i64>>) -> Result<Positions, SourceError> {
+            self.both = landed.contains_key("t/1");
+            self.at = landed.get("t/0").copied().flatten().unwrap_or(0);
+            let begin = |(partition, position): (Arc<str>, Option<i64>)| (partition, position.unwrap_or(0));
+            Ok(landed.into_iter().map(begin).collect())
+        }
+        async fn fetch(&mut self, _: usize) -> Result<Fetched, SourceError> {
+            let end = self.good.len() as i64;
+            let mut part = Part {
+                partition: "t/0".into(),
+                next: self.at,
+                ..Part::default()
+            };
+            let mut parts = Vec::new();
+            if self.at < end {
+                part.items = self.good[self.at as usize..].to_vec();
+                part.next = end;
+            } else if self.at == end {
+                part.strays.push(Stray {
+                    position: end,
+                    raw: b"nobody's".to_vec(),
+                    why: "no journal sent it".to_owned(),
+                });
+                part.next = end + 1;
+                parts.extend(self.both.then(|| Part {
+                    partition: "t/1".into(),
+                    items: vec![self.gap.clone()],
+                    next: 1,
+                    ..Part::default()
+                }));
+            }
+            self.at = part.next;
+            parts.insert(0, part);
+            Ok(Fetched { parts })
+        }
+        async fn wait(&mut self) {
+            if self.at > self.good.len() as i64 {
+                std::future::pending::<()>().await;
+            }
+        }
+        async fn landed(&mut self, _: &Positions) -> Result<(), SourceError> {
+            Ok(())
+        }
+    }
+
+    let (_dir, lake) = lake().await;
+    let (h, other) = (history(10), history(2));
+    let source = Two {
+        good: h.items.clone(),
+        gap: other.items[5].clone(),
+        at: 0,
+        both: true,
+    };
+    let (lander, handle) = Lander::open(lake.clone(), source, options()).await.unwrap();
+    tokio::spawn(lander.run());
+    for _ in 0..500 {
+        if !handle.status().stopped.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(handle.status().stopped.contains_key("t/1"));
+    assert_eq!(handle.flush().await.unwrap(), h.next() + 1);
+    let report = verify(&lake, None).await.unwrap();
+    let strays: u64 = (report.journals.iter().filter(|journal| journal.is_strays()))
+        .map(|journal| journal.rows)
+        .sum();
+    assert_eq!(strays, 1, "{report}");
+    assert!(report.is_complete(), "{report}");
+}
+
 /// Compaction under a landing lander, and against another compaction.
 #[tokio::test(flavor = "multi_thread")]
 async fn compaction_and_landing_go_together() {

@@ -77,6 +77,12 @@ pub fn run(args: LakeArgs) -> Result<ExitCode, Failure> {
                     report.bytes_added,
                     report.conflicts
                 ))?;
+                if report.no_room > 0 {
+                    return Err(Failure::Other(format!(
+                        "{} groups wait: there is too little room on the lake's disk for both the old files and the new. Make room there",
+                        report.no_room
+                    )));
+                }
                 Ok(ExitCode::SUCCESS)
             }
             LakeCommand::Status { json, place } => {
