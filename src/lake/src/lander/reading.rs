@@ -20,9 +20,17 @@ impl<S: Source> Lander<S> {
         let mut counts = Counts::default();
         let mut admitted = Vec::with_capacity(fetched.parts.len());
         let mut reached = Positions::new();
+        let strays = self.open.strays.clone();
         for part in fetched.parts {
             reached.insert(Arc::clone(&part.partition), part.next);
-            admitted.push(self.admit(part, &mut counts).await?);
+            match self.admit(part, &mut counts).await {
+                Ok(items) => admitted.push(items),
+                Err(error) => {
+                    // What was read before this may land yet: nothing of this, and so not these either.
+                    self.open.strays = strays;
+                    return Err(error);
+                }
+            }
         }
         self.encode(admitted).await?;
         // Only now: what lands may never say that it holds what it has not.

@@ -9,3 +9,4 @@ mod kills;
 mod lands;
 mod proves;
 mod races;
+mod stops;
