@@ -55,7 +55,7 @@ impl Shipper {
     /// partition is this journal's. That no broker answers is no error: it is tried for ever.
     pub fn start(journal: Journal, settings: Settings, home: PathBuf) -> Result<Shipper, StreamError> {
         // What cannot work at all is said at once.
-        base(&settings)?;
+        settings.check()?;
         // From here on the journal keeps what has not been shipped.
         let begin = match journal.positions().get(POSITION) {
             Some(position) => position,
