@@ -66,6 +66,12 @@ impl Settings {
 
     /// Whether they can work at all, and keep what is promised: what is missing or wrong is named.
     pub fn check(&self) -> Result<(), crate::StreamError> {
+        self.check_properties()?;
+        crate::client::base(self).map(|_| ())
+    }
+
+    /// Whether no property takes a promise away.
+    pub fn check_properties(&self) -> Result<(), crate::StreamError> {
         for (key, value) in &self.properties {
             let Some((_, ours, why)) = KEPT.iter().find(|(kept, _, _)| kept == key) else {
                 continue;
@@ -77,7 +83,7 @@ impl Settings {
                 });
             }
         }
-        crate::client::base(self).map(|_| ())
+        Ok(())
     }
 }
 
