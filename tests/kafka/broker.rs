@@ -1,7 +1,7 @@
 //! The broker under test, and the roles around it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::harness::{PATIENCE, Place, Upstream, Weir, eventually};
@@ -75,6 +75,12 @@ impl Broker {
 
     pub fn bootstrap(&self) -> &str {
         &self.env["KAFKA_BOOTSTRAP"]
+    }
+
+    /// Where the records of a partition of the topic lie, as long as they are few.
+    pub fn log(&self, partition: u32) -> PathBuf {
+        let folder = format!("data/weir.events.v1-{partition}");
+        self.dir.path().join(folder).join("00000000000000000000.log")
     }
 
     /// `[kafka]` with this broker, and keys of its own.

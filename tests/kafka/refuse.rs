@@ -1,5 +1,8 @@
 //! What cannot work is said: what is wrong, where, and what to do. Nothing is lost by it.
 
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+
 use crate::broker::{Broker, all_landed, all_shipped, analytics, call, metric, ready, sidecar, sidecar_env};
 use crate::harness::{PATIENCE, Place, Upstream, eventually, weir};
 use crate::scene::Scene;
@@ -149,6 +152,71 @@ fn a_log_cut_behind_what_has_landed_is_an_alarm() {
     let said = scene.far.tool(&["lake", "verify"]);
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.contains(&format!("MISSING: {landed}–{}", landed + 6)), "{said}");
+}
+
+/// Where each batch of a partition's log begins and ends, and its first position and the one after its last.
+fn batches(log: &[u8]) -> Vec<(Range<usize>, Range<i64>)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at + 61 <= log.len() {
+        let number = |from: usize| i32::from_be_bytes(log[from..from + 4].try_into().unwrap());
+        let first = i64::from_be_bytes(log[at..at + 8].try_into().unwrap());
+        let end = at + 12 + usize::try_from(number(at + 8)).unwrap();
+        // A file may have room for more behind what is written.
+        if end == at + 12 {
+            break;
+        }
+        found.push((at..end, first..first + i64::from(number(at + 23)) + 1));
+        at = end;
+    }
+    found
+}
+
+/// A broker's disk flips a bit: what stands before it lands, the alarm names the place, and reading goes on
+/// behind it when somebody accepts the loss.
+#[test]
+fn a_damaged_batch_is_an_alarm() {
+    let scene = Scene::new("partitions = 1");
+    let app = scene.sidecar();
+    call(&app, "shop", "before");
+    all_shipped(&app);
+    let path = scene.broker.log(0);
+    let good = batches(&std::fs::read(&path).unwrap()).last().unwrap().1.end;
+    call(&app, "shop", "damaged");
+    all_shipped(&app);
+    let after = call(&app, "shop", "after");
+    all_shipped(&app);
+    let mut log = std::fs::read(&path).unwrap();
+    let (bytes, lost) = (batches(&log).into_iter())
+        .find(|(_, positions)| positions.start == good)
+        .unwrap();
+    log[bytes.end - 1] ^= 1;
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .write_all_at(&log[bytes.clone()], bytes.start as u64)
+        .unwrap();
+    let lander = scene.analytics();
+    says(
+        &lander,
+        &[&format!("damaged at position {good}"), "does not match its checksum"],
+    );
+    assert_eq!(ready(&lander).0, 503);
+    assert_eq!(scene.far.sql_number("select count(*) from events"), good);
+    lander.stop();
+    let lander = analytics(&scene.far, &scene.kafka, &["--accept-loss"]);
+    scene.far.call(&after);
+    assert_eq!(metric(&lander, "weir_lander_lost_records_total"), lost.end - lost.start);
+    app.stop();
+    lander.stop();
+    let said = scene.far.tool(&["lake", "verify"]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let missing = match lost.end - lost.start {
+        1 => format!("MISSING: {}", lost.start),
+        _ => format!("MISSING: {}–{}", lost.start, lost.end - 1),
+    };
+    assert!(said.contains(&missing), "{said}");
 }
 
 /// What somebody else writes into the topic is kept, and stops nothing.

@@ -12,8 +12,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use event::body::JournalShed;
-use event::{Body, Chain, Draft, EventType, Scope};
+use event::{Chain, Draft, EventType};
 
 use crate::core::{Core, State, lock, wait};
 use crate::disk::write_all;
@@ -111,8 +110,8 @@ impl Batch {
 }
 
 /// A batch measured and summed, before the lock.
-struct Prepared<'a> {
-    drafts: &'a [Draft],
+pub(crate) struct Prepared<'a> {
+    pub drafts: &'a [Draft],
     crcs: Vec<u32>,
     /// Upper bound of its framed size.
     bytes: u64,
@@ -122,7 +121,12 @@ struct Prepared<'a> {
 impl Core {
     pub fn append(&self, drafts: &[Draft]) -> Result<Appended, AppendError> {
         let prepared = prepare(drafts)?;
-        match self.place(&prepared) {
+        let placed = self.place(&prepared);
+        if placed.is_err() && self.disk_full.load(Ordering::Relaxed) {
+            // It looks whether there is room again.
+            self.wake_sync();
+        }
+        match placed {
             Err(AppendError::Full { reason, .. }) if self.options.when_full() == WhenFull::Shed => {
                 self.shed(&prepared, reason);
                 Err(AppendError::Shed {
@@ -138,7 +142,7 @@ impl Core {
         }
     }
 
-    fn place(&self, prepared: &Prepared<'_>) -> Result<Appended, AppendError> {
+    pub fn place(&self, prepared: &Prepared<'_>) -> Result<Appended, AppendError> {
         let mut state = lock(&self.state);
         if prepared.drafts.is_empty() {
             return Ok(Appended {
@@ -370,22 +374,28 @@ impl Core {
         let need = HEADER_BYTES + need;
         let fail = |state: &State, action, e: std::io::Error| {
             let error = AppendError::of(action, &segment::path(&self.dir, state.next), state.used(), e);
-            if matches!(error, AppendError::Full { .. }) {
+            // A batch that needs a file of its own size says nothing about those that fit the active one.
+            let is_odd = need > self.options.segment_size() && state.active.is_some();
+            if matches!(error, AppendError::Full { .. }) && !is_odd {
                 self.disk_full.store(true, Ordering::Relaxed);
             }
             Err(error)
         };
         let blank = match state.blank.take() {
             Some(blank) if blank.bytes >= need => blank,
-            other => {
-                if let Some(small) = other {
-                    let _ = self.disk.remove(&small.path);
+            small => match self.create_blank("next", need) {
+                Ok(blank) => {
+                    if let Some(small) = small {
+                        let _ = self.disk.remove(&small.path);
+                    }
+                    blank
                 }
-                match self.create_blank(need) {
-                    Ok(blank) => blank,
-                    Err(e) => return fail(state, "create", e),
+                Err(e) => {
+                    // It still serves those that fit.
+                    state.blank = small;
+                    return fail(state, "create", e);
                 }
-            }
+            },
         };
         let start = Start {
             journal: self.id,
@@ -412,68 +422,20 @@ impl Core {
     }
 
     /// A file for `need` bytes at least; smaller than usual when the disk is nearly full.
-    fn create_blank(&self, need: u64) -> std::io::Result<Blank> {
+    pub fn create_blank(&self, name: &str, need: u64) -> std::io::Result<Blank> {
         let usual = self.options.segment_size().max(need);
         let mut last = None;
         for bytes in [usual, (usual / 16).max(need), need] {
-            match Blank::create(self.disk.as_ref(), &self.dir, "next", bytes) {
+            match Blank::create(self.disk.as_ref(), &self.dir, name, bytes) {
                 Err(e) if e.kind() == std::io::ErrorKind::StorageFull => last = Some(e),
                 other => return other,
             }
         }
         Err(last.unwrap_or_else(|| std::io::ErrorKind::StorageFull.into()))
     }
-
-    fn shed(&self, prepared: &Prepared<'_>, reason: FullReason) {
-        let events = prepared.drafts.len() as u64;
-        let bytes: u64 = prepared.drafts.iter().map(|d| d.bytes().len() as u64).sum();
-        add(&self.counters.shed_events, events);
-        add(&self.counters.shed_bytes, bytes);
-        let mut state = lock(&self.state);
-        if state.shed.is_none() {
-            tracing::error!(dir = %self.dir.display(), reason = reason.as_str(), "the journal is full: shedding events");
-        }
-        let (e, b, _) = state.shed.unwrap_or((0, 0, reason));
-        state.shed = Some((e + events, b + bytes, reason));
-    }
-
-    /// There is room again: says first what was dropped.
-    fn tell_shed<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Result<MutexGuard<'a, State>, AppendError> {
-        let Some((count, bytes, reason)) = state.shed.take() else {
-            return Ok(state);
-        };
-        drop(state);
-        let body = Body::JournalShed(Box::new(JournalShed {
-            count,
-            bytes,
-            reason: reason.as_str().to_owned(),
-        }));
-        let told = match Draft::new(&Scope::default(), None, 0, crate::clock::unix_nano(), &body) {
-            Ok(draft) => prepare(std::slice::from_ref(&draft))
-                .and_then(|p| self.place(&p))
-                .map(|_| ()),
-            Err(_) => Ok(()),
-        };
-        let mut state = lock(&self.state);
-        if let Err(e) = told {
-            let (c, b, _) = state.shed.unwrap_or((0, 0, reason));
-            state.shed = Some((count + c, bytes + b, reason));
-            return Err(e);
-        }
-        Ok(state)
-    }
-
-    /// Tells of what was shed if there is room for it now.
-    pub fn settle_shed(&self) {
-        let state = lock(&self.state);
-        if state.shed.is_some() && self.full().is_none() {
-            // No room after all: the next append tries again.
-            drop(self.tell_shed(state));
-        }
-    }
 }
 
-fn prepare(drafts: &[Draft]) -> Result<Prepared<'_>, AppendError> {
+pub(crate) fn prepare(drafts: &[Draft]) -> Result<Prepared<'_>, AppendError> {
     let mut bytes = 0;
     for draft in drafts {
         let len = draft.bytes().len() + SEAL_BYTES;

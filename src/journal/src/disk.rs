@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One segment file.
@@ -26,6 +26,39 @@ pub(crate) trait Disk: Send + Sync {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// Makes a folder, and those above it, so that a power cut does not take them back.
+pub fn make_dir(dir: &Path) -> io::Result<()> {
+    make_dir_on(&Os, dir)
+}
+
+const UNSYNCABLE: [io::ErrorKind; 3] = [
+    io::ErrorKind::PermissionDenied,
+    io::ErrorKind::InvalidInput,
+    io::ErrorKind::Unsupported,
+];
+
+/// The names of a folder and of the one above it are made durable even if they are there: whoever made them
+/// may not have come to it.
+pub(crate) fn make_dir_on(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    let names: Vec<&Path> = (dir.ancestors())
+        .take_while(|name| name.file_name().is_some())
+        .collect();
+    let absent = names.iter().take_while(|name| !name.exists()).count();
+    std::fs::create_dir_all(dir)?;
+    for (index, name) in names.into_iter().take(absent.max(2)).enumerate() {
+        let above = match name.parent() {
+            Some(above) if !above.as_os_str().is_empty() => above.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        match disk.sync_dir(&above) {
+            // Somebody else made it, in a folder that we need not be able to read, or that cannot be synced.
+            Err(e) if index >= absent && UNSYNCABLE.contains(&e.kind()) => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
 }
 
 /// Writes all of `bytes`, however short the single writes are.

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::append::Appended;
 use crate::core::{Core, State, lock};
-use crate::disk::{Disk, Os};
+use crate::disk::{Disk, Os, make_dir_on};
 use crate::lock::Lock;
 use crate::reader::Reader;
 use crate::recovery::{self, Recovery};
@@ -59,7 +59,7 @@ impl Journal {
     }
 
     pub(crate) fn open_on(disk: Box<dyn Disk>, dir: &Path, options: Options) -> Result<(Journal, Recovery), OpenError> {
-        std::fs::create_dir_all(dir).map_err(|e| OpenError::of("create", dir, e))?;
+        make_dir_on(disk.as_ref(), dir).map_err(|e| OpenError::of("create", dir, e))?;
         let lock = crate::lock::acquire(dir)?;
         let known = position::load(dir)?;
         let found = recovery::recover(dir, known.values().max().copied())?;
@@ -313,10 +313,11 @@ fn begin(core: &Core) -> Result<(), OpenError> {
     });
     match begun {
         // Consumers can still read, and so make room.
-        Err(OpenError::NoSpace { .. }) if !state.older.is_empty() => return Ok(()),
+        Err(OpenError::NoSpace { .. }) if !state.older.is_empty() => {}
         begun => begun?,
     }
     state.dir_dirty = false;
+    // Also without a new segment: the names of those that are read must last, as `synced` says they do.
     let synced = state.active.as_ref().map_or(Ok(()), |active| active.file.sync());
     synced
         .and_then(|()| core.disk.sync_dir(&core.dir))

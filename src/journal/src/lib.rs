@@ -34,6 +34,7 @@ mod recovery;
 mod rescue;
 mod scan;
 mod segment;
+mod shed;
 mod stats;
 mod sync;
 #[cfg(test)]
@@ -41,6 +42,7 @@ mod tests;
 pub mod tool;
 
 pub use append::Appended;
+pub use disk::make_dir;
 pub use error::{AppendError, FullReason, OpenError, PositionError, ReadError};
 pub use format::MAX_RECORD_BYTES;
 pub use journal::{Journal, Released};

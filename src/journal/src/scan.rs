@@ -27,6 +27,33 @@ pub struct Hole {
     pub bytes: u64,
 }
 
+/// Bytes of a damaged stretch that are passed on: those of a long call, not those of a whole segment.
+const KEPT_BYTES: u64 = 8 << 20;
+
+impl Hole {
+    /// The unreadable bytes, [`KEPT_BYTES`] of them at most; what is not passed on is said. Empty if they
+    /// cannot be read at all, or are gone.
+    #[must_use]
+    pub fn raw(&self) -> Vec<u8> {
+        use std::os::unix::fs::FileExt as _;
+        let kept = self.bytes.min(KEPT_BYTES);
+        let mut raw = vec![0; usize::try_from(kept).unwrap_or_default()];
+        let read = std::fs::File::open(&self.segment).and_then(|file| file.read_exact_at(&mut raw, self.at));
+        let segment = self.segment.display();
+        match read {
+            Ok(()) if kept == self.bytes => {}
+            Ok(()) => {
+                tracing::error!(%segment, at = self.at, bytes = self.bytes, kept, "a damaged stretch is passed on as far as it is kept");
+            }
+            Err(error) => {
+                raw.clear();
+                tracing::error!(%segment, at = self.at, bytes = self.bytes, %error, "a damaged stretch cannot be read at all");
+            }
+        }
+        raw
+    }
+}
+
 impl fmt::Display for Hole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let last = self.next - 1;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::core::{Core, lock, wait};
+use crate::format::HEADER_BYTES;
 use crate::segment::Blank;
 use crate::stats::add;
 use crate::{AppendError, Durability};
@@ -80,6 +81,8 @@ impl Future for Durable {
 enum Work {
     Publish,
     Sync,
+    /// Look whether a full disk has room again.
+    Room,
     Stop,
 }
 
@@ -89,6 +92,8 @@ struct Rhythm {
     since: Option<Instant>,
     published: Instant,
     retry: Option<Instant>,
+    /// When a full disk is looked at again.
+    room: Option<Instant>,
     /// How many waiters the next sync may expect, and how long the last one took.
     expected: usize,
     took: Duration,
@@ -100,6 +105,7 @@ pub(crate) fn run(core: &Core) {
         since: None,
         published: Instant::now(),
         retry: None,
+        room: None,
         expected: 0,
         took: Duration::ZERO,
     };
@@ -112,6 +118,10 @@ pub(crate) fn run(core: &Core) {
             Work::Sync => {
                 core.round(&mut rhythm);
                 core.prepare_blank();
+            }
+            Work::Room => {
+                rhythm.room = None;
+                core.look_for_room();
             }
             Work::Stop => break core.stop(&mut rhythm),
         }
@@ -174,10 +184,17 @@ impl Core {
             let now = Instant::now();
             let behind = self.end() > self.synced();
             let mut deadline = None;
+            if self.disk_full.load(Ordering::Relaxed) {
+                let due = *rhythm.room.get_or_insert(now + RETRY_INTERVAL);
+                if now >= due {
+                    return Work::Room;
+                }
+                deadline = Some(due);
+            }
             if !behind {
                 rhythm.since = None;
             } else if let Some(retry) = rhythm.retry.filter(|retry| now < *retry) {
-                deadline = Some(retry);
+                deadline = deadline.into_iter().chain([retry]).min();
             } else if !pace.waiters.is_empty() {
                 drop(self.gather(pace, rhythm));
                 return Work::Sync;
@@ -186,7 +203,7 @@ impl Core {
                 if now >= due {
                     return Work::Sync;
                 }
-                deadline = Some(due);
+                deadline = deadline.into_iter().chain([due]).min();
             }
             if self.end_watch.receiver_count() > 0 {
                 let due = if *self.end_watch.borrow() == self.end() {
@@ -340,6 +357,24 @@ impl Core {
         if let Ok(blank) = Blank::create(self.disk.as_ref(), &self.dir, "spare", bytes) {
             lock(&self.state).blank = Some(blank);
         }
+    }
+
+    /// Reserves a segment on a disk that was full: that is the proof that there is room again, and only what
+    /// does not fit the active segment would look for it.
+    fn look_for_room(&self) {
+        // Only this thread makes these: one that is there stays.
+        let has_blank = lock(&self.state).blank.is_some();
+        if !has_blank {
+            let least = (self.options.segment_size() / 16).max(4 * HEADER_BYTES);
+            match self.create_blank("spare", least) {
+                Ok(blank) => lock(&self.state).blank = Some(blank),
+                // Looked at again in a while.
+                Err(_) => return,
+            }
+        }
+        self.disk_full.store(false, Ordering::Relaxed);
+        tracing::info!(dir = %self.dir.display(), "there is room for the journal again");
+        self.settle_shed();
     }
 
     /// The last round: whoever comes now is refused, what came before is kept.

@@ -15,8 +15,6 @@ pub const POSITION: &str = "lake";
 
 /// Unreadable offsets that one read gives at most.
 const MAX_HOLE: i64 = 4096;
-/// Bytes of a damaged stretch that are kept.
-const MAX_HOLE_BYTES: u64 = 1 << 20;
 
 /// Reads a journal that this process has open. Only what is on the device is given: a record that a
 /// power cut could take back must not be in the lake, where its offset would be used again.
@@ -165,7 +163,7 @@ impl Reading {
                     tracing::error!(journal = %self.journal, %hole, "the journal is damaged: these offsets land as unreadable");
                     self.hole = Some(Unread {
                         next: hole.next,
-                        raw: damaged_bytes(&hole.segment, hole.at, hole.bytes),
+                        raw: hole.raw(),
                         why: hole.to_string(),
                     });
                 }
@@ -190,14 +188,6 @@ impl Reading {
         }
         Ok(items)
     }
-}
-
-fn damaged_bytes(segment: &Path, at: u64, bytes: u64) -> Vec<u8> {
-    use std::os::unix::fs::FileExt as _;
-    let length = usize::try_from(bytes.min(MAX_HOLE_BYTES)).unwrap_or_default();
-    let mut raw = vec![0; length];
-    let read = std::fs::File::open(segment).and_then(|file| file.read_exact_at(&mut raw, at));
-    if read.is_ok() { raw } else { Vec::new() }
 }
 
 fn source_error(journal: JournalId, at: i64, error: ReadError) -> SourceError {

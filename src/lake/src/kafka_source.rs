@@ -46,7 +46,9 @@ impl KafkaSource {
 
     async fn connect(&mut self) -> Result<(), SourceError> {
         let failed = |error: StreamError| self.unavailable(error.to_string());
-        let intake = Intake::open(&self.settings, &self.room).await.map_err(failed)?;
+        let intake = Intake::open(&self.settings, &self.room, self.accept_loss)
+            .await
+            .map_err(failed)?;
         let membership = Membership::join(&self.settings).map_err(failed)?;
         self.connected = Some(Connected { intake, membership });
         Ok(())
@@ -95,6 +97,18 @@ impl KafkaSource {
                     "the partition ends at {end}, before what has landed from it: the topic was made anew, or a broker lost what it had acknowledged"
                 ),
             },
+            Broken::Damaged {
+                partition,
+                position,
+                why,
+            } => SourceError::Damaged {
+                source_name,
+                partition: self.name_of(partition),
+                at: position,
+                what: format!(
+                    "a batch does not match its checksum ({why}): look at the disk of the partition's leader, another replica may be whole. `weir analytics --accept-loss` goes on behind it"
+                ),
+            },
             // Kept by `fetch`, and told one by one.
             Broken::Doubtful(_) => self.unavailable("a position was refused".to_owned()),
             Broken::Stale(what) | Broken::Other(what) => self.unavailable(what),
@@ -117,6 +131,10 @@ impl Source for KafkaSource {
             .map(|partition| (*partition, self.name_of(*partition)))
             .collect();
         self.names.values().cloned().collect()
+    }
+
+    fn ends_with_us(&self) -> bool {
+        false
     }
 
     async fn begin(&mut self, landed: BTreeMap<Arc<str>, Option<i64>>) -> Result<Positions, SourceError> {

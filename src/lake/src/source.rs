@@ -204,6 +204,12 @@ pub trait Source: Send + Sync + 'static {
         None
     }
 
+    /// Whether nothing more comes when we end, so that all there is lands first. A topic goes on, and what
+    /// waits there may be hours of work: of it only what was read lands.
+    fn ends_with_us(&self) -> bool {
+        true
+    }
+
     /// Reads from here on: from where each partition has landed, or from its begin where nothing has.
     /// Gives the positions at which it begins.
     fn begin(

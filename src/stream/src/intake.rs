@@ -1,5 +1,6 @@
 //! From the topic to the lander: the messages of some partitions, from positions that the table knows.
 
+mod damage;
 mod pump;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -130,6 +131,15 @@ pub enum Broken {
         /// Where the log ends.
         end: i64,
     },
+    /// A batch does not match its checksum: its broker's disk has damaged it.
+    Damaged {
+        /// The partition.
+        partition: i32,
+        /// The position that must come next.
+        position: i64,
+        /// What Kafka's client says of it.
+        why: String,
+    },
     /// A position of one of these partitions was refused, and is there now: what stands there is not what
     /// followed on what has landed.
     Doubtful(BTreeMap<i32, i64>),
@@ -147,8 +157,9 @@ impl Shared {
 
 impl Intake {
     /// Looks at the topic, making it if need be. Nothing is read before [`Intake::begin`]. In the folder
-    /// `room` the parts of long records wait for the rest, where they are too many for memory.
-    pub async fn open(settings: &Settings, room: &Path) -> Result<Intake, StreamError> {
+    /// `room` the parts of long records wait for the rest, where they are too many for memory. `accept_loss`:
+    /// go on behind a batch that is damaged.
+    pub async fn open(settings: &Settings, room: &Path, accept_loss: bool) -> Result<Intake, StreamError> {
         let asked = settings.clone();
         let facts = tokio::task::spawn_blocking(move || topic::ensure(&asked)).await;
         facts
@@ -177,6 +188,8 @@ impl Intake {
         let shared = Arc::new(Shared::default());
         let pump = Pump {
             consumer,
+            config,
+            accept_loss,
             shared: Arc::clone(&shared),
             topic: settings.topic.clone(),
             room: Room::within(room),

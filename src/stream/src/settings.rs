@@ -34,7 +34,7 @@ pub struct Settings {
     pub group: String,
     /// How to be let in.
     pub security: Security,
-    /// Further properties of librdkafka, by its own names. They come last.
+    /// Further properties of librdkafka, by its own names. They come last; what would lose records is refused.
     pub properties: BTreeMap<String, String>,
 }
 
@@ -64,11 +64,89 @@ impl Settings {
         !self.brokers.is_empty()
     }
 
-    /// Whether they can work at all: what is missing is named.
+    /// Whether they can work at all, and keep what is promised: what is missing or wrong is named.
     pub fn check(&self) -> Result<(), crate::StreamError> {
+        self.check_properties()?;
         crate::client::base(self).map(|_| ())
     }
+
+    /// Whether no property takes a promise away.
+    pub fn check_properties(&self) -> Result<(), crate::StreamError> {
+        for (key, value) in &self.properties {
+            let Some((_, ours, why)) = KEPT.iter().find(|(kept, _, _)| kept == key) else {
+                continue;
+            };
+            if !ours.contains(&value.to_ascii_lowercase().as_str()) {
+                return Err(crate::StreamError::Settings {
+                    key: format!("properties.\"{key}\""),
+                    message: format!("it must not be {value}, or {why}: remove it"),
+                });
+            }
+        }
+        Ok(())
+    }
 }
+
+/// Properties on which our promises rest: the values that they may have, and what would happen with others.
+const KEPT: [(&str, &[&str], &str); 16] = {
+    const YES: &[&str] = &["true", "t", "1"];
+    const NO: &[&str] = &["false", "f", "0"];
+    const ALL: &[&str] = &["all", "-1"];
+    const ERROR: &[&str] = &["error"];
+    const LOSES: &str = "a broker that fails takes records with it that the journal has let go of";
+    const JUMPS: &str = "what the topic has lost is passed over in silence";
+    const COMMITS: &str = "positions are kept outside the tables, which alone know what has landed";
+    [
+        ("acks", ALL, LOSES),
+        ("request.required.acks", ALL, LOSES),
+        (
+            "enable.idempotence",
+            YES,
+            "records come doubled, or before those that precede them",
+        ),
+        (
+            "enable.gapless.guarantee",
+            YES,
+            "a record that was not delivered leaves a gap",
+        ),
+        (
+            "delivery.report.only.error",
+            NO,
+            "nobody learns what has arrived, and the journal keeps everything",
+        ),
+        (
+            "transactional.id",
+            &[],
+            "the shipper cannot send: it has no transactions",
+        ),
+        ("auto.offset.reset", ERROR, JUMPS),
+        ("enable.auto.commit", NO, COMMITS),
+        ("auto.commit.enable", NO, COMMITS),
+        ("enable.auto.offset.store", NO, COMMITS),
+        ("check.crcs", YES, "what a disk has damaged lands as if it were whole"),
+        (
+            "isolation.level",
+            &["read_committed"],
+            "what others have taken back lands",
+        ),
+        (
+            "group.id",
+            &[],
+            "analytics no longer share the partitions (kafka.group sets it)",
+        ),
+        (
+            "bootstrap.servers",
+            &[],
+            "records go to another cluster than the one that is named (kafka.brokers sets it)",
+        ),
+        (
+            "metadata.broker.list",
+            &[],
+            "records go to another cluster than the one that is named (kafka.brokers sets it)",
+        ),
+        ("enabled_events", &[], "what the client has to say is not heard"),
+    ]
+};
 
 /// `[kafka.security]`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -172,6 +250,49 @@ impl Compression {
             Compression::None => "none",
             Compression::Lz4 => "lz4",
             Compression::Zstd => "zstd",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(key: &str, value: &str) -> Result<(), crate::StreamError> {
+        let settings = Settings {
+            brokers: vec!["kafka:9092".to_owned()],
+            properties: BTreeMap::from([(key.to_owned(), value.to_owned())]),
+            ..Settings::default()
+        };
+        settings.check()
+    }
+
+    /// No property switches off what is promised.
+    #[test]
+    fn properties_that_would_lose_records_are_refused() {
+        for (key, value) in [
+            ("enable.idempotence", "false"),
+            ("acks", "1"),
+            ("request.required.acks", "0"),
+            ("auto.offset.reset", "latest"),
+            ("enable.auto.commit", "true"),
+            ("isolation.level", "read_uncommitted"),
+            ("transactional.id", "weir"),
+        ] {
+            let said = with(key, value).unwrap_err().to_string();
+            assert!(
+                said.contains(key) && said.contains(value) && said.contains("remove it"),
+                "{said}"
+            );
+        }
+        for (key, value) in [
+            ("acks", "-1"),
+            ("enable.idempotence", "True"),
+            ("linger.ms", "5"),
+            ("message.timeout.ms", "2000"),
+            ("session.timeout.ms", "6000"),
+        ] {
+            with(key, value).unwrap();
         }
     }
 }

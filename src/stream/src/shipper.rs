@@ -1,6 +1,8 @@
 //! From the journal to the topic: idempotent, in order, never dropping, never in a call's way.
 
 mod home;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -55,7 +57,7 @@ impl Shipper {
     /// partition is this journal's. That no broker answers is no error: it is tried for ever.
     pub fn start(journal: Journal, settings: Settings, home: PathBuf) -> Result<Shipper, StreamError> {
         // What cannot work at all is said at once.
-        base(&settings)?;
+        settings.check()?;
         // From here on the journal keeps what has not been shipped.
         let begin = match journal.positions().get(POSITION) {
             Some(position) => position,
@@ -312,8 +314,10 @@ impl Work {
             Err(ReadError::Corrupt(hole)) => {
                 let why = hole.to_string();
                 tracing::error!(%hole, "the journal is damaged: these offsets are shipped as unreadable");
+                // The bytes go with the first offset: where the others begin is not known.
+                let mut raw = hole.raw();
                 for offset in hole.first..hole.next {
-                    if !self.send(session, offset, &[], Some(&why))? {
+                    if !self.send(session, offset, &std::mem::take(&mut raw), Some(&why))? {
                         reader.seek(offset);
                         break;
                     }

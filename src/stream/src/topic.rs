@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
@@ -33,6 +35,16 @@ pub(crate) struct TopicFacts {
 }
 
 impl TopicFacts {
+    /// A topic of which no more is known.
+    #[cfg(test)]
+    pub(crate) fn of(partitions: i32) -> TopicFacts {
+        TopicFacts {
+            partitions,
+            max_message_bytes: 1_000_000,
+            advice: Vec::new(),
+        }
+    }
+
     /// Bytes of a record that one message may carry.
     pub(crate) fn room(&self, settings: &Settings) -> usize {
         let ours = (settings.max_message_kib as usize) << 10;
@@ -109,7 +121,8 @@ async fn look(settings: &Settings) -> Result<TopicFacts, StreamError> {
     let options = AdminOptions::new()
         .request_timeout(Some(ASK))
         .operation_timeout(Some(ASK));
-    let mut made = false;
+    // Whether it was not there, and whether it was we who made it.
+    let (mut made, mut ours) = (false, false);
     let mut found = partitions(&probe, settings).map_err(failed)?;
     if found == Err(RDKafkaErrorCode::UnknownTopicOrPartition) {
         if !settings.create_topic {
@@ -117,7 +130,7 @@ async fn look(settings: &Settings) -> Result<TopicFacts, StreamError> {
                 topic: settings.topic.clone(),
             });
         }
-        create(&admin, settings, &options).await.map_err(failed)??;
+        ours = create(&admin, settings, &options).await.map_err(failed)??;
         made = true;
     }
     // A topic that was just made is not known to every broker at once.
@@ -128,8 +141,8 @@ async fn look(settings: &Settings) -> Result<TopicFacts, StreamError> {
         tokio::time::sleep(Duration::from_millis(100)).await;
         found = partitions(&probe, settings).map_err(failed)?;
     }
-    let partitions = match found {
-        Ok(partitions) => partitions,
+    let (partitions, copies) = match found {
+        Ok(found) => found,
         Err(RDKafkaErrorCode::TopicAuthorizationFailed) => {
             return Err(StreamError::Refused {
                 brokers: settings.brokers.join(","),
@@ -143,14 +156,19 @@ async fn look(settings: &Settings) -> Result<TopicFacts, StreamError> {
             });
         }
     };
-    let known = describe(&admin, settings, &options).await.map_err(failed)?;
+    let mut known = describe(&admin, settings, &options).await.map_err(failed)?;
+    // Where the cluster chose how many copies there are, it is known only now.
+    if ours && copies >= ENOUGH_COPIES && known.as_ref().is_ok_and(|config| waited_for(config) == Some(1)) {
+        wait_for_two(&admin, settings, &options).await;
+        known = describe(&admin, settings, &options).await.map_err(failed)?;
+    }
     let mut facts = TopicFacts {
         partitions,
         max_message_bytes: 1_000_000,
         advice: Vec::new(),
     };
     match known {
-        Ok(config) => check(&config, settings, made, &mut facts)?,
+        Ok(config) => check(&config, settings, made, copies, &mut facts)?,
         // Some clusters let clients write and not look; then the broker's refusals must do.
         Err(code) => facts.advice.push(format!(
             "the settings of topic {} cannot be read: {code}",
@@ -182,37 +200,78 @@ async fn describe(
     Ok(asked.into_iter().next().unwrap_or(Err(RDKafkaErrorCode::Unknown)))
 }
 
+/// What a topic of ours is set to.
+fn wanted(settings: &Settings) -> [(&'static str, String); 5] {
+    let retention = u64::from(settings.retention_hours) * 3_600_000;
+    [
+        ("cleanup.policy", "delete".to_owned()),
+        ("retention.ms", retention.to_string()),
+        ("compression.type", "producer".to_owned()),
+        // Retention counts from when a record came, whatever clock a sidecar has.
+        ("message.timestamp.type", "LogAppendTime".to_owned()),
+        // A broker that lost what others have must not lead: better no answer than a shorter history.
+        ("unclean.leader.election.enable", "false".to_owned()),
+    ]
+}
+
+/// With so many copies one broker may be away while two are waited for.
+const ENOUGH_COPIES: usize = 3;
+/// So many copies must have a record before the journal may let go of it: with one, `acks=all` means the
+/// leader alone, whenever the others are behind.
+const WAITED_FOR: (&str, &str) = ("min.insync.replicas", "2");
+
+fn waited_for(config: &ConfigResource) -> Option<u32> {
+    config.get(WAITED_FOR.0)?.value.as_deref()?.parse().ok()
+}
+
+/// Sets it on a topic that we have just made. If that fails the advice says it.
+async fn wait_for_two(admin: &Admin, settings: &Settings, options: &AdminOptions) {
+    let wanted = wanted(settings);
+    let mut config = AlterConfig::new(ResourceSpecifier::Topic(&settings.topic)).set(WAITED_FOR.0, WAITED_FOR.1);
+    // All of it: what is not named goes back to the cluster's default.
+    for (key, value) in &wanted {
+        config = config.set(key, value);
+    }
+    match admin.alter_configs([&config], options).await.map(|mut done| done.pop()) {
+        Ok(Some(Ok(_))) => {}
+        Ok(Some(Err((_, error)))) => tracing::debug!(%error, "setting min.insync.replicas"),
+        Ok(None) => {}
+        Err(error) => tracing::debug!(%error, "setting min.insync.replicas"),
+    }
+}
+
+/// Makes the topic; `false` if somebody else just did.
 async fn create(
     admin: &Admin,
     settings: &Settings,
     options: &AdminOptions,
-) -> Result<Result<(), StreamError>, KafkaError> {
-    let retention = (u64::from(settings.retention_hours) * 3_600_000).to_string();
+) -> Result<Result<bool, StreamError>, KafkaError> {
+    let wanted = wanted(settings);
     let copies = match settings.replication_factor {
         0 => -1,
         copies => i32::from(copies),
     };
-    let topic = NewTopic::new(
+    let mut topic = NewTopic::new(
         &settings.topic,
         i32::from(settings.partitions.max(1)),
         TopicReplication::Fixed(copies),
-    )
-    .set("cleanup.policy", "delete")
-    .set("retention.ms", &retention)
-    .set("compression.type", "producer")
-    // Retention counts from when a record came, whatever clock a sidecar has.
-    .set("message.timestamp.type", "LogAppendTime")
-    // A broker that lost what others have must not lead: better no answer than a shorter history.
-    .set("unclean.leader.election.enable", "false");
+    );
+    for (key, value) in &wanted {
+        topic = topic.set(key, value);
+    }
+    if usize::from(settings.replication_factor) >= ENOUGH_COPIES {
+        topic = topic.set(WAITED_FOR.0, WAITED_FOR.1);
+    }
     let created = admin.create_topics([&topic], options).await?;
     Ok(match created.into_iter().next() {
-        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) | None => {
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | None => Ok(false),
+        Some(Ok(_)) => {
             tracing::info!(
                 topic = settings.topic,
                 partitions = settings.partitions,
                 "made the Kafka topic"
             );
-            Ok(())
+            Ok(true)
         }
         Some(Err((_, code))) => Err(StreamError::Topic {
             topic: settings.topic.clone(),
@@ -223,18 +282,27 @@ async fn create(
     })
 }
 
-/// How many partitions the topic has; the inner error is the cluster's.
-fn partitions(probe: &Probe, settings: &Settings) -> Result<Result<i32, RDKafkaErrorCode>, KafkaError> {
+/// How many partitions the topic has, and how many copies of each at least; the inner error is the cluster's.
+fn partitions(probe: &Probe, settings: &Settings) -> Result<Result<(i32, usize), RDKafkaErrorCode>, KafkaError> {
     let metadata = probe.client().fetch_metadata(Some(&settings.topic), ASK)?;
     let topic = (metadata.topics().iter()).find(|topic| topic.name() == settings.topic);
-    Ok(match topic.map(|topic| (topic.error(), topic.partitions().len())) {
+    Ok(match topic.map(|topic| (topic.error(), topic.partitions())) {
         Some((Some(error), _)) => Err(RDKafkaErrorCode::from(error)),
-        Some((None, count)) if count > 0 => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
+        Some((None, all)) if !all.is_empty() => {
+            let copies = all.iter().map(|partition| partition.replicas().len()).min();
+            Ok((i32::try_from(all.len()).unwrap_or(i32::MAX), copies.unwrap_or(0)))
+        }
         _ => Err(RDKafkaErrorCode::UnknownTopicOrPartition),
     })
 }
 
-fn check(config: &ConfigResource, settings: &Settings, made: bool, facts: &mut TopicFacts) -> Result<(), StreamError> {
+fn check(
+    config: &ConfigResource,
+    settings: &Settings,
+    made: bool,
+    copies: usize,
+    facts: &mut TopicFacts,
+) -> Result<(), StreamError> {
     let value = |name: &str| config.get(name).and_then(|entry| entry.value.as_deref());
     let topic = &settings.topic;
     let refuse = |what: String| {
@@ -284,10 +352,61 @@ fn check(config: &ConfigResource, settings: &Settings, made: bool, facts: &mut T
             "topic {topic} has unclean.leader.election.enable=true: a failing broker can lose acknowledged events"
         ));
     }
+    match (copies, waited_for(config)) {
+        (1, _) => facts.advice.push(format!(
+            "topic {topic} has one copy of each record: with its broker's disk goes what the journals have let go of; three copies and min.insync.replicas=2 are better"
+        )),
+        (2, Some(1)) => facts.advice.push(format!(
+            "topic {topic} has two copies of each record and min.insync.replicas=1: while one broker is behind, a record is in one place only, and its journal lets go of it; three copies and min.insync.replicas=2 are better"
+        )),
+        (ENOUGH_COPIES.., Some(1)) => facts.advice.push(format!(
+            "topic {topic} has min.insync.replicas=1: while brokers are behind, a record is in one place only, and its journal lets go of it; set min.insync.replicas=2"
+        )),
+        _ => {}
+    }
     if !made && facts.partitions == 1 {
         facts.advice.push(format!(
             "topic {topic} has one partition: only one analytics process can land at a time"
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::admin::{ConfigEntry, ConfigSource, OwnedResourceSpecifier};
+
+    use super::*;
+
+    /// `acks=all` is worth what the copies are that it waits for.
+    #[test]
+    fn one_copy_that_is_waited_for_is_told() {
+        for (copies, least, words) in [
+            (1, "1", "one copy"),
+            (1, "2", "one copy"),
+            (2, "1", "two copies"),
+            (2, "2", ""),
+            (3, "1", "set min.insync.replicas=2"),
+            (5, "1", "set min.insync.replicas=2"),
+            (3, "2", ""),
+        ] {
+            let config = ConfigResource {
+                specifier: OwnedResourceSpecifier::Topic("t".to_owned()),
+                entries: vec![ConfigEntry {
+                    name: "min.insync.replicas".to_owned(),
+                    value: Some(least.to_owned()),
+                    source: ConfigSource::Default,
+                    is_read_only: false,
+                    is_default: true,
+                    is_sensitive: false,
+                }],
+            };
+            let mut facts = TopicFacts::of(12);
+            check(&config, &Settings::default(), false, copies, &mut facts).unwrap();
+            match words {
+                "" => assert!(facts.advice.is_empty(), "{:?}", facts.advice),
+                words => assert!(facts.advice[0].contains(words), "{:?}", facts.advice),
+            }
+        }
+    }
 }

@@ -87,6 +87,8 @@ pub struct Memory {
     pub plan: Arc<Plan>,
     names: Arc<Mutex<Names>>,
     durable_names: Arc<Mutex<Names>>,
+    /// Folders that were synced.
+    pub synced_dirs: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 impl Memory {
@@ -139,6 +141,7 @@ impl Disk for Memory {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.plan.fails(&self.plan.fail_sync)?;
         Os.sync_dir(dir)?;
+        lock(&self.synced_dirs).push(dir.to_owned());
         *lock(&self.durable_names) = lock(&self.names).clone();
         Ok(())
     }

@@ -131,7 +131,7 @@ impl LanderHandle {
         rx.await.map_err(|_| gone())?.map_err(LakeError::Stopped)
     }
 
-    /// Asks the lander to land what there is and to end.
+    /// Asks the lander to land what was read, of a source that ends with it all there is, and to end.
     pub async fn stop(&self) {
         // An error means that it has ended already.
         let _ = self.commands.send(Command::Stop).await;

@@ -51,7 +51,7 @@ pub struct Lander<S> {
     refreshed: Instant,
     /// When they were last loaded without knowing of any.
     loaded: Instant,
-    /// Land what there is, and end.
+    /// Land what was read, or all there is ([`Source::ends_with_us`]), and end.
     stopping: bool,
     /// Flushes asked for while nothing worked.
     deferred: Vec<oneshot::Sender<Result<i64, String>>>,
@@ -197,7 +197,10 @@ impl<S: Source> Lander<S> {
             result?;
         }
         if self.stopping {
-            self.flush().await?;
+            match self.source.ends_with_us() {
+                true => drop(self.flush().await?),
+                false => self.land_read().await?,
+            }
             return Ok(false);
         }
         if self.landing.is_none() && self.full() {
@@ -287,12 +290,18 @@ impl<S: Source> Lander<S> {
                 break;
             }
         }
+        self.land_read().await?;
+        Ok(self.landed_position())
+    }
+
+    /// Lands what was read, and reads no more.
+    async fn land_read(&mut self) -> Result<(), LakeError> {
         self.finish_landing().await?;
         if !self.open.is_empty() {
             self.begin_landing();
             self.finish_landing().await?;
         }
-        Ok(self.landed_position())
+        Ok(())
     }
 
     async fn finish_landing(&mut self) -> Result<(), LakeError> {

@@ -33,23 +33,16 @@ impl<S: Source> Lander<S> {
                 .cloned(),
             _ => return Ok(Some(error)),
         };
-        if let Some(partition) = &partition {
-            // Without any other partition there is nothing to go on with.
-            if self.open.next.keys().all(|ours| self.stopped.contains_key(ours)) {
-                return Ok(Some(error));
-            }
+        // Without any other partition there is nothing to go on with.
+        let alone = partition.is_some() && self.open.next.keys().all(|ours| self.stopped.contains_key(ours));
+        if let Some(partition) = partition.filter(|_| !alone) {
             tracing::error!(%error, source = self.name, partition = %partition, "a partition has stopped: somebody must look");
         }
-        let landing = async {
-            self.finish_landing().await?;
-            if !self.open.is_empty() {
-                self.begin_landing();
-                self.finish_landing().await?;
-            }
-            Ok::<(), LakeError>(())
-        };
-        if let Err(error) = landing.await {
+        if let Err(error) = self.land_read().await {
             tracing::debug!(%error, source = self.name, "what was read is read again by whoever lands it now");
+        }
+        if alone {
+            return Ok(Some(error));
         }
         match self.recover().await {
             Ok(()) => Ok(None),

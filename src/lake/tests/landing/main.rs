@@ -13,3 +13,4 @@ mod kills;
 mod lands;
 mod proves;
 mod races;
+mod stops;

@@ -34,7 +34,7 @@ pub fn run(args: AnalyticsArgs) -> Result<ExitCode, Failure> {
 
 async fn serve(config: &Config, settings: stream::Settings, accept_loss: bool) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
-    std::fs::create_dir_all(&config.data).map_err(|error| {
+    journal::make_dir(&config.data).map_err(|error| {
         Failure::Other(format!(
             "cannot make the data folder {}: {error}",
             config.data.display()

@@ -72,6 +72,9 @@ pub fn kafka(config: &Config, base: &Path) -> Result<Option<stream::Settings>, C
     if settings.topic.is_empty() {
         return Err(value("kafka.topic".to_owned(), "must not be empty".to_owned()));
     }
+    if let Err(stream::StreamError::Settings { key, message }) = settings.check_properties() {
+        return Err(value(format!("kafka.{key}"), message));
+    }
     let security = &mut settings.security;
     for (key, file) in [
         ("ca_file", &mut security.ca_file),
@@ -231,6 +234,19 @@ mod tests {
         config.kafka.security.ca_file = Some("ca.pem".into());
         let error = kafka(&config, Path::new("/nowhere")).unwrap_err().to_string();
         assert_eq!(error, "kafka.security.ca_file: there is no file /nowhere/ca.pem");
+    }
+
+    /// `weir config check` says it, too.
+    #[test]
+    fn kafka_keeps_its_promises() {
+        let mut config = Config::default();
+        config.kafka.brokers = vec!["k:9092".to_owned()];
+        config.kafka.properties.insert("acks".to_owned(), "1".to_owned());
+        let error = kafka(&config, Path::new(".")).unwrap_err().to_string();
+        assert!(
+            error.starts_with("kafka.properties.\"acks\": it must not be 1, or "),
+            "{error}"
+        );
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Weir {
     /// Opens the journal, ends what a crash left open, and begins to serve.
     pub async fn start(plan: Plan) -> Result<Weir, Failure> {
         let config = &plan.config;
-        std::fs::create_dir_all(&config.data).map_err(|error| {
+        journal::make_dir(&config.data).map_err(|error| {
             Failure::Other(format!(
                 "cannot make the data folder {}: {error}",
                 config.data.display()
