@@ -54,6 +54,7 @@ fn leaving_before_the_answer() {
     eventually("the upstream has the call", PATIENCE, || {
         (upstream.count("in_flight") == 1).then_some(())
     });
+    std::thread::sleep(Duration::from_millis(500));
     drop(stream);
     eventually("the upstream sees the cancellation", Duration::from_secs(3), || {
         (upstream.count("cancelled") == 1).then_some(())
@@ -62,7 +63,15 @@ fn leaving_before_the_answer() {
         Some(place.sql("select * from calls where session_id = 'gone'")).filter(|rows| !rows.is_empty())
     });
     assert_eq!(rows.len(), 1);
-    assert_eq!(rows[0]["status"], "cancelled", "{rows:?}");
+    let row = &rows[0];
+    assert_eq!(row["status"], "cancelled", "{row}");
+    // The provider's silence is not Weir's time, and of an answer that never began nothing is known.
+    assert!(row["duration_ms"].as_f64().unwrap() >= 500.0, "{row}");
+    assert!(row["overhead_ms"].as_f64().unwrap() < 250.0, "{row}");
+    assert!(
+        row["input_tokens"].as_i64().unwrap() > 0 && row["output_tokens"].is_null(),
+        "{row}"
+    );
     weir.stop();
     place.verify();
 }

@@ -4,6 +4,8 @@
 //! (<https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/>), in Prometheus spelling;
 //! the rest is under `weir_`. The [`name`] module is the list that dashboards are tested against.
 
+pub mod extra;
+
 use std::collections::HashSet;
 use std::sync::{Arc, RwLock};
 
@@ -18,8 +20,10 @@ use prometheus_client::registry::{Registry, Unit};
 pub mod name {
     /// Duration of calls.
     pub const OPERATION_DURATION: &str = "gen_ai_client_operation_duration";
-    /// Tokens of calls.
+    /// Tokens of a call, all of the prompt and all of the answer.
     pub const TOKEN_USAGE: &str = "gen_ai_client_token_usage";
+    /// Tokens in disjoint types.
+    pub const TOKENS: &str = "weir_tokens";
     /// Time to the first byte of an answer.
     pub const TIME_TO_FIRST_TOKEN: &str = "gen_ai_server_time_to_first_token";
     /// Calls by how they ended.
@@ -67,6 +71,15 @@ struct StatusLabels {
     error_type: String,
 }
 
+/// A call and what went wrong with it; empty where nothing did.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DurationLabels {
+    gen_ai_operation_name: String,
+    gen_ai_provider_name: String,
+    gen_ai_request_model: String,
+    error_type: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TokenLabels {
     gen_ai_operation_name: String,
@@ -102,6 +115,22 @@ pub struct AttemptLabels {
     pub error_type: String,
 }
 
+/// Why bodies are not looked at.
+const UNGUARDED_REASONS: [&str; 6] = [
+    "no_output_rules",
+    "request_content_type",
+    "response_content_type",
+    "stream_dialect",
+    "token_ids",
+    "upstream_error",
+];
+
+fn reason_label(reason: &str) -> ReasonLabels {
+    ReasonLabels {
+        reason: reason.to_owned(),
+    }
+}
+
 type Times<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// All counters of a sidecar.
@@ -109,8 +138,9 @@ type Times<L> = Family<L, Histogram, fn() -> Histogram>;
 pub struct Metrics {
     registry: Arc<Registry>,
     models: Arc<RwLock<HashSet<String>>>,
-    duration: Times<CallLabels>,
+    duration: Times<DurationLabels>,
     first_token: Times<CallLabels>,
+    token_usage: Times<TokenLabels>,
     tokens: Family<TokenLabels, Counter>,
     calls: Family<StatusLabels, Counter>,
     cost: Family<CallLabels, Counter>,
@@ -148,14 +178,16 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Metrics {
         let mut r = Registry::default();
-        let duration: Times<CallLabels> = Family::new_with_constructor(seconds);
+        let duration: Times<DurationLabels> = Family::new_with_constructor(seconds);
         let first_token: Times<CallLabels> = Family::new_with_constructor(seconds);
+        let token_usage: Times<TokenLabels> = Family::new_with_constructor(powers_of_four);
         let overhead = Histogram::new([0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 1.0]);
         let (tokens, calls, cost) = (Family::default(), Family::default(), Family::default());
         let (unpriced, estimated, folded) = (Family::default(), Counter::default(), Counter::default());
         let (open_calls, guardrail_matches) = (Gauge::default(), Family::default());
-        let (guardrail_fail_open, unguarded) = (Counter::default(), Family::default());
-        let guardrail_asked = Family::default();
+        let guardrail_fail_open = Counter::default();
+        let unguarded: Family<ReasonLabels, Counter> = Family::default();
+        let guardrail_asked: Family<ReasonLabels, Counter> = Family::default();
         let (attempt_failures, unwritten_events) = (Family::default(), Family::default());
         r.register_with_unit(
             name::OPERATION_DURATION,
@@ -171,7 +203,9 @@ impl Metrics {
             Unit::Seconds,
             overhead.clone(),
         );
-        r.register(name::TOKEN_USAGE, "Tokens of calls, in disjoint types", tokens.clone());
+        let used = "Tokens of a call: input with what was cached, output with reasoning";
+        r.register(name::TOKEN_USAGE, used, token_usage.clone());
+        r.register(name::TOKENS, "Tokens of calls, in disjoint types", tokens.clone());
         r.register(name::CALLS, "Calls by how they ended", calls.clone());
         r.register(name::OPEN_CALLS, "Calls open now", open_calls.clone());
         r.register(
@@ -205,11 +239,19 @@ impl Metrics {
             unwritten_events.clone(),
         );
         r.register(name::FOLDED_LABELS, "Model names shown as `other`", folded.clone());
+        // What is counted from the first time on must be there before it: 0.
+        for reason in ["webhook", "on_error"] {
+            drop(guardrail_asked.get_or_create(&reason_label(reason)));
+        }
+        for reason in UNGUARDED_REASONS {
+            drop(unguarded.get_or_create(&reason_label(reason)));
+        }
         Metrics {
             registry: Arc::new(r),
             models: Arc::default(),
             duration,
             first_token,
+            token_usage,
             tokens,
             calls,
             cost,
@@ -240,14 +282,32 @@ impl Metrics {
             reason = "a histogram of seconds does not need the nanosecond"
         )]
         let seconds = |ns: u64| ns as f64 / 1e9;
+        let error_type = error_label(ended.error_code.as_deref());
         self.duration
-            .get_or_create(&labels)
+            .get_or_create(&DurationLabels {
+                gen_ai_operation_name: labels.gen_ai_operation_name.clone(),
+                gen_ai_provider_name: labels.gen_ai_provider_name.clone(),
+                gen_ai_request_model: labels.gen_ai_request_model.clone(),
+                error_type: error_type.clone(),
+            })
             .observe(seconds(ended.latency.total_ns));
         if let Some(ns) = ended.time_to_first_token_ns {
             self.first_token.get_or_create(&labels).observe(seconds(ns));
         }
         self.overhead.observe(seconds(ended.latency.self_ns));
         let usage = ended.usage();
+        let of_type = |gen_ai_token_type| TokenLabels {
+            gen_ai_operation_name: labels.gen_ai_operation_name.clone(),
+            gen_ai_provider_name: labels.gen_ai_provider_name.clone(),
+            gen_ai_request_model: labels.gen_ai_request_model.clone(),
+            gen_ai_token_type,
+        };
+        for (kind, count) in [("input", usage.input_total()), ("output", usage.output_total())] {
+            if let Some(count) = count {
+                #[expect(clippy::cast_precision_loss, reason = "no call has 2^53 tokens")]
+                self.token_usage.get_or_create(&of_type(kind)).observe(count as f64);
+            }
+        }
         let buckets = [
             ("input", usage.input),
             ("cache_read", usage.cache_read),
@@ -257,13 +317,7 @@ impl Metrics {
         ];
         for (gen_ai_token_type, count) in buckets {
             if let Some(count) = count.filter(|count| *count > 0) {
-                let labels = TokenLabels {
-                    gen_ai_operation_name: labels.gen_ai_operation_name.clone(),
-                    gen_ai_provider_name: labels.gen_ai_provider_name.clone(),
-                    gen_ai_request_model: labels.gen_ai_request_model.clone(),
-                    gen_ai_token_type,
-                };
-                self.tokens.get_or_create(&labels).inc_by(count);
+                self.tokens.get_or_create(&of_type(gen_ai_token_type)).inc_by(count);
             }
         }
         match ended.cost {
@@ -290,9 +344,21 @@ impl Metrics {
             gen_ai_provider_name: labels.gen_ai_provider_name,
             gen_ai_request_model: labels.gen_ai_request_model,
             status: call.status,
-            error_type: error_label(ended.error_code.as_deref()),
+            error_type,
         };
         self.calls.get_or_create(&labels).inc();
+    }
+
+    /// Counts calls that the last run left open.
+    pub fn interrupted(&self, count: u64) {
+        let labels = StatusLabels {
+            gen_ai_operation_name: String::new(),
+            gen_ai_provider_name: String::new(),
+            gen_ai_request_model: String::new(),
+            status: event::Status::Interrupted.as_str(),
+            error_type: String::new(),
+        };
+        self.calls.get_or_create(&labels).inc_by(count);
     }
 
     /// The metrics in OpenMetrics text, which Prometheus reads.
@@ -354,131 +420,14 @@ fn error_label(code: Option<&str>) -> String {
     }
 }
 
+/// OpenTelemetry's advice for `gen_ai.client.token.usage`.
+fn powers_of_four() -> Histogram {
+    Histogram::new((0..14).map(|power| f64::from(1u32 << (2 * power))))
+}
+
 /// OpenTelemetry's advice for `gen_ai.client.operation.duration`.
 fn seconds() -> Histogram {
     Histogram::new([
         0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
     ])
-}
-
-/// Metrics that others keep, in Prometheus text.
-pub mod extra {
-    use std::fmt::Write as _;
-
-    /// The journal's counters.
-    #[must_use]
-    pub fn journal(stats: &journal::Stats) -> String {
-        let rows = [
-            (
-                "weir_journal_disk_bytes",
-                "gauge",
-                "Bytes of records on disk",
-                stats.disk_bytes.into(),
-            ),
-            ("weir_journal_segments", "gauge", "Segment files", stats.segments.into()),
-            ("weir_journal_end_offset", "gauge", "The next offset", stats.end.into()),
-            (
-                "weir_journal_synced_offset",
-                "gauge",
-                "Offsets below this are on the device",
-                stats.synced.into(),
-            ),
-            (
-                "weir_journal_appended_events",
-                "counter",
-                "Events appended",
-                stats.appended_events.into(),
-            ),
-            (
-                "weir_journal_appended_bytes",
-                "counter",
-                "Bytes appended",
-                stats.appended_bytes.into(),
-            ),
-            (
-                "weir_journal_syncs",
-                "counter",
-                "Rounds of fdatasync",
-                stats.syncs.into(),
-            ),
-            (
-                "weir_journal_sync_nanoseconds",
-                "counter",
-                "Time spent in them",
-                stats.sync_ns.into(),
-            ),
-            (
-                "weir_journal_shed_events",
-                "counter",
-                "Events dropped by the shed policy",
-                stats.shed_events.into(),
-            ),
-            (
-                "weir_journal_refused_batches",
-                "counter",
-                "Batches refused for lack of room",
-                stats.refused.into(),
-            ),
-            (
-                "weir_journal_poisoned_segments",
-                "counter",
-                "Segments given up after an I/O error",
-                stats.poisoned.into(),
-            ),
-        ];
-        written(&rows)
-    }
-
-    /// The vault's.
-    #[must_use]
-    pub fn vault(stats: &guard::VaultStats) -> String {
-        let number = |n: usize| i128::try_from(n).unwrap_or(i128::MAX);
-        written(&[
-            (
-                "weir_vault_sessions",
-                "gauge",
-                "Sessions whose values are kept in memory",
-                number(stats.sessions),
-            ),
-            (
-                "weir_vault_values",
-                "gauge",
-                "Values kept in memory",
-                number(stats.entries),
-            ),
-            (
-                "weir_vault_refused_values",
-                "gauge",
-                "Values redacted for good because their session was full, in sessions kept now",
-                stats.refused.into(),
-            ),
-            (
-                "weir_vault_expired_sessions",
-                "counter",
-                "Sessions forgotten because nobody used them",
-                stats.expired.into(),
-            ),
-            (
-                "weir_vault_evicted_sessions",
-                "counter",
-                "Sessions forgotten because there were too many",
-                stats.evicted.into(),
-            ),
-        ])
-    }
-
-    /// Metrics without labels as text: name, `counter` or `gauge`, what it is, value.
-    #[must_use]
-    pub fn written(rows: &[(&str, &str, &str, i128)]) -> String {
-        let mut text = String::new();
-        for &(name, kind, help, value) in rows {
-            let suffix = if kind == "counter" { "_total" } else { "" };
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                text,
-                "# HELP {name} {help}.\n# TYPE {name} {kind}\n{name}{suffix} {value}"
-            );
-        }
-        text
-    }
 }

@@ -16,6 +16,7 @@ use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::read::{Sent, Whole};
 use super::record::CallRecord;
+use super::stopwatch::Wait;
 use super::upload::{Progress, Tally, Upload};
 use super::{Worker, pass, stream, unary};
 use crate::body::AnswerBody;
@@ -270,9 +271,9 @@ async fn exchange(
             });
         };
         let request = build(parts, payload, target, &path, conn.is_http2())?;
-        let began = Instant::now();
+        record.time.wait(Wait::Upstream);
         let sent = head(&mut conn, request, upload.as_ref(), snapshot, deadline).await;
-        record.time.add_upstream(began.elapsed());
+        record.time.go_on(Wait::Upstream);
         if let Some((Progress::Broken(why), _)) = upload.as_ref().map(Tally::progress)
             && !matches!(sent, Ok(Ok(_)))
         {
@@ -364,10 +365,10 @@ async fn connect(
     target: &Target,
     deadline: Deadline,
 ) -> Result<PooledConn, CallError> {
-    let began = Instant::now();
+    record.time.wait(Wait::Queue);
     let limit = deadline.min(Deadline::now() + snapshot.limits.connect);
     let conn = timeout_at(limit, worker.pool.get(target)).await;
-    record.time.add_queue(began.elapsed());
+    record.time.go_on(Wait::Queue);
     match conn {
         Ok(Ok(conn)) => Ok(conn),
         Ok(Err(error)) => Err(CallError::Connect {

@@ -20,6 +20,7 @@ mod pass;
 mod read;
 mod record;
 mod refusal;
+mod stopwatch;
 mod stream;
 mod unary;
 mod unescape;

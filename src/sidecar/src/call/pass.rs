@@ -4,7 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use event::Status;
@@ -17,6 +17,7 @@ use super::attempt::{Answer, describe};
 use super::durable;
 use super::read::count_unguarded;
 use super::record::CallRecord;
+use super::stopwatch::Wait;
 use super::upload::Tally;
 use crate::body::{Aborted, AnswerBody};
 use crate::error::CallError;
@@ -30,7 +31,6 @@ pub struct PassThrough {
     conn: Option<PooledConn>,
     tally: Tally,
     failed: bool,
-    waiting_since: Option<Instant>,
     deadline: Deadline,
     idle: Duration,
     timer: Pin<Box<Sleep>>,
@@ -69,7 +69,6 @@ pub async fn respond(
         conn: Some(answer.conn),
         tally: Tally::default(),
         failed,
-        waiting_since: None,
         deadline: answer.deadline,
         idle: snapshot.limits.idle,
         timer: Box::pin(tokio::time::sleep_until(answer.deadline)),
@@ -86,6 +85,7 @@ pub async fn respond(
 impl PassThrough {
     /// The next piece for the app.
     pub fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
+        self.record.time.go_on(Wait::Client);
         loop {
             if let Some(durable) = &mut self.durable {
                 let result = ready!(durable.as_mut().poll(cx));
@@ -101,7 +101,7 @@ impl PassThrough {
             if self.done {
                 return Poll::Ready(None);
             }
-            let began = *self.waiting_since.get_or_insert_with(Instant::now);
+            let began = self.record.time.wait(Wait::Upstream);
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
                 self.timer
                     .as_mut()
@@ -111,13 +111,13 @@ impl PassThrough {
                     self.broken("upstream_timeout", "the answer did not go on in time")
                 )));
             };
-            self.waiting_since = None;
-            self.record.time.add_upstream(began.elapsed());
+            self.record.time.go_on(Wait::Upstream);
             match frame {
                 Some(Ok(frame)) => {
                     let Ok(data) = frame.into_data() else { continue };
                     self.tally.add(&data);
                     if !self.body.is_end_stream() {
+                        self.record.time.wait(Wait::Client);
                         return Poll::Ready(Some(Ok(data)));
                     }
                     // Of a body whose length is stated, no more is asked for once all of it was given.

@@ -21,6 +21,7 @@ use super::ask::{Asker, Question};
 use super::findings::{Findings, Subject};
 use super::guarding::Guarding;
 use super::record::CallRecord;
+use super::stopwatch::Wait;
 use super::upload::Tally;
 use crate::config::Record;
 use crate::encoding::Coding;
@@ -98,13 +99,13 @@ pub async fn prepare(
             findings: Findings::default(),
         });
     }
-    let began = Instant::now();
+    record.time.wait(Wait::Client);
     let deadline = Deadline::from_std(record.time.arrived() + snapshot.limits.total.min(MAX_BODY_TIME));
     let body = match timeout_at(deadline, collect(body, snapshot.max_request_bytes)).await {
         Ok(body) => body?,
         Err(_) => return Err(CallError::BodyTimeout),
     };
-    record.time.add_client(began.elapsed());
+    record.time.go_on(Wait::Client);
     started.request_size = Some(body.len() as u64);
     if body.is_empty() {
         let sent = Sent::Whole(Whole::default());

@@ -1,7 +1,7 @@
 //! The events of one call, from its arrival to the one event that ends it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use event::body::CallEnded;
@@ -12,6 +12,7 @@ use provider::openai::{Endpoint, request};
 use provider::tokens;
 
 use super::guarding::Guarding;
+use super::stopwatch::Stopwatch;
 use super::upload::Tally;
 
 use crate::error::CallError;
@@ -275,25 +276,33 @@ impl CallRecord {
             .clone()
             .or_else(|| self.model.clone())
             .unwrap_or_default();
-        // Counting goes on between two calls of this core: what is large is estimated by its size.
-        let count = |text: &str| match text.len() <= MAX_COUNTED_BYTES {
-            true => tokens::count(&model, text),
-            false => tokens::estimate_bytes(text),
-        };
-        let prompt = self.sent.as_deref().and_then(|sent| std::str::from_utf8(sent).ok());
-        let input = prompt
-            .and_then(|raw| request::parse(self.endpoint, raw).ok())
-            .map(|view| match prompt.is_some_and(|raw| raw.len() <= MAX_COUNTED_BYTES) {
-                true => tokens::estimate_chat(&model, &view),
-                false => view.texts.iter().map(|span| tokens::estimate_bytes(&span.text)).sum(),
-            });
-        let output = texts.map(count).sum();
         let usage = Usage {
-            input,
-            output: Some(output),
+            input: self.prompt_tokens(&model),
+            output: Some(texts.map(|text| count(&model, text)).sum()),
             ..Usage::default()
         };
         self.draft.set_usage(&usage, UsageSource::Estimated);
+    }
+
+    /// Counts the tokens of the prompt alone, where nothing is known of an answer.
+    fn estimate_prompt(&mut self) {
+        let model = self.model.clone().unwrap_or_default();
+        let usage = Usage {
+            input: self.prompt_tokens(&model),
+            ..Usage::default()
+        };
+        if self.endpoint.operation().is_some() && !usage.is_unknown() {
+            self.draft.set_usage(&usage, UsageSource::Estimated);
+        }
+    }
+
+    fn prompt_tokens(&self, model: &str) -> Option<u64> {
+        let prompt = std::str::from_utf8(self.sent.as_deref()?).ok()?;
+        let view = request::parse(self.endpoint, prompt).ok()?;
+        Some(match prompt.len() <= MAX_COUNTED_BYTES {
+            true => tokens::estimate_chat(model, &view),
+            false => view.texts.iter().map(|span| tokens::estimate_bytes(&span.text)).sum(),
+        })
     }
 
     /// Sets the cost where price and tokens are known; says why not where one is missing.
@@ -322,7 +331,8 @@ impl CallRecord {
             .during(began, seconds)
             .cost_in(&usage, self.service_tier.as_deref());
         if ended.cost.is_none() {
-            return Some("unknown_price");
+            let known = usage.input.is_some() && usage.output.is_some();
+            return Some(if known { "unknown_price" } else { "no_usage" });
         }
         ended.price_version = Some(snapshot.prices.version().to_owned());
         None
@@ -350,87 +360,23 @@ fn drop_text(body: &mut Body) -> bool {
     }
 }
 
+/// Tokens of a text. Counting goes on between two calls of this core: what is large is estimated by its size.
+fn count(model: &str, text: &str) -> u64 {
+    match text.len() <= MAX_COUNTED_BYTES {
+        true => tokens::count(model, text),
+        false => tokens::estimate_bytes(text),
+    }
+}
+
 impl Drop for CallRecord {
     fn drop(&mut self) {
         if self.started && !self.ended {
             if self.target.is_some() && self.draft.usage().is_unknown() {
-                self.estimate(std::iter::empty());
+                self.estimate_prompt();
             }
             let ended = std::mem::take(&mut self.draft);
             // A failure is logged and counted by `write`.
             let _ = self.end(Status::Cancelled, ended);
         }
     }
-}
-
-/// Where a call's time goes.
-#[derive(Clone, Copy, Debug)]
-pub struct Stopwatch {
-    arrived: Instant,
-    guard: Duration,
-    queue: Duration,
-    upstream: Duration,
-    /// Waiting for the app: its body to come in, its socket to take more.
-    client: Duration,
-    first_token: Option<Duration>,
-}
-
-impl Stopwatch {
-    fn new(arrived: Instant) -> Stopwatch {
-        let zero = Duration::ZERO;
-        Stopwatch {
-            arrived,
-            guard: zero,
-            queue: zero,
-            upstream: zero,
-            client: zero,
-            first_token: None,
-        }
-    }
-
-    /// When the call arrived.
-    pub fn arrived(&self) -> Instant {
-        self.arrived
-    }
-
-    /// Time spent in guardrails.
-    pub fn add_guard(&mut self, time: Duration) {
-        self.guard += time;
-    }
-
-    /// Time spent waiting for a connection.
-    pub fn add_queue(&mut self, time: Duration) {
-        self.queue += time;
-    }
-
-    /// Time spent waiting for the provider.
-    pub fn add_upstream(&mut self, time: Duration) {
-        self.upstream += time;
-    }
-
-    /// Time spent waiting for the app.
-    pub fn add_client(&mut self, time: Duration) {
-        self.client += time;
-    }
-
-    /// The first piece of the answer leaves; later calls change nothing.
-    pub fn mark_first_token(&mut self) {
-        self.first_token.get_or_insert_with(|| self.arrived.elapsed());
-    }
-
-    fn close(&self, ended: &mut CallEnded) {
-        let total = self.arrived.elapsed();
-        let waited = self.queue + self.upstream + self.client;
-        ended.latency.total_ns = nanos(total);
-        ended.latency.guard_ns = nanos(self.guard);
-        ended.latency.queue_ns = nanos(self.queue);
-        ended.latency.upstream_ns = nanos(self.upstream);
-        ended.latency.self_ns = nanos(total.saturating_sub(waited));
-        ended.time_to_first_token_ns = self.first_token.map(nanos);
-    }
-}
-
-/// In whole nanoseconds.
-pub fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

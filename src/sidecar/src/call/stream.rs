@@ -32,7 +32,8 @@ use super::framing;
 use super::lanes::{Lanes, Processed};
 use super::pass::Durable;
 use super::read::count_unguarded;
-use super::record::{CallRecord, nanos};
+use super::record::CallRecord;
+use super::stopwatch::{Wait, nanos};
 use super::unary::kept_text;
 use crate::body::{Aborted, AnswerBody};
 use crate::encoding::{Coding, StreamDecoder};
@@ -69,8 +70,6 @@ pub struct StreamedAnswer {
     deadline: Deadline,
     timer: Pin<Box<Sleep>>,
     last_piece: Instant,
-    waiting_since: Option<Instant>,
-    given_at: Option<Instant>,
 }
 
 /// Gives the app a streamed answer.
@@ -135,8 +134,6 @@ pub fn respond(
             deadline.min(Deadline::now() + snapshot.limits.idle),
         )),
         last_piece: Instant::now(),
-        waiting_since: None,
-        given_at: None,
     };
     Ok(Response::from_parts(head, AnswerBody::Streamed(Box::new(streamed))))
 }
@@ -144,9 +141,7 @@ pub fn respond(
 impl StreamedAnswer {
     /// The next bytes for the app.
     pub fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
-        if let Some(given) = self.given_at.take() {
-            self.record.time.add_client(given.elapsed());
-        }
+        self.record.time.go_on(Wait::Client);
         loop {
             if let Some(durable) = &mut self.durable {
                 let result = ready!(durable.as_mut().poll(cx));
@@ -160,7 +155,7 @@ impl StreamedAnswer {
             }
             if !self.out.is_empty() {
                 self.sent += self.out.len() as u64;
-                self.given_at = Some(Instant::now());
+                self.record.time.wait(Wait::Client);
                 return Poll::Ready(Some(Ok(self.out.split().freeze())));
             }
             if self.finished {
@@ -171,16 +166,13 @@ impl StreamedAnswer {
             };
             match Pin::new(upstream).poll_frame(cx) {
                 Poll::Pending => {
-                    self.waiting_since.get_or_insert_with(Instant::now);
+                    self.record.time.wait(Wait::Upstream);
                     ready!(self.timer.as_mut().poll(cx));
                     self.timer_fired();
                 }
                 Poll::Ready(next) => {
-                    let now = Instant::now();
-                    if let Some(since) = self.waiting_since.take() {
-                        self.record.time.add_upstream(now.duration_since(since));
-                    }
-                    self.last_piece = now;
+                    self.record.time.go_on(Wait::Upstream);
+                    self.last_piece = Instant::now();
                     match next {
                         Some(Ok(frame)) => {
                             if let Ok(data) = frame.into_data() {

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use event::{Body, Json, Status, UsageSource};
@@ -22,6 +21,7 @@ use super::durable;
 use super::findings::{Findings, Subject};
 use super::read::{ask, count_unguarded, is_json_type, mask};
 use super::record::CallRecord;
+use super::stopwatch::Wait;
 use crate::body::AnswerBody;
 use crate::config::{OnBlock, Record};
 use crate::encoding::Coding;
@@ -79,9 +79,9 @@ pub async fn respond(
         uploaded,
         ..
     } = answer;
-    let began = Instant::now();
+    let began = record.time.wait(Wait::Upstream);
     let collected = collect(snapshot, body, &target.name, deadline).await;
-    record.time.add_upstream(began.elapsed());
+    record.time.go_on(Wait::Upstream);
     let raw = match collected {
         Ok(raw) => raw,
         Err(error) => {

@@ -133,6 +133,7 @@ impl Weir {
             interrupted_calls: interrupted,
         })));
         warn_unrecorded(recorded);
+        shared.metrics.interrupted(interrupted);
         drop(snapshot);
         // Scripts that start Weir on port 0 find the address here.
         std::fs::write(listen_file(&config.data), running.listen.to_string())?;
