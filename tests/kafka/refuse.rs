@@ -202,7 +202,8 @@ fn a_damaged_batch_is_an_alarm() {
         &lander,
         &[&format!("damaged at position {good}"), "does not match its checksum"],
     );
-    assert_eq!(ready(&lander).0, 503);
+    // What stands before it lands first.
+    eventually("landing stops", PATIENCE, || (ready(&lander).0 == 503).then_some(()));
     assert_eq!(scene.far.sql_number("select count(*) from events"), good);
     lander.stop();
     let lander = analytics(&scene.far, &scene.kafka, &["--accept-loss"]);
