@@ -389,6 +389,7 @@ pub enum ConfigCommand {
     /// Check a configuration and say what it amounts to.
     Check {
         /// The file [default: weir.toml, if there is one].
+        #[arg(env = "WEIR_CONFIG")]
         file: Option<PathBuf>,
     },
     /// Print the configuration's JSON Schema.
@@ -396,6 +397,7 @@ pub enum ConfigCommand {
     /// Print the configuration in force, defaults included, as TOML.
     Show {
         /// The file [default: weir.toml, if there is one].
+        #[arg(env = "WEIR_CONFIG")]
         file: Option<PathBuf>,
     },
     /// Print the hash of a client key, read from standard input, for `[[client_key]]`; without input, make a key.

@@ -10,7 +10,7 @@ use crate::demo::drive::{Drive, drive};
 use crate::demo::{DemoArgs, run_upstream, upstream};
 use crate::error::Failure;
 use crate::out::say;
-use crate::runtime::{Plan, Weir};
+use crate::runtime::{Given, Plan, Weir};
 
 /// Runs the command.
 pub fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
@@ -62,7 +62,7 @@ async fn tour(args: DemoArgs) -> Result<(), Failure> {
     let weir = Weir::start(Plan {
         config,
         file: None,
-        upstream: None,
+        given: Given::default(),
         analytics: true,
     })
     .await?;

@@ -2,6 +2,7 @@
 
 mod compile;
 mod load;
+mod names;
 mod watch;
 
 use std::collections::BTreeMap;

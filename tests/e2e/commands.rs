@@ -1,0 +1,89 @@
+//! What commands say, and with which exit status.
+
+use std::process::Output;
+
+use crate::harness::{PATIENCE, Place, Upstream, Weir, config, eventually, weir as weir_command};
+use crate::raw::get;
+
+fn said(output: &Output) -> String {
+    let (out, err) = (&output.stdout, &output.stderr);
+    format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+}
+
+/// An entry that can never apply would be a guardrail that is not on.
+#[test]
+fn guard_entries_that_can_never_apply_are_refused() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let check = |entry: &str| {
+        let more = format!("[guard.policies.strict]\n[[guard.apply]]\npolicy = \"strict\"\n{entry}\n");
+        place.write_config(&config(&upstream, &more));
+        let output = weir_command().args(["config", "check"]).arg(place.config()).output();
+        let output = output.unwrap();
+        (output.status.code(), said(&output))
+    };
+    assert_eq!(check("upstreams = [\"demo\"]").0, Some(0));
+    let (code, text) = check("upstreams = [\"demmo\"]");
+    assert!(code == Some(2) && text.contains("did you mean `demo`?"), "{text}");
+    // Another environment may have it.
+    let (code, text) = check("upstreams = [\"groq\"]");
+    assert!(
+        code == Some(0) && text.contains("guard.apply[0].upstreams: groq"),
+        "{text}"
+    );
+    // `--upstream` takes the place of the file's, whose names stay good ones.
+    check("upstreams = [\"demo\"]");
+    let (file, url) = (place.config(), upstream.url());
+    let args = ["--config", file.to_str().unwrap(), "--upstream", &url];
+    Weir::start_with(&place, &args).stop();
+}
+
+#[test]
+fn the_variable_names_the_file_for_config_too() {
+    let place = Place::new();
+    for command in ["check", "show"] {
+        let run = |file: &std::path::Path| {
+            let mut weir = weir_command();
+            weir.args(["config", command])
+                .env("WEIR_CONFIG", file)
+                .output()
+                .unwrap()
+        };
+        let missing = run(&place.config().with_file_name("nofile"));
+        assert_eq!(missing.status.code(), Some(2), "{}", said(&missing));
+        place.write_config("[server]\nlisten = \"127.0.0.1:4321\"\n");
+        let found = run(&place.config());
+        assert!(
+            found.status.success() && said(&found).contains("127.0.0.1:4321"),
+            "{}",
+            said(&found)
+        );
+    }
+}
+
+/// What a reload cannot take over, it does not claim.
+#[test]
+fn a_reload_names_what_needs_a_restart() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start_config(&place, &config(&upstream, ""));
+    let waiting = |n: u32| {
+        let line = format!("weir_config_waiting_keys {n}");
+        eventually(&line, PATIENCE, || {
+            get(&weir.addr, "/metrics").text().contains(&line).then_some(())
+        });
+    };
+    waiting(0);
+    // The address is the command line's.
+    let more = "[server]\nlisten = \"127.0.0.1:1\"\nthreads = 7\n[lake]\nquery_timeout_seconds = 1\n\
+        [journal]\ndurability = \"strict\"\n";
+    place.write_config(&config(&upstream, more));
+    waiting(3);
+    let line =
+        "configuration reloaded; needs a restart: journal.durability, lake.query_timeout_seconds, server.threads";
+    eventually(line, PATIENCE, || weir.log().contains(line).then_some(()));
+    place.write_config(&config(&upstream, ""));
+    waiting(0);
+    eventually("nothing waits", PATIENCE, || {
+        weir.log().contains("reloaded\n").then_some(())
+    });
+    weir.stop();
+}
