@@ -2,8 +2,11 @@
 
 use std::process::Output;
 
+use serde_json::Value;
+
 use crate::harness::{PATIENCE, Place, Upstream, Weir, config, eventually, weir as weir_command};
-use crate::raw::get;
+use crate::policies::{CHAT, ask};
+use crate::raw::{get, post};
 
 fn said(output: &Output) -> String {
     let (out, err) = (&output.stdout, &output.stderr);
@@ -86,4 +89,41 @@ fn a_reload_names_what_needs_a_restart() {
         weir.log().contains("reloaded\n").then_some(())
     });
     weir.stop();
+}
+
+#[test]
+fn a_journal_that_let_go_of_segments_is_exported() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let inspected = || {
+        let output = place.tool(&["journal", "inspect", "--json"]);
+        assert!(output.status.success(), "{}", said(&output));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    eventually("a segment is released", PATIENCE, || {
+        let weir = Weir::start(&place, &upstream);
+        assert_eq!(post(&weir.addr, CHAT, &[], &ask("Hello", false)).status, 200);
+        weir.stop();
+        (inspected()["first"].as_i64() > Some(0)).then_some(())
+    });
+    let report = inspected();
+    assert_eq!(report["consumers"]["lake"], report["end"], "{report}");
+    assert!(report.get("types").is_none(), "{report}");
+    let text = said(&place.tool(&["journal", "inspect"]));
+    assert!(text.contains("consumer lake "), "{text}");
+    let exported = place.tool(&["journal", "export"]);
+    assert!(exported.status.success(), "{}", said(&exported));
+    let first: Value = serde_json::from_str(said(&exported).lines().next().unwrap()).unwrap();
+    assert_eq!(first["offset"], report["first"]);
+    let gone = place.tool(&["journal", "export", "--from", "0"]);
+    assert_eq!(gone.status.code(), Some(1), "{}", said(&gone));
+    // `| head` goes away: no failure, as for every command.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = weir_command();
+    command
+        .args(["journal", "export", "--data"])
+        .arg(place.data())
+        .stdout(writer);
+    let output = command.output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", said(&output));
 }

@@ -271,9 +271,9 @@ pub enum JournalCommand {
     },
     /// Write events as JSON, one a line.
     Export {
-        /// First offset.
-        #[arg(long, default_value_t = 0, value_name = "OFFSET")]
-        from: i64,
+        /// First offset [default: the first that was not released].
+        #[arg(long, value_name = "OFFSET")]
+        from: Option<i64>,
         /// Offset to stop before.
         #[arg(long, value_name = "OFFSET")]
         to: Option<i64>,

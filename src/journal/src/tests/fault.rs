@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::memory::Memory;
 use crate::{AppendError, Durability, FullReason, Journal, OpenError, Options, Quota, Reader, WhenFull, tool};
 
-fn draft(n: u64) -> Draft {
+pub fn draft(n: u64) -> Draft {
     let text = Json::of(&format!("{n} {}", "z".repeat(400))).unwrap();
     let body = Body::Unknown {
         event_type: "test.noted".to_owned(),
@@ -30,7 +30,7 @@ fn numbers(dir: &Path) -> Vec<i64> {
 }
 
 /// Nothing is synced but on demand.
-fn options(durability: Durability) -> Options {
+pub fn options(durability: Durability) -> Options {
     Options {
         durability,
         segment_bytes: 32 << 10,

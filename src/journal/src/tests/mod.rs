@@ -3,3 +3,4 @@
 mod fault;
 mod format;
 mod memory;
+mod tool;

@@ -21,8 +21,7 @@ const READ_BYTES: usize = 4 << 20;
 /// Runs the command.
 pub fn run(args: &TailArgs) -> Result<ExitCode, Failure> {
     let folder = journal_folder(&data_folder(&args.place)?);
-    let report = journal::tool::inspect(&folder).map_err(Failure::other)?;
-    let mut reader = Reader::open(&folder, report.first).map_err(Failure::other)?;
+    let mut reader = journal::tool::from_first(&folder).map_err(Failure::other)?;
     let mut folds = Folds::default();
     let mut last: VecDeque<Call> = VecDeque::new();
     let coloured = is_coloured();
