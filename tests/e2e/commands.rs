@@ -156,3 +156,24 @@ fn the_query_of_guardrails_tells_rules_apart() {
     );
     weir.stop();
 }
+
+#[test]
+fn what_cannot_be_found_is_told() {
+    let place = Place::new();
+    let run = |args: &[&str]| {
+        let output = weir_command().args(args).output().unwrap();
+        (output.status.code(), said(&output))
+    };
+    let data = place.data();
+    let (code, text) = run(&["tail", "--data", data.to_str().unwrap(), "--status", "complete"]);
+    assert!(code == Some(2) && text.contains("completed"), "{text}");
+    let (code, text) = run(&["models", "--provider", "opanai"]);
+    assert!(code == Some(2) && text.contains("did you mean `openai`?"), "{text}");
+    let (code, text) = run(&["models", "xyzzy"]);
+    assert!(code == Some(1) && text.contains("xyzzy"), "{text}");
+    let (code, text) = run(&["models", "GPT-4O-MINI", "--provider", "openai", "--json"]);
+    assert!(
+        code == Some(0) && text.contains("\"input_nano_usd_per_million\":150000000"),
+        "{text}"
+    );
+}

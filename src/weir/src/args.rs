@@ -145,9 +145,9 @@ pub struct TailArgs {
     /// Only calls that asked for this model.
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
-    /// Only calls that ended so: completed, failed, blocked, cancelled, interrupted.
-    #[arg(long, value_name = "STATUS")]
-    pub status: Option<String>,
+    /// Only calls that ended so.
+    #[arg(long, value_enum, value_name = "STATUS")]
+    pub status: Option<StatusArg>,
     /// Only calls of this app.
     #[arg(long, value_name = "APP")]
     pub app: Option<String>,
@@ -160,6 +160,33 @@ pub struct TailArgs {
     /// Where the data lies.
     #[command(flatten)]
     pub place: Place,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatusArg {
+    /// With an answer.
+    Completed,
+    /// With an error.
+    Failed,
+    /// A guardrail ended it.
+    Blocked,
+    /// The app went away.
+    Cancelled,
+    /// A crash cut it.
+    Interrupted,
+}
+
+impl From<StatusArg> for event::Status {
+    fn from(status: StatusArg) -> event::Status {
+        match status {
+            StatusArg::Completed => event::Status::Completed,
+            StatusArg::Failed => event::Status::Failed,
+            StatusArg::Blocked => event::Status::Blocked,
+            StatusArg::Cancelled => event::Status::Cancelled,
+            StatusArg::Interrupted => event::Status::Interrupted,
+        }
+    }
 }
 
 /// `weir lake`.

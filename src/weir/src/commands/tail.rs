@@ -98,7 +98,7 @@ fn next(reader: &mut Reader, folds: &mut Folds) -> Result<Option<Vec<Call>>, Fai
 fn fits(args: &TailArgs, call: &Call) -> bool {
     let same = |wanted: &Option<String>, have: Option<&str>| wanted.as_deref().is_none_or(|w| have == Some(w));
     same(&args.model, call.started.request_model.as_deref())
-        && same(&args.status, Some(call.status.as_str()))
+        && args.status.is_none_or(|wanted| Status::from(wanted) == call.status)
         && same(&args.app, call.app.as_deref())
 }
 
