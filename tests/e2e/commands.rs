@@ -27,6 +27,14 @@ fn guard_entries_that_can_never_apply_are_refused() {
     assert_eq!(check("upstreams = [\"demo\"]").0, Some(0));
     let (code, text) = check("upstreams = [\"demmo\"]");
     assert!(code == Some(2) && text.contains("did you mean `demo`?"), "{text}");
+    for (entry, named) in [
+        ("keys = [\"nope\"]", "guard.apply[0].keys"),
+        ("endpoints = [\"chat/completions\"]", "guard.apply[0].endpoints"),
+        ("[[upstream]]\nname = \"demo\"", "upstream[1].name"),
+    ] {
+        let (code, text) = check(entry);
+        assert!(code == Some(2) && text.contains(named), "{entry}: {text}");
+    }
     // Another environment may have it.
     let (code, text) = check("upstreams = [\"groq\"]");
     assert!(
@@ -176,4 +184,15 @@ fn what_cannot_be_found_is_told() {
         code == Some(0) && text.contains("\"input_nano_usd_per_million\":150000000"),
         "{text}"
     );
+}
+
+/// As for other limits of the lake, 0 is none.
+#[test]
+fn a_query_without_a_time_limit_is_answered() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let limit = "[lake]\nquery_timeout_seconds = 0\n";
+    let weir = Weir::start_config(&place, &config(&upstream, limit));
+    // Asked of the running process, whose limit it is.
+    assert_eq!(place.sql_number("select count(*) as n from calls"), 0);
+    weir.stop();
 }
