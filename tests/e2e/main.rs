@@ -18,6 +18,7 @@
 
 mod bytes;
 mod cancel;
+mod commands;
 mod errors;
 mod fences;
 mod guardrails;

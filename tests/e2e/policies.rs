@@ -13,7 +13,7 @@ use crate::harness::{Place, Upstream, Weir, config};
 use crate::raw::{get, post, streamed_text};
 use crate::sdk::BOTH;
 
-const EMAIL: &str = "ana.keller@example.com";
+pub const EMAIL: &str = "ana.keller@example.com";
 pub const CHAT: &str = "/v1/chat/completions";
 
 pub fn encode(text: &str) -> String {

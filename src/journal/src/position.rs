@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use crate::core::{Core, lock};
 use crate::disk::{Disk as _, Os};
 use crate::segment::TEMPORARY;
-use crate::{OpenError, PositionError};
+use crate::{OpenError, PositionError, ReadError};
 
 const FOLDER: &str = "positions";
 const BALLAST: &str = "ballast";
@@ -34,23 +34,53 @@ pub(crate) fn load(journal: &Path) -> Result<BTreeMap<String, i64>, OpenError> {
     let dir = journal.join(FOLDER);
     std::fs::create_dir_all(&dir).map_err(|e| OpenError::of("create", &dir, e))?;
     let mut known = BTreeMap::new();
-    let list_error = |e| OpenError::of("list", &dir, e);
-    for entry in std::fs::read_dir(&dir).map_err(list_error)? {
-        let path = entry.map_err(list_error)?.path();
-        let Some(name) = path.file_name().and_then(|n| n.to_str()) else {
-            continue;
-        };
-        if name.ends_with(TEMPORARY) || !is_name(name) {
-            continue;
-        }
+    for (name, path) in files(&dir).map_err(|e| OpenError::of("list", &dir, e))? {
         let text = std::fs::read_to_string(&path).map_err(|e| OpenError::of("read", &path, e))?;
-        let offset = decode(&text).ok_or_else(|| {
-            let reason = "it is not a stored position: remove it, and its consumer begins anew";
-            OpenError::of("read", &path, io::Error::new(io::ErrorKind::InvalidData, reason))
-        })?;
-        known.insert(name.to_owned(), offset);
+        let offset = decode(&text)
+            .ok_or_else(|| OpenError::of("read", &path, io::Error::new(io::ErrorKind::InvalidData, NO_POSITION)))?;
+        known.insert(name, offset);
     }
     Ok(known)
+}
+
+/// A position's file, and the position or why it cannot be read.
+pub(crate) type Stored = (PathBuf, Result<i64, String>);
+
+/// What is stored under a journal's folder, for somebody who only looks: makes nothing, and a position
+/// that cannot be read is one among others.
+pub(crate) fn stored(journal: &Path) -> Result<Vec<Stored>, ReadError> {
+    let dir = journal.join(FOLDER);
+    let files = match files(&dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        files => files.map_err(|e| ReadError::of("list", &dir, e))?,
+    };
+    let mut positions = Vec::new();
+    for (_, path) in files {
+        let stored = match std::fs::read_to_string(&path) {
+            // Its consumer was forgotten meanwhile.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) => Err(e.to_string()),
+            Ok(text) => decode(&text).ok_or_else(|| NO_POSITION.to_owned()),
+        };
+        positions.push((path, stored));
+    }
+    Ok(positions)
+}
+
+const NO_POSITION: &str = "it is not a stored position: remove it, and its consumer begins anew";
+
+/// The stored positions' names and files.
+fn files(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if let Some(name) = path.file_name().and_then(|n| n.to_str())
+            && is_name(name)
+        {
+            files.push((name.to_owned(), path));
+        }
+    }
+    Ok(files)
 }
 
 impl Positions {

@@ -9,7 +9,7 @@ use event::{Chain, JournalId, Record};
 use crate::disk::OsFile;
 use crate::format::HEADER_BYTES;
 use crate::scan::{Hole, Scanner, Step};
-use crate::{ReadError, Reader, segment};
+use crate::{ReadError, Reader, position, segment};
 
 /// What a journal's folder holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Report {
     pub times: Option<(i64, i64)>,
     /// Records by event type; filled by [`verify`].
     pub types: BTreeMap<String, u64>,
+    /// The offset that each consumer reads next: segments before the least are released.
+    pub consumers: BTreeMap<String, i64>,
     /// What is wrong.
     pub faults: Vec<Fault>,
     /// Bytes of an unfinished write at the end: no fault, the next start cuts them. (Seen too
@@ -70,6 +72,14 @@ pub enum Fault {
     /// Records are damaged or missing.
     #[error("{0}")]
     Hole(Hole),
+    /// A consumer's position is unreadable: the journal does not open with it.
+    #[error("the position in {path} is unreadable: {reason}")]
+    Position {
+        /// The position's file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
     /// A segment's header is unreadable, and so its records are.
     #[error("the header of {path} is unreadable: {reason}")]
     Header {
@@ -126,7 +136,7 @@ pub enum ExportError {
     Write(#[from] io::Error),
 }
 
-/// Segments, offsets, sizes and times. Reads everything, checks checksums and order.
+/// Segments, offsets, sizes, times and consumers. Reads everything, checks checksums and order.
 pub fn inspect(dir: &Path) -> Result<Report, ReadError> {
     look_again(dir, false)
 }
@@ -136,11 +146,32 @@ pub fn verify(dir: &Path) -> Result<Report, ReadError> {
     look_again(dir, true)
 }
 
-/// Writes the events of offsets `from..to` (`None`: to the end) as lines of JSON, the very bytes
-/// that the journal holds. What cannot be read is passed over and reported.
-pub fn export(dir: &Path, from: i64, to: Option<i64>, mut out: impl Write) -> Result<Exported, ExportError> {
+/// The first offset there is.
+pub fn first(dir: &Path) -> Result<i64, ReadError> {
+    let firsts = segment::list(dir).map_err(|e| ReadError::of("list", dir, e))?;
+    let first = firsts.first().copied();
+    first.ok_or_else(|| ReadError::Missing { path: dir.to_owned() })
+}
+
+/// A reader at the first offset there is, however often that is released meanwhile.
+pub fn from_first(dir: &Path) -> Result<Reader, ReadError> {
+    for _ in 1..TIMES {
+        match Reader::open(dir, first(dir)?) {
+            Err(ReadError::Released { .. }) => {}
+            done => return done,
+        }
+    }
+    Reader::open(dir, first(dir)?)
+}
+
+/// Writes the events of offsets `from..to` as lines of JSON, the very bytes that the journal holds;
+/// `None`: from the first, to the end. What cannot be read is passed over and reported.
+pub fn export(dir: &Path, from: Option<i64>, to: Option<i64>, mut out: impl Write) -> Result<Exported, ExportError> {
     const BATCH_BYTES: usize = 4 << 20;
-    let mut reader = Reader::open(dir, from)?;
+    let mut reader = match from {
+        Some(from) => Reader::open(dir, from)?,
+        None => from_first(dir)?,
+    };
     let mut exported = Exported::default();
     loop {
         match reader.next_raw_batch(BATCH_BYTES) {
@@ -158,12 +189,19 @@ pub fn export(dir: &Path, from: i64, to: Option<i64>, mut out: impl Write) -> Re
             }
             Err(ReadError::Corrupt(hole)) if to.is_none_or(|to| hole.first < to) => exported.holes.push(hole),
             Err(ReadError::Corrupt(_)) => break,
+            // Between the look for the first and the reading of it.
+            Err(ReadError::Released { .. }) if from.is_none() && exported == Exported::default() => {
+                reader = from_first(dir)?;
+            }
             Err(e) => return Err(e.into()),
         }
     }
     out.flush()?;
     Ok(exported)
 }
+
+/// How often a journal is looked at that somebody releases segments of meanwhile.
+const TIMES: usize = 100;
 
 /// What is known after the record before.
 struct Walk {
@@ -177,7 +215,6 @@ struct Walk {
 
 /// Looks anew where a segment was released after it was listed: somebody works with this journal.
 fn look_again(dir: &Path, deep: bool) -> Result<Report, ReadError> {
-    const TIMES: usize = 100;
     for _ in 1..TIMES {
         match look(dir, deep) {
             Err(ReadError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound && dir.is_dir() => {}
@@ -203,6 +240,13 @@ fn look(dir: &Path, deep: bool) -> Result<Report, ReadError> {
         walk.segment(dir, first, firsts.get(i + 1).copied())?;
     }
     walk.report.end = walk.expected.unwrap_or_default();
+    for (path, stored) in position::stored(dir)? {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        match stored {
+            Ok(offset) => drop(walk.report.consumers.insert(name.to_owned(), offset)),
+            Err(reason) => walk.report.faults.push(Fault::Position { path, reason }),
+        }
+    }
     Ok(walk.report)
 }
 

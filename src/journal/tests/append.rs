@@ -60,7 +60,7 @@ fn offsets_and_chain_go_on_after_a_restart() {
     let numbers: Vec<u64> = read_all(&mut reader).iter().map(number).collect();
     assert_eq!(numbers, (150..400).collect::<Vec<_>>());
     let mut lines = Vec::new();
-    let exported = tool::export(dir.path(), 10, Some(20), &mut lines).unwrap();
+    let exported = tool::export(dir.path(), Some(10), Some(20), &mut lines).unwrap();
     assert_eq!(exported.records, 10);
     assert_eq!(String::from_utf8(lines).unwrap().lines().count(), 10);
 }

@@ -135,7 +135,7 @@ fn a_flipped_bit_at_any_byte_of_a_middle_record_is_reported_and_kept() {
         assert_eq!(report.faults, [tool::Fault::Hole(hole.clone())]);
         assert_eq!(report.records, 5);
         let mut lines = Vec::new();
-        let exported = tool::export(&copy, 0, None, &mut lines).unwrap();
+        let exported = tool::export(&copy, Some(0), None, &mut lines).unwrap();
         assert_eq!((exported.records, exported.holes), (5, vec![hole.clone()]));
     }
 }

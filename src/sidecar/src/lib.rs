@@ -29,7 +29,7 @@ mod upstream;
 pub use error::{CallError, Fault, StartError};
 pub use open_calls::{POSITION as OPEN_CALLS_POSITION, recover};
 pub use policies::{Apply, Facts, Policies};
-pub use route::{Route, Routes};
+pub use route::{Route, Routes, matches as name_fits};
 pub use server::{Running, start};
 pub use shared::{Companion, RecordError, Shared};
 pub use snapshot::{Limits, Owner, Parts, Snapshot, hash_key};

@@ -145,9 +145,9 @@ pub struct TailArgs {
     /// Only calls that asked for this model.
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
-    /// Only calls that ended so: completed, failed, blocked, cancelled, interrupted.
-    #[arg(long, value_name = "STATUS")]
-    pub status: Option<String>,
+    /// Only calls that ended so.
+    #[arg(long, value_enum, value_name = "STATUS")]
+    pub status: Option<StatusArg>,
     /// Only calls of this app.
     #[arg(long, value_name = "APP")]
     pub app: Option<String>,
@@ -160,6 +160,33 @@ pub struct TailArgs {
     /// Where the data lies.
     #[command(flatten)]
     pub place: Place,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatusArg {
+    /// With an answer.
+    Completed,
+    /// With an error.
+    Failed,
+    /// A guardrail ended it.
+    Blocked,
+    /// The app went away.
+    Cancelled,
+    /// A crash cut it.
+    Interrupted,
+}
+
+impl From<StatusArg> for event::Status {
+    fn from(status: StatusArg) -> event::Status {
+        match status {
+            StatusArg::Completed => event::Status::Completed,
+            StatusArg::Failed => event::Status::Failed,
+            StatusArg::Blocked => event::Status::Blocked,
+            StatusArg::Cancelled => event::Status::Cancelled,
+            StatusArg::Interrupted => event::Status::Interrupted,
+        }
+    }
 }
 
 /// `weir lake`.
@@ -271,9 +298,9 @@ pub enum JournalCommand {
     },
     /// Write events as JSON, one a line.
     Export {
-        /// First offset.
-        #[arg(long, default_value_t = 0, value_name = "OFFSET")]
-        from: i64,
+        /// First offset [default: the first that was not released].
+        #[arg(long, value_name = "OFFSET")]
+        from: Option<i64>,
         /// Offset to stop before.
         #[arg(long, value_name = "OFFSET")]
         to: Option<i64>,
@@ -389,6 +416,7 @@ pub enum ConfigCommand {
     /// Check a configuration and say what it amounts to.
     Check {
         /// The file [default: weir.toml, if there is one].
+        #[arg(env = "WEIR_CONFIG")]
         file: Option<PathBuf>,
     },
     /// Print the configuration's JSON Schema.
@@ -396,6 +424,7 @@ pub enum ConfigCommand {
     /// Print the configuration in force, defaults included, as TOML.
     Show {
         /// The file [default: weir.toml, if there is one].
+        #[arg(env = "WEIR_CONFIG")]
         file: Option<PathBuf>,
     },
     /// Print the hash of a client key, read from standard input, for `[[client_key]]`; without input, make a key.

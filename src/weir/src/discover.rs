@@ -19,11 +19,14 @@ pub fn from_environment(env: impl Fn(&str) -> Option<String>) -> Vec<Upstream> {
         .collect()
 }
 
+/// What `--upstream` calls a server that the catalog does not know.
+pub const UNKNOWN_SERVER: &str = "upstream";
+
 /// The upstream of `--upstream URL`.
 pub fn from_url(url: &str) -> Upstream {
     let known = provider::catalog::by_url(url);
     Upstream {
-        name: known.map_or("upstream", |known| known.name).to_owned(),
+        name: known.map_or(UNKNOWN_SERVER, |known| known.name).to_owned(),
         base_url: Some(url.to_owned()),
         api_key_env: known
             .and_then(|known| known.key_env.iter().find(|name| std::env::var_os(name).is_some()))

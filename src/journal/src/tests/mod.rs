@@ -4,3 +4,4 @@ mod fault;
 mod format;
 mod memory;
 mod room;
+mod tool;

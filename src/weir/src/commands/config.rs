@@ -32,7 +32,7 @@ fn check(file: Option<&Path>) -> Result<(), Failure> {
     let config = load(file.as_deref(), variables())?;
     let base = file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
     let env = |name: &str| std::env::var(name).ok();
-    let compiled = compile(&config, base, env)?;
+    let compiled = compile(&config, None, base, env)?;
     let snapshot = sidecar::Snapshot::new(&compiled.parts, env)?;
     let name = file.map_or_else(|| "the defaults".to_owned(), |file| file.display().to_string());
     say(&format!("{name}: good"))?;

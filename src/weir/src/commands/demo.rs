@@ -10,7 +10,7 @@ use crate::demo::drive::{Drive, drive};
 use crate::demo::{DemoArgs, run_upstream, upstream};
 use crate::error::Failure;
 use crate::out::say;
-use crate::runtime::{Plan, Weir};
+use crate::runtime::{Given, Plan, Weir};
 
 /// Runs the command.
 pub fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
@@ -62,7 +62,7 @@ async fn tour(args: DemoArgs) -> Result<(), Failure> {
     let weir = Weir::start(Plan {
         config,
         file: None,
-        upstream: None,
+        given: Given::default(),
         analytics: true,
     })
     .await?;
@@ -149,11 +149,7 @@ const QUESTIONS: &[(&str, &str)] = &[
          cast(sum(cost_nano_usd) / 1e9 as decimal(12, 6)) as usd, round(approx_percentile_cont(duration_ms, 0.5), 1) as p50_ms \
          from calls group by status order by calls desc",
     ),
-    (
-        "What did the guardrails stop?",
-        "select unnest(guardrail_rules) as rule, guardrail_action as action, count(*) as calls \
-         from calls group by 1, 2 order by calls desc, rule limit 8",
-    ),
+    ("What did the guardrails stop?", "@guardrails"),
     (
         "Who spends the most?",
         "select app, request_model as model, count(*) as calls, cast(sum(cost_nano_usd) / 1e9 as decimal(12, 6)) as usd \

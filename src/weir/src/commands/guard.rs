@@ -27,7 +27,11 @@ pub fn run(args: GuardArgs) -> Result<ExitCode, Failure> {
 pub(super) fn policy(place: &Place) -> Result<(Arc<Policy>, PolicySpec), Failure> {
     let (config, from) = configuration(place)?;
     let base: PathBuf = from.as_deref().and_then(Path::parent).unwrap_or(Path::new(".")).into();
-    let policy = compile(&config, &base, |_| None)?.parts.policies.fallback().clone();
+    let policy = compile(&config, None, &base, |_| None)?
+        .parts
+        .policies
+        .fallback()
+        .clone();
     Ok((policy, config.guard.policy))
 }
 

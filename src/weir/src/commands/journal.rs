@@ -1,10 +1,10 @@
 //! `weir journal`.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use journal::tool::{Report, export, inspect, verify};
+use journal::tool::{ExportError, Report, export, inspect, verify};
 use journal::{Journal, Options};
 
 use super::data_folder;
@@ -15,15 +15,15 @@ use crate::runtime::journal_folder;
 
 /// Runs the command.
 pub fn run(args: JournalArgs) -> Result<ExitCode, Failure> {
-    let (report, json) = match args.command {
-        JournalCommand::Inspect { json, place } => (
-            inspect(&journal_folder(&data_folder(&place)?)).map_err(Failure::other)?,
-            json,
-        ),
-        JournalCommand::Verify { json, place } => (
-            verify(&journal_folder(&data_folder(&place)?)).map_err(Failure::other)?,
-            json,
-        ),
+    let (report, json, types) = match args.command {
+        JournalCommand::Inspect { json, place } => {
+            let report = inspect(&journal_folder(&data_folder(&place)?)).map_err(Failure::other)?;
+            (report, json, false)
+        }
+        JournalCommand::Verify { json, place } => {
+            let report = verify(&journal_folder(&data_folder(&place)?)).map_err(Failure::other)?;
+            (report, json, true)
+        }
         JournalCommand::Forget { consumer, place } => {
             return forget(&journal_folder(&data_folder(&place)?), &consumer);
         }
@@ -32,7 +32,7 @@ pub fn run(args: JournalArgs) -> Result<ExitCode, Failure> {
         }
     };
     if json {
-        say(&as_json(&report).to_string())?
+        say(&as_json(&report, types).to_string())?
     } else {
         show(&report)?
     }
@@ -60,9 +60,12 @@ fn forget(folder: &Path, consumer: &str) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn write_events(folder: &Path, from: i64, to: Option<i64>) -> Result<ExitCode, Failure> {
+fn write_events(folder: &Path, from: Option<i64>, to: Option<i64>) -> Result<ExitCode, Failure> {
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let exported = export(folder, from, to, &mut out).map_err(Failure::other)?;
+    let exported = export(folder, from, to, &mut out).map_err(|error| match error {
+        ExportError::Write(error) if error.kind() == ErrorKind::BrokenPipe => Failure::BrokenPipe,
+        error => Failure::other(error),
+    })?;
     out.flush()?;
     for hole in &exported.holes {
         complain(&format!("passed over: {hole}"));
@@ -90,6 +93,12 @@ fn show(report: &Report) -> Result<(), Failure> {
             segment.records, segment.bytes, segment.file_bytes
         ))?;
     }
+    for (consumer, offset) in &report.consumers {
+        let behind = report.end.saturating_sub(*offset);
+        say(&format!(
+            "  consumer {consumer:<20} at offset {offset}, {behind} records behind"
+        ))?;
+    }
     for (event_type, count) in &report.types {
         say(&format!("  {event_type:<24} {count:>9}"))?;
     }
@@ -106,7 +115,8 @@ fn show(report: &Report) -> Result<(), Failure> {
     Ok(())
 }
 
-fn as_json(report: &Report) -> serde_json::Value {
+/// `types`: whether events were counted by type.
+fn as_json(report: &Report, types: bool) -> serde_json::Value {
     let segments: Vec<serde_json::Value> = report
         .segments
         .iter()
@@ -118,10 +128,14 @@ fn as_json(report: &Report) -> serde_json::Value {
             })
         })
         .collect();
-    serde_json::json!({
+    let mut json = serde_json::json!({
         "journal_id": report.journal_id, "first": report.first, "end": report.end, "records": report.records,
-        "bytes": report.bytes, "times_unix_nano": report.times, "types": report.types, "segments": segments,
-        "torn_bytes": report.torn_bytes, "whole": report.is_whole(),
+        "bytes": report.bytes, "times_unix_nano": report.times, "consumers": report.consumers,
+        "segments": segments, "torn_bytes": report.torn_bytes, "whole": report.is_whole(),
         "faults": report.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    })
+    });
+    if types {
+        json["types"] = serde_json::json!(report.types);
+    }
+    json
 }

@@ -93,7 +93,7 @@ pub fn run(args: LakeArgs) -> Result<ExitCode, Failure> {
                     .map_err(Failure::other)?;
                 say(&match json {
                     true => serde_json::to_string_pretty(&status).map_err(Failure::other)?,
-                    false => status.to_string(),
+                    false => status.to_string().trim_end().to_owned(),
                 })?;
                 Ok(ExitCode::SUCCESS)
             }
@@ -108,7 +108,7 @@ async fn verify(data: &Path, json: bool) -> Result<ExitCode, Failure> {
         .map_err(Failure::other)?;
     say(&match json {
         true => serde_json::to_string_pretty(&report).map_err(Failure::other)?,
-        false => report.to_string(),
+        false => report.to_string().trim_end().to_owned(),
     })?;
     Ok(if report.is_complete() {
         ExitCode::SUCCESS

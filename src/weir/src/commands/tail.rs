@@ -21,8 +21,7 @@ const READ_BYTES: usize = 4 << 20;
 /// Runs the command.
 pub fn run(args: &TailArgs) -> Result<ExitCode, Failure> {
     let folder = journal_folder(&data_folder(&args.place)?);
-    let report = journal::tool::inspect(&folder).map_err(Failure::other)?;
-    let mut reader = Reader::open(&folder, report.first).map_err(Failure::other)?;
+    let mut reader = journal::tool::from_first(&folder).map_err(Failure::other)?;
     let mut folds = Folds::default();
     let mut last: VecDeque<Call> = VecDeque::new();
     let coloured = is_coloured();
@@ -99,7 +98,7 @@ fn next(reader: &mut Reader, folds: &mut Folds) -> Result<Option<Vec<Call>>, Fai
 fn fits(args: &TailArgs, call: &Call) -> bool {
     let same = |wanted: &Option<String>, have: Option<&str>| wanted.as_deref().is_none_or(|w| have == Some(w));
     same(&args.model, call.started.request_model.as_deref())
-        && same(&args.status, Some(call.status.as_str()))
+        && args.status.is_none_or(|wanted| Status::from(wanted) == call.status)
         && same(&args.app, call.app.as_deref())
 }
 

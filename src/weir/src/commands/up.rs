@@ -10,18 +10,17 @@ use crate::config::watch;
 use crate::discover;
 use crate::error::Failure;
 use crate::out::{complain, say};
-use crate::runtime::{Plan, Weir};
+use crate::runtime::{Given, Plan, Weir};
 
 /// Runs the command until SIGTERM or SIGINT.
 pub fn run(args: UpArgs, analytics: bool) -> Result<ExitCode, Failure> {
     let (mut config, file) = configuration(&args.place)?;
-    if let Some(listen) = args.listen {
-        config.server.listen = listen;
-    }
-    let upstream = args.upstream.as_deref().map(discover::from_url);
-    if let Some(upstream) = &upstream {
-        config.upstream = vec![upstream.clone()];
-    }
+    let given = Given {
+        listen: args.listen,
+        data: args.place.data,
+        upstream: args.upstream.as_deref().map(discover::from_url),
+    };
+    given.apply(&mut config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .on_thread_start(after_calls)
@@ -29,7 +28,7 @@ pub fn run(args: UpArgs, analytics: bool) -> Result<ExitCode, Failure> {
     let served = runtime.block_on(serve(Plan {
         config,
         file,
-        upstream,
+        given,
         analytics: analytics && cfg!(feature = "analytics"),
     }));
     leave(runtime, served.is_ok());
@@ -82,7 +81,11 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
 
 fn reload(weir: &Weir) {
     match weir.reload() {
-        Ok(()) => complain("configuration reloaded"),
+        Ok(waiting) if waiting.is_empty() => complain("configuration reloaded"),
+        Ok(waiting) => complain(&format!(
+            "configuration reloaded; needs a restart: {}",
+            waiting.join(", ")
+        )),
         Err(error) => complain(&format!(
             "the new configuration is refused, the old one stays in force:\n{error}"
         )),

@@ -9,8 +9,9 @@ use guard::{Pack, Policy, PolicySpec};
 use provider::prices::{Override, Price as ModelPrice, Prices, Rate, Rates};
 
 use sidecar::Policies;
+use sidecar::config::Upstream;
 
-use super::{Config, ConfigError, Durability, WhenFull};
+use super::{Config, ConfigError, Durability, WhenFull, names};
 use crate::discover;
 
 /// A configuration ready for use.
@@ -23,9 +24,14 @@ pub struct Compiled {
     pub kafka: Option<stream::Settings>,
 }
 
-/// Checks and compiles `config`. `base` is the folder that relative pack files are looked up in;
-/// `env` finds provider keys.
-pub fn compile(config: &Config, base: &Path, env: impl Fn(&str) -> Option<String>) -> Result<Compiled, ConfigError> {
+/// Checks and compiles `config`. `instead` takes the place of its upstreams; `base` is the folder that
+/// relative pack files are looked up in; `env` finds provider keys.
+pub fn compile(
+    config: &Config,
+    instead: Option<&Upstream>,
+    base: &Path,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<Compiled, ConfigError> {
     if let Some(key) = config.timeouts.invalid_key() {
         let message = "must be a positive number of seconds".to_owned();
         return Err(ConfigError::Value {
@@ -40,10 +46,17 @@ pub fn compile(config: &Config, base: &Path, env: impl Fn(&str) -> Option<String
             message,
         });
     }
-    let upstreams = match config.upstream.is_empty() {
-        true => discover::from_environment(&env),
-        false => config.upstream.clone(),
+    let upstreams = match (instead, config.upstream.is_empty()) {
+        (Some(upstream), _) => vec![upstream.clone()],
+        (None, true) => discover::from_environment(&env),
+        (None, false) => config.upstream.clone(),
     };
+    names::check(config)?;
+    if !upstreams.is_empty() {
+        for entry in names::idle(config, &upstreams) {
+            tracing::warn!("{entry}: none of the upstreams in force is called so, and no call gets this policy");
+        }
+    }
     let policies = policies(config, base)?;
     webhook(config, &policies)?;
     let parts = sidecar::Parts {
@@ -223,7 +236,7 @@ mod tests {
 
     #[test]
     fn defaults_compile() {
-        assert!(compile(&Config::default(), Path::new("."), |_| None).is_ok());
+        assert!(compile(&Config::default(), None, Path::new("."), |_| None).is_ok());
     }
 
     #[test]
@@ -253,7 +266,9 @@ mod tests {
     fn impossible_values_name_their_key() {
         let mut config = Config::default();
         config.timeouts.idle = -1.0;
-        let error = compile(&config, Path::new("."), |_| None).err().map(|e| e.to_string());
+        let error = compile(&config, None, Path::new("."), |_| None)
+            .err()
+            .map(|e| e.to_string());
         assert_eq!(
             error.as_deref(),
             Some("timeouts.idle: must be a positive number of seconds")

@@ -2,6 +2,7 @@
 
 mod compile;
 mod load;
+mod names;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -152,7 +153,7 @@ pub struct Lake {
     pub retention_days: u32,
     /// Memory for queries, in MiB.
     pub query_memory_mib: u64,
-    /// Longest time of one query, in seconds.
+    /// Longest time of one query, in seconds; 0 is no limit.
     pub query_timeout_seconds: u64,
 }
 

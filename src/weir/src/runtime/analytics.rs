@@ -28,11 +28,17 @@ pub struct Analytics {
 /// How long a stop waits for upkeep that is under way.
 const UPKEEP_PATIENCE: Duration = Duration::from_secs(10);
 
+/// As good as no limit, and still a time that can be added to now: some 130 years.
+const NO_LIMIT: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// Limits of queries, from the configuration.
 pub fn engine_options(config: &Config) -> EngineOptions {
     EngineOptions {
         memory_bytes: usize::try_from(config.lake.query_memory_mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX),
-        timeout: Duration::from_secs(config.lake.query_timeout_seconds),
+        timeout: match config.lake.query_timeout_seconds {
+            0 => NO_LIMIT,
+            seconds => Duration::from_secs(seconds).min(NO_LIMIT),
+        },
         ..EngineOptions::default()
     }
 }
@@ -143,6 +149,23 @@ impl Analytics {
             && tokio::time::timeout(UPKEEP_PATIENCE, upkeep).await.is_err()
         {
             tracing::debug!("upkeep is left in the middle");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_limit_is_a_time_that_can_be_waited_for() {
+        let mut config = Config::default();
+        for (seconds, timeout) in [(0, NO_LIMIT), (u64::MAX, NO_LIMIT), (7, Duration::from_secs(7))] {
+            config.lake.query_timeout_seconds = seconds;
+            assert_eq!(engine_options(&config).timeout, timeout);
+            let until = tokio::time::Instant::now() + timeout;
+            let waited = tokio::time::timeout_at(until, std::future::ready(1)).await;
+            assert_eq!(waited, Ok(1));
         }
     }
 }

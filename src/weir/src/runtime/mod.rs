@@ -3,6 +3,7 @@
 #[cfg(feature = "analytics")]
 mod analytics;
 mod companions;
+mod restart;
 #[cfg(feature = "analytics")]
 mod status_page;
 pub mod ticker;
@@ -50,16 +51,41 @@ pub struct Plan {
     pub config: Config,
     /// The file it came from.
     pub file: Option<PathBuf>,
-    /// The upstream that the command line named: it takes the place of those in the file, after a
-    /// reload too.
-    pub upstream: Option<sidecar::config::Upstream>,
+    /// What the command line says goes before the file, after a reload too.
+    pub given: Given,
     /// Whether to land and to answer SQL as well.
     pub analytics: bool,
+}
+
+/// What the command line may say of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// `--listen`.
+    pub listen: Option<SocketAddr>,
+    /// `--data`.
+    pub data: Option<PathBuf>,
+    /// `--upstream`: in the place of all upstreams of the file.
+    pub upstream: Option<sidecar::config::Upstream>,
+}
+
+impl Given {
+    /// Puts it into a configuration that was read. Of the upstream only compiling makes use, so that the
+    /// names of the file's own stay known.
+    pub fn apply(&self, config: &mut Config) {
+        if let Some(listen) = self.listen {
+            config.server.listen = listen;
+        }
+        if let Some(data) = &self.data {
+            config.data.clone_from(data);
+        }
+    }
 }
 
 /// A running Weir.
 pub struct Weir {
     plan: Plan,
+    /// How much of the file waits for a restart.
+    waiting: Arc<restart::Waiting>,
     /// What the sidecar's workers share.
     pub shared: Arc<Shared>,
     running: Running,
@@ -87,11 +113,13 @@ impl Weir {
             parts,
             journal: options,
             kafka,
-        } = compiled(config, plan.file.as_deref())?;
+        } = compiled(config, &plan)?;
         let snapshot = Snapshot::new(&parts, environment)?;
         let (journal, recovery) = Journal::open(&journal_folder(&config.data), options)?;
         let shared = Shared::new(snapshot, journal.clone());
         shared.accompany(ticker::start());
+        let waiting = Arc::new(restart::Waiting::default());
+        shared.accompany(waiting.clone());
         #[cfg(feature = "analytics")]
         let analytics = match plan.analytics {
             true => Some(Analytics::start(config, lake::JournalSource::new(journal.clone()), false).await?),
@@ -140,6 +168,7 @@ impl Weir {
         let upkeep = upkeep::start(Arc::clone(&shared), plan.analytics || shipper.is_some());
         Ok(Weir {
             plan,
+            waiting,
             shared,
             running,
             upkeep,
@@ -168,12 +197,16 @@ impl Weir {
     }
 
     /// Takes over the configuration file as it is now; a bad one changes nothing. Either way it is
-    /// an event. Address, data folder, journal and lake keep what they were started with.
-    pub fn reload(&self) -> Result<(), Failure> {
+    /// an event. Address, data folder, journal, Kafka and lake keep what they were started with: the keys
+    /// of theirs that the file has changed since the start are returned.
+    pub fn reload(&self) -> Result<Vec<String>, Failure> {
         let reloaded = self.reloaded();
         let error = reloaded.as_ref().err().map(ToString::to_string);
-        if let Ok(snapshot) = reloaded {
+        let mut waiting = Vec::new();
+        if let Ok((snapshot, keys)) = reloaded {
             self.shared.snapshot.store(Arc::new(snapshot));
+            self.waiting.set(&keys);
+            waiting = keys;
         }
         let text = self
             .plan
@@ -188,19 +221,19 @@ impl Weir {
             policy_version: self.shared.snapshot.load().policies.fallback().version().to_owned(),
         }));
         warn_unrecorded(self.shared.record(&body));
-        error.map_or(Ok(()), |error| Err(Failure::Other(error)))
+        error.map_or(Ok(waiting), |error| Err(Failure::Other(error)))
     }
 
-    fn reloaded(&self) -> Result<Snapshot, Failure> {
+    /// The file as it is now, and which of its keys wait for a restart.
+    fn reloaded(&self) -> Result<(Snapshot, Vec<String>), Failure> {
+        let started = &self.plan.config;
         let mut config = load(self.plan.file.as_deref(), variables())?;
-        // What the command line said holds on.
-        config.server.listen = self.plan.config.server.listen;
-        config.data.clone_from(&self.plan.config.data);
-        if let Some(upstream) = &self.plan.upstream {
-            config.upstream = vec![upstream.clone()];
-        }
-        let compiled = compiled(&config, self.plan.file.as_deref())?;
-        Ok(Snapshot::new(&compiled.parts, environment)?)
+        self.plan.given.apply(&mut config);
+        let waiting = restart::keys(started, &config, self.plan.analytics);
+        // Whether the address needs client keys is asked of the one that is listened on.
+        config.server.listen = started.server.listen;
+        let compiled = compiled(&config, &self.plan)?;
+        Ok((Snapshot::new(&compiled.parts, environment)?, waiting))
     }
 
     /// Stops in order: no more calls, open ones finish within the configured time, everything
@@ -283,7 +316,7 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn compiled(config: &Config, file: Option<&Path>) -> Result<Compiled, ConfigError> {
-    let base = file.and_then(Path::parent).unwrap_or(Path::new("."));
-    compile(config, base, environment)
+fn compiled(config: &Config, plan: &Plan) -> Result<Compiled, ConfigError> {
+    let base = plan.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
+    compile(config, plan.given.upstream.as_ref(), base, environment)
 }

@@ -1,0 +1,116 @@
+//! What a reload cannot take over.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+use sidecar::Companion;
+use sidecar::metrics::extra::written;
+
+use crate::config::Config;
+
+/// What is opened or bound at the start: keys, and tables with all of theirs.
+const AT_START: &[&str] = &[
+    "data",
+    "journal.",
+    "kafka.",
+    "server.listen",
+    "server.shutdown_seconds",
+    "server.threads",
+];
+const AT_START_OF_LANDING: &str = "lake.";
+
+/// The keys that say something else in `now` than in `started`, and have no effect before a restart.
+/// `lands`: whether the lake is open.
+pub fn keys(started: &Config, now: &Config, lands: bool) -> Vec<String> {
+    let (Ok(started), Ok(now)) = (serde_json::to_value(started), serde_json::to_value(now)) else {
+        // A configuration is read from text: it can be written.
+        return Vec::new();
+    };
+    let mut keys = Vec::new();
+    differences("", &started, &now, &mut keys);
+    let at_start = |key: &String| {
+        let begins = |start: &str| match start.ends_with('.') {
+            true => key.starts_with(start),
+            false => key == start,
+        };
+        AT_START.iter().any(|start| begins(start)) || (lands && begins(AT_START_OF_LANDING))
+    };
+    keys.retain(at_start);
+    keys.sort();
+    keys
+}
+
+fn differences(key: &str, one: &Value, other: &Value, keys: &mut Vec<String>) {
+    let (Value::Object(one), Value::Object(other)) = (one, other) else {
+        if one != other {
+            keys.push(key.to_owned());
+        }
+        return;
+    };
+    let both = one.keys().chain(other.keys().filter(|name| !one.contains_key(*name)));
+    for name in both {
+        let key = match key {
+            "" => name.clone(),
+            table => format!("{table}.{name}"),
+        };
+        let of = |table: &serde_json::Map<String, Value>| table.get(name).cloned().unwrap_or(Value::Null);
+        differences(&key, &of(one), &of(other), keys);
+    }
+}
+
+/// How many keys wait for a restart, as `/metrics` tells.
+#[derive(Default)]
+pub struct Waiting(AtomicU64);
+
+impl Waiting {
+    /// This many do.
+    pub fn set(&self, keys: &[String]) {
+        self.0.store(keys.len() as u64, Ordering::Relaxed);
+    }
+}
+
+impl Companion for Waiting {
+    fn metrics(&self) -> String {
+        written(&[(
+            "weir_config_waiting_keys",
+            "gauge",
+            "Keys that the configuration file has changed and that need a restart",
+            self.0.load(Ordering::Relaxed).into(),
+        )])
+    }
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(text: &str, lands: bool) -> Vec<String> {
+        keys(&Config::default(), &toml::from_str(text).unwrap(), lands)
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_named() {
+        let text = "data = \"elsewhere\"\n[server]\nlisten = \"127.0.0.1:1\"\nthreads = 2\nmax_request_bytes = 5\n\
+            [timeouts]\nidle = 3.0\n[journal]\ndurability = \"strict\"\n[kafka]\nbrokers = [\"k:1\"]\n\
+            properties = { linger = \"1\" }\n[kafka.security]\nca_file = \"ca.pem\"\n\
+            [lake]\nquery_timeout_seconds = 1\n[guard]\noff = true\n[[upstream]]\nname = \"openai\"\n";
+        let expected = [
+            "data",
+            "journal.durability",
+            "kafka.brokers",
+            "kafka.properties.linger",
+            "kafka.security.ca_file",
+            "server.listen",
+            "server.threads",
+        ];
+        assert_eq!(after(text, false), expected);
+        let mut expected = expected.map(str::to_owned).to_vec();
+        expected.insert(5, "lake.query_timeout_seconds".to_owned());
+        assert_eq!(after(text, true), expected);
+        assert!(after("", true).is_empty());
+    }
+}
