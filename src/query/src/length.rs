@@ -1,5 +1,7 @@
 //! How long a query may be. What plans it recurses as deep as it nests, and takes time in the square of that.
 
+use std::collections::HashMap;
+
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -38,53 +40,92 @@ pub(crate) fn check(sql: &str) -> Result<(), QueryError> {
     Ok(())
 }
 
+/// What stands between two parentheses, or around all of them.
+#[derive(Default)]
+struct Level {
+    links: usize,
+    /// Commas part tables here.
+    tables: bool,
+    /// The word before the parenthesis.
+    after: Option<String>,
+    /// The table that it defines: `name as (…)`.
+    defines: Option<String>,
+}
+
+/// Links of a query; those of `with name as (…)` again wherever it is read, as it is planned again there.
 fn links(tokens: &[Token]) -> usize {
-    let mut links = 0;
-    // For each parenthesis that is open: whether commas part tables there.
-    let mut open = vec![false];
+    let mut defined: HashMap<String, usize> = HashMap::new();
+    let mut outer: Vec<Level> = Vec::new();
+    let mut level = Level::default();
+    // The last word that is no keyword, or that stood before the list of columns that just ended.
+    let mut name: Option<String> = None;
+    let (mut table_is_next, mut body_is_next) = (false, false);
     for token in tokens {
-        let tables = open.last().copied().unwrap_or_default();
-        let mut now = tables;
-        links += match token {
-            Token::Whitespace(_) | Token::Number(..) | Token::SemiColon | Token::EOF => 0,
-            Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) | Token::RBracket => 0,
-            Token::LParen | Token::RParen => 0,
-            Token::Comma if tables => LINKS_OF_A_TABLE,
-            Token::Comma => 0,
-            Token::Word(word) => match word.keyword {
-                Keyword::NoKeyword => 0,
-                Keyword::JOIN => LINKS_OF_A_TABLE,
-                Keyword::FROM => {
-                    now = true;
-                    1
-                }
-                Keyword::SELECT
-                | Keyword::WHERE
-                | Keyword::GROUP
-                | Keyword::HAVING
-                | Keyword::ORDER
-                | Keyword::WINDOW
-                | Keyword::QUALIFY => {
-                    now = false;
-                    1
-                }
-                _ => 1,
-            },
-            _ => 1,
-        };
+        let table = std::mem::take(&mut table_is_next);
+        let body = std::mem::take(&mut body_is_next);
+        let mut count = 1;
         match token {
-            Token::LParen => open.push(false),
-            Token::RParen if open.len() > 1 => {
-                open.pop();
+            Token::Whitespace(_) => {
+                (table_is_next, body_is_next) = (table, body);
+                continue;
             }
-            _ => {
-                if let Some(last) = open.last_mut() {
-                    *last = now;
+            Token::Number(..) | Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) => count = 0,
+            Token::SemiColon | Token::EOF | Token::RBracket => count = 0,
+            Token::Comma => {
+                table_is_next = level.tables;
+                count = if level.tables { LINKS_OF_A_TABLE } else { 0 };
+            }
+            Token::LParen => {
+                let inner = Level {
+                    after: name.clone(),
+                    defines: name.take().filter(|_| body),
+                    ..Level::default()
+                };
+                outer.push(std::mem::replace(&mut level, inner));
+                table_is_next = table;
+                count = 0;
+            }
+            Token::RParen => {
+                count = 0;
+                if let Some(around) = outer.pop() {
+                    let inner = std::mem::replace(&mut level, around);
+                    level.links = level.links.saturating_add(inner.links);
+                    name = inner.after;
+                    if let Some(table) = inner.defines {
+                        defined.insert(table, inner.links);
+                    }
                 }
             }
+            Token::Word(word) => {
+                let read = word.value.to_lowercase();
+                match word.keyword {
+                    Keyword::FROM => (level.tables, table_is_next) = (true, true),
+                    Keyword::JOIN => (count, table_is_next) = (LINKS_OF_A_TABLE, true),
+                    Keyword::AS | Keyword::NOT | Keyword::MATERIALIZED => body_is_next = true,
+                    Keyword::SELECT
+                    | Keyword::WHERE
+                    | Keyword::GROUP
+                    | Keyword::HAVING
+                    | Keyword::ORDER
+                    | Keyword::WINDOW
+                    | Keyword::QUALIFY => level.tables = false,
+                    keyword => {
+                        count = usize::from(keyword != Keyword::NoKeyword);
+                        if let Some(again) = defined.get(&read).filter(|_| table) {
+                            count = count.saturating_add(*again);
+                        }
+                        name = Some(read);
+                    }
+                }
+            }
+            _ => {}
         }
+        level.links = level.links.saturating_add(count);
     }
-    links
+    // Parentheses that nothing closes are the parser's affair.
+    outer
+        .iter()
+        .fold(level.links, |sum, level| sum.saturating_add(level.links))
 }
 
 #[cfg(test)]
@@ -108,6 +149,25 @@ mod tests {
         check(&format!("select 1 from calls where call_id in ({})", ids.join(","))).unwrap();
         let terms: Vec<String> = (0..2000).map(|i| format!("app='a{i}'")).collect();
         check(&format!("select app from calls where {}", terms.join(" or "))).unwrap();
+    }
+
+    /// Each table reads the one before it twice: thirty of them would be a billion.
+    #[test]
+    fn what_is_read_again_counts_again() {
+        for columns in ["", "(x)", " (x)"] {
+            let mut sql = format!("with c0{columns} as (select 1 x)");
+            for i in 0..30 {
+                let from = ["c0, C0", "c0 a join c0 b on true", "(c0), c0"][i % 3].replace(['0'], &i.to_string());
+                let from = from.replace('C', "c");
+                sql.push_str(&format!(
+                    ", c{}{columns} as not materialized (select 1 x from {from})",
+                    i + 1
+                ));
+            }
+            assert!(check(&format!("{sql} select * from c30")).is_err(), "{sql}");
+        }
+        let read_once = "with a as (select 1 + 1 x) select a.x, a.x from a";
+        assert_eq!(found(read_once), 8 + 2);
     }
 
     #[test]
