@@ -20,6 +20,7 @@ use crate::QueryError;
 use crate::bounds::bound;
 use crate::length;
 use crate::named::resolve;
+use crate::pauses::JoinsPause;
 use crate::recent::RecentCalls;
 use crate::table::LakeTable;
 use crate::threads::Threads;
@@ -96,6 +97,7 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(JoinsPause))
             .build();
         bound(&mut base)?;
         Ok(Engine {

@@ -44,6 +44,8 @@ pub(crate) fn check(sql: &str) -> Result<(), QueryError> {
 #[derive(Default)]
 struct Level {
     links: usize,
+    /// Links of the defined tables that are read here.
+    again: usize,
     /// Commas part tables here.
     tables: bool,
     /// The word before the parenthesis.
@@ -91,8 +93,11 @@ fn links(tokens: &[Token]) -> usize {
                     let inner = std::mem::replace(&mut level, around);
                     level.links = level.links.saturating_add(inner.links);
                     name = inner.after;
-                    if let Some(table) = inner.defines {
-                        defined.insert(table, inner.links);
+                    match inner.defines {
+                        Some(table) => {
+                            defined.insert(table, inner.links.saturating_add(inner.again));
+                        }
+                        None => level.again = level.again.saturating_add(inner.again),
                     }
                 }
             }
@@ -112,7 +117,7 @@ fn links(tokens: &[Token]) -> usize {
                     keyword => {
                         count = usize::from(keyword != Keyword::NoKeyword);
                         if let Some(again) = defined.get(&read).filter(|_| table) {
-                            count = count.saturating_add(*again);
+                            level.again = level.again.saturating_add(*again);
                         }
                         name = Some(read);
                     }
@@ -123,9 +128,10 @@ fn links(tokens: &[Token]) -> usize {
         level.links = level.links.saturating_add(count);
     }
     // Parentheses that nothing closes are the parser's affair.
-    outer
-        .iter()
-        .fold(level.links, |sum, level| sum.saturating_add(level.links))
+    outer.push(level);
+    (outer.iter()).fold(0, |sum, level| {
+        sum.saturating_add(level.links).saturating_add(level.again)
+    })
 }
 
 #[cfg(test)]
@@ -166,6 +172,15 @@ mod tests {
             }
             assert!(check(&format!("{sql} select * from c30")).is_err(), "{sql}");
         }
+        // A chain of tables is as long as its links, and those of the last are read.
+        let mut chain = "with c0 as (select 1 x)".to_owned();
+        for i in 0..100 {
+            chain.push_str(&format!(", c{} as (select x x from c{i})", i + 1));
+        }
+        assert_eq!(
+            found(&format!("{chain} select 1 from c100")),
+            1 + 2 + 100 * 3 + (1 + 100 * 2) + 2
+        );
         let read_once = "with a as (select 1 + 1 x) select a.x, a.x from a";
         assert_eq!(found(read_once), 8 + 2);
     }

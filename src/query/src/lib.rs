@@ -14,6 +14,7 @@ mod error;
 mod length;
 mod named;
 pub mod output;
+mod pauses;
 mod recent;
 mod table;
 mod threads;

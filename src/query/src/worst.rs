@@ -42,7 +42,7 @@ fn chain((head, link, tail, each): (&str, &str, &str, usize), links: usize) -> S
 
 /// Tables each of which is made from the one before it: `body` is made of `x`.
 fn tables(body: &str, links: usize) -> String {
-    let last = links.saturating_sub(8) / 5;
+    let last = links.saturating_sub(8) / 9;
     let mut sql = "with c0 as (select 1 x)".to_owned();
     for i in 0..last {
         sql.push_str(&format!(", c{} as (select {body} x from c{i})", i + 1));
