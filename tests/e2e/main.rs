@@ -28,6 +28,7 @@ mod kill;
 mod lifecycle;
 mod odd;
 mod policies;
+mod queries;
 mod raw;
 mod sdk;
 mod surface;

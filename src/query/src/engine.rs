@@ -1,31 +1,29 @@
 //! The engine: one way to make a session, one way to run a query.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider};
 use datafusion::catalog::{CatalogProviderList, SchemaProvider};
-use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, SessionState};
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
-use futures::Stream;
 use lake::{TableKind, Tail};
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::QueryError;
+use crate::bounds::bound;
+use crate::length;
 use crate::named::resolve;
+use crate::pauses::JoinsPause;
 use crate::recent::RecentCalls;
 use crate::table::LakeTable;
+use crate::threads::Threads;
 
 /// Limits of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +35,9 @@ pub struct EngineOptions {
     pub timeout: Duration,
     /// How many partitions a query is split into; `None`: one for each core.
     pub partitions: Option<usize>,
+    /// The stack of each thread that plans and runs queries. Chains of operators are nested as deep as they
+    /// are long, and most of what plans them recurses. It is address space: memory only as far as it is used.
+    pub stack_bytes: usize,
 }
 
 impl Default for EngineOptions {
@@ -45,15 +46,27 @@ impl Default for EngineOptions {
             memory_bytes: 1 << 30,
             timeout: Duration::from_secs(60),
             partitions: None,
+            stack_bytes: STACK_BYTES,
         }
     }
 }
 
-/// Answers SQL over the lake and its tail. Cheap to clone.
+/// What the worst query within [`length`]'s limits needs is less than a quarter of it, where nothing is
+/// optimised and frames are largest; see the tests in `worst`.
+pub(crate) const STACK_BYTES: usize = 256 << 20;
+
+/// Answers SQL over the lake and its tail, on threads of its own. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Engine {
+    planner: Planner,
+    timeout: Duration,
+    threads: Arc<Threads>,
+}
+
+/// What a query's thread needs.
+#[derive(Clone, Debug)]
+struct Planner {
     tail: Tail,
-    options: EngineOptions,
     base: SessionState,
 }
 
@@ -80,17 +93,56 @@ impl Engine {
         let consumers = std::num::NonZeroUsize::MIN.saturating_add(4);
         let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_bytes), consumers);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
-        let base = SessionStateBuilder::new()
+        let mut base = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(JoinsPause))
             .build();
-        Ok(Engine { tail, options, base })
+        bound(&mut base)?;
+        Ok(Engine {
+            planner: Planner { tail, base },
+            timeout: options.timeout,
+            threads: Arc::new(Threads::start(&options)?),
+        })
     }
 
+    /// Runs one query, or the named query `@name`. Rows come as they are found; the time limit counts
+    /// from now to the last row. Dropping them, or this future, ends the query.
+    pub async fn sql(&self, sql: &str) -> Result<SendableRecordBatchStream, QueryError> {
+        let sql = resolve(sql)?.into_owned();
+        length::check(&sql)?;
+        let planner = self.planner.clone();
+        let begin = async move {
+            let context = planner.session()?;
+            let plan = planner.plan(&context, &sql).await?;
+            let frame = context.execute_logical_plan(plan).await?;
+            Ok(frame.execute_stream().await?)
+        };
+        Ok(Box::pin(self.threads.run(self.timeout, begin).await?))
+    }
+
+    /// Runs one query and gathers its rows.
+    pub async fn collect(&self, sql: &str) -> Result<Vec<RecordBatch>, QueryError> {
+        use futures::TryStreamExt as _;
+        Ok(self.sql(sql).await?.try_collect().await?)
+    }
+
+    /// Ends every query with [`QueryError::Stopping`], and begins no other one.
+    pub fn stop(&self) {
+        self.threads.stop();
+    }
+
+    /// The same, and blocks until the threads have ended, so long at most.
+    pub fn close(&self, patience: Duration) {
+        self.threads.close(patience);
+    }
+}
+
+impl Planner {
     /// A session over what is visible at this moment, for one statement: both tables show the same
     /// moment however long it runs. Every way to ask (command line, HTTP, wire protocols) uses it.
-    pub fn session(&self) -> Result<SessionContext, QueryError> {
+    fn session(&self) -> Result<SessionContext, QueryError> {
         let view = self.tail.view();
         let schema = MemorySchemaProvider::new();
         let events = Arc::new(LakeTable::new(TableKind::Events, view.clone())?);
@@ -110,11 +162,10 @@ impl Engine {
     }
 
     /// The plan of a query, if it is one statement that only reads.
-    pub async fn plan(&self, context: &SessionContext, sql: &str) -> Result<LogicalPlan, QueryError> {
-        let sql = resolve(sql)?;
+    async fn plan(&self, context: &SessionContext, sql: &str) -> Result<LogicalPlan, QueryError> {
         let state = context.state();
         let dialect = state.config().options().sql_parser.dialect;
-        let statement = state.sql_to_statement(&sql, &dialect)?;
+        let statement = state.sql_to_statement(sql, &dialect)?;
         if let Some(what) = writes(&statement) {
             return Err(QueryError::ReadOnly(what));
         }
@@ -127,31 +178,6 @@ impl Engine {
             .verify_plan(&plan)
             .map_err(|error| QueryError::ReadOnly(refused(&error.strip_backtrace())))?;
         Ok(plan)
-    }
-
-    /// Runs one query, or the named query `@name`. Rows come as they are found; the time limit counts
-    /// from now to the last row.
-    pub async fn sql(&self, sql: &str) -> Result<SendableRecordBatchStream, QueryError> {
-        let deadline = Instant::now() + self.options.timeout;
-        let late = QueryError::Timeout(self.options.timeout);
-        let begin = async {
-            let context = self.session()?;
-            let plan = self.plan(&context, sql).await?;
-            let frame = context.execute_logical_plan(plan).await?;
-            Ok::<_, QueryError>(frame.execute_stream().await?)
-        };
-        let inner = tokio::time::timeout_at(deadline, begin).await.map_err(|_| late)??;
-        Ok(Box::pin(Limited {
-            inner,
-            deadline: Box::pin(sleep_until(deadline)),
-            timeout: self.options.timeout,
-        }))
-    }
-
-    /// Runs one query and gathers its rows.
-    pub async fn collect(&self, sql: &str) -> Result<Vec<RecordBatch>, QueryError> {
-        use futures::TryStreamExt as _;
-        Ok(self.sql(sql).await?.try_collect().await?)
     }
 }
 
@@ -184,29 +210,4 @@ fn refused(error: &str) -> String {
     what.trim_start_matches("DML not supported: ")
         .trim_start_matches("DDL not supported: ")
         .to_owned()
-}
-
-/// A stream that ends in [`QueryError::Timeout`] when its time is up.
-struct Limited {
-    inner: SendableRecordBatchStream,
-    deadline: Pin<Box<Sleep>>,
-    timeout: Duration,
-}
-
-impl Stream for Limited {
-    type Item = Result<RecordBatch, DataFusionError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.deadline.as_mut().poll(cx).is_ready() {
-            let late = QueryError::Timeout(self.timeout);
-            return Poll::Ready(Some(Err(DataFusionError::External(Box::new(late)))));
-        }
-        self.inner.as_mut().poll_next(cx)
-    }
-}
-
-impl RecordBatchStream for Limited {
-    fn schema(&self) -> SchemaRef {
-        self.inner.schema()
-    }
 }

@@ -8,12 +8,18 @@
 
 #![forbid(unsafe_code)]
 
+mod bounds;
 mod engine;
 mod error;
+mod length;
 mod named;
 pub mod output;
+mod pauses;
 mod recent;
 mod table;
+mod threads;
+#[cfg(test)]
+mod worst;
 
 pub use datafusion::execution::SendableRecordBatchStream;
 pub use engine::{Engine, EngineOptions};

@@ -19,6 +19,8 @@ const SAMPLE_BYTES: usize = 4 << 20;
 /// No column is made narrower than this.
 const NARROWEST: usize = 6;
 const GAP: &str = "  ";
+/// What stands for a line's end in a cell.
+const END_OF_LINE: char = '⏎';
 
 pub(super) struct Table<W> {
     out: W,
@@ -29,12 +31,21 @@ pub(super) struct Table<W> {
     waiting_bytes: usize,
     widths: Option<Vec<usize>>,
     rows: u64,
+    /// The answer of EXPLAIN: plans are read in lines, and whole.
+    plans: bool,
 }
 
 impl<W: Write> Table<W> {
     pub(super) fn new(out: W, schema: &Schema, width: Option<usize>) -> Table<W> {
+        let plans = schema
+            .fields()
+            .iter()
+            .map(|field| field.name())
+            .eq(["plan_type", "plan"]);
+        let width = width.filter(|_| !plans);
         Table {
             out,
+            plans,
             names: schema.fields().iter().map(|field| clean(field.name())).collect(),
             right: schema
                 .fields()
@@ -69,6 +80,24 @@ impl<W: Write> Table<W> {
             self.line(&row, &widths)?;
         }
         self.widths = Some(widths);
+        Ok(())
+    }
+
+    /// Writes a row, or keeps it until it is known how wide the columns are.
+    fn row(&mut self, cells: Vec<String>) -> Result<(), QueryError> {
+        match self.widths.take() {
+            Some(widths) => {
+                self.line(&cells, &widths)?;
+                self.widths = Some(widths);
+            }
+            None => {
+                self.waiting_bytes += cells.iter().map(String::capacity).sum::<usize>();
+                self.waiting.push(cells);
+                if self.waiting.len() >= SAMPLE || self.waiting_bytes >= SAMPLE_BYTES {
+                    self.begin()?;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -113,18 +142,14 @@ impl<W: Write> Rows<W> for Table<W> {
                 .map(|format| Cell::of(&format.value(row), self.width))
                 .collect();
             self.rows += 1;
-            match self.widths.take() {
-                Some(widths) => {
-                    self.line(&cells, &widths)?;
-                    self.widths = Some(widths);
-                }
-                None => {
-                    self.waiting_bytes += cells.iter().map(String::capacity).sum::<usize>();
-                    self.waiting.push(cells);
-                    if self.waiting.len() >= SAMPLE || self.waiting_bytes >= SAMPLE_BYTES {
-                        self.begin()?;
+            match cells.as_slice() {
+                [kind, plan] if self.plans => {
+                    let mut kind = kind.clone();
+                    for line in plan.trim_end_matches(END_OF_LINE).split(END_OF_LINE) {
+                        self.row(vec![std::mem::take(&mut kind), line.to_owned()])?;
                     }
                 }
+                _ => self.row(cells)?,
             }
         }
         Ok(())
@@ -147,7 +172,7 @@ pub(super) fn clean(text: &str) -> String {
 
 fn harmless(c: char) -> Option<char> {
     Some(match c {
-        '\n' => '⏎',
+        '\n' => END_OF_LINE,
         '\r' => return None,
         '\t' => ' ',
         c if c.is_control() => '\u{fffd}',
@@ -253,6 +278,29 @@ mod tests {
         assert_eq!(cut("漢字漢字", 5), "漢字…");
         assert_eq!(cut("abcdef", 4), "abc…");
     }
+
+    #[test]
+    fn plans_have_lines() {
+        let text = |text: &str| -> arrow::array::ArrayRef {
+            std::sync::Arc::new(arrow::array::StringArray::from(vec![text.to_owned()]))
+        };
+        let rows = RecordBatch::try_from_iter([
+            ("plan_type", text("physical_plan")),
+            ("plan", text("Filter\n  Scan: a, b, c, d, e, f\n")),
+        ])
+        .unwrap();
+        let mut table = Table::new(Vec::new(), &rows.schema(), Some(20));
+        table.write(&rows).unwrap();
+        let out = String::from_utf8(Box::new(table).finish().unwrap()).unwrap();
+        let lines: Vec<&str> = out.lines().skip(2).collect();
+        let expected = [
+            "physical_plan  Filter",
+            "                 Scan: a, b, c, d, e, f",
+            "(1 row)",
+        ];
+        assert_eq!(lines, expected, "{out}");
+    }
+
     /// Rows of a text of so many bytes, a batch for each.
     fn texts(bytes: usize) -> RecordBatch {
         let column: arrow::array::ArrayRef =

@@ -106,7 +106,14 @@ pub fn prompt(runtime: &Runtime, config: &Config, format: Format) -> Result<(), 
                     other => other.trim_end_matches(';'),
                 };
                 let mut out = std::io::stdout();
-                if let Err(error) = runtime.block_on(answer(config, sql, format, &mut out)) {
+                let asked = runtime.block_on(async {
+                    tokio::select! {
+                        answered = answer(config, sql, format, &mut out) => answered,
+                        // The editor has a handler of its own, which keeps the process alive and does no more.
+                        _ = tokio::signal::ctrl_c() => Err(Failure::Other("cancelled".to_owned())),
+                    }
+                });
+                if let Err(error) = asked {
                     complain(&error.to_string());
                 }
                 out.flush()?;

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use lake::{Lake, LakeError, Tail};
 use query::{Engine, output};
@@ -32,6 +33,11 @@ pub fn run(args: SqlArgs) -> Result<ExitCode, Failure> {
         )));
     }
     let format = output_format(args.format);
+    if format.is_binary() && std::io::stdout().is_terminal() {
+        return Err(Failure::Usage(
+            "Parquet is not for a terminal: redirect it into a file".to_owned(),
+        ));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let sql = match (args.query.as_deref(), &args.file) {
         (Some("-"), _) => read_standard_input()?,
@@ -45,11 +51,6 @@ pub fn run(args: SqlArgs) -> Result<ExitCode, Failure> {
         }
         (None, None) => read_standard_input()?,
     };
-    if format.is_binary() && std::io::stdout().is_terminal() {
-        return Err(Failure::Usage(
-            "Parquet is not for a terminal: redirect it into a file".to_owned(),
-        ));
-    }
     let mut out = std::io::BufWriter::new(std::io::stdout());
     runtime.block_on(answer(&config, &sql, format, &mut out))?;
     out.flush()?;
@@ -72,17 +73,23 @@ pub async fn answer(
         return Ok(());
     }
     let engine = open(config).await?;
-    let rows = engine.sql(sql).await.map_err(query_failure)?;
-    output::write(rows, format, width, out).await.map_err(query_failure)?;
-    Ok(())
+    let written = match engine.sql(sql).await {
+        Ok(rows) => output::write(rows, format, width, out).await,
+        Err(error) => Err(error),
+    };
+    // Its threads end before the process does.
+    let closed = tokio::task::spawn_blocking(move || engine.close(PATIENCE)).await;
+    written.map_err(query_failure)?;
+    closed.map_err(Failure::other)
 }
+
+/// How long the threads of a query are waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 fn query_failure(error: query::QueryError) -> Failure {
     match error {
         query::QueryError::Write(error) => Failure::from(error),
-        query::QueryError::Sql(_) | query::QueryError::ReadOnly(_) | query::QueryError::UnknownName { .. } => {
-            Failure::Usage(error.to_string())
-        }
+        error if error.is_usage() => Failure::Usage(error.to_string()),
         other => Failure::other(other),
     }
 }

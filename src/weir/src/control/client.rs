@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use query::output::Format;
 use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
 
 use super::{ERROR_TRAILER, ROWS_TRAILER, socket_path, unescape};
 use crate::error::Failure;
@@ -27,7 +28,10 @@ pub async fn ask(
     let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(Failure::other)?;
-    tokio::spawn(connection);
+    let _connection = Connection(tokio::spawn(async move {
+        // What goes wrong with it is told where the answer is read.
+        let _ = connection.await;
+    }));
     let width = width.map_or_else(String::new, |width| format!("&width={width}"));
     let request = Request::builder()
         .method(Method::POST)
@@ -41,7 +45,11 @@ pub async fn ask(
     let mut body = response.into_body();
     if status != StatusCode::OK {
         let reason = body.collect().await.map_err(Failure::other)?.to_bytes();
-        return Err(Failure::Usage(String::from_utf8_lossy(&reason).into_owned()));
+        let reason = String::from_utf8_lossy(&reason).into_owned();
+        return Err(match status {
+            StatusCode::BAD_REQUEST => Failure::Usage(reason),
+            _ => Failure::Other(reason),
+        });
     }
     let mut complete = false;
     while let Some(frame) = body.frame().await {
@@ -65,6 +73,15 @@ pub async fn ask(
         ));
     }
     Ok(true)
+}
+
+/// Ends with the question: whoever answers sees that nobody waits any more.
+struct Connection(JoinHandle<()>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 fn name(format: Format) -> &'static str {

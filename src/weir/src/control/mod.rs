@@ -1,7 +1,8 @@
 //! How commands reach the running process of a data folder: HTTP over a Unix socket in that folder.
 //!
 //! The socket is as private as the folder. `POST /sql?format=F&width=W` takes a query and answers
-//! with its rows in that format, or with 400 and the reason in words. After the rows comes a trailer:
+//! with its rows in that format, or with the reason in words: 400 where the query is at fault, 5xx where
+//! something failed. A client that goes away ends its query. After the rows comes a trailer:
 //! [`ROWS_TRAILER`] if they are all, [`ERROR_TRAILER`] with the reason if they are not. An answer with
 //! neither was cut off.
 

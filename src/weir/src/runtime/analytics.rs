@@ -27,6 +27,8 @@ pub struct Analytics {
 
 /// How long a stop waits for upkeep that is under way.
 const UPKEEP_PATIENCE: Duration = Duration::from_secs(10);
+/// How long it waits for the threads of queries: one that is being planned does not look up.
+const QUERY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// As good as no limit, and still a time that can be added to now: some 130 years.
 const NO_LIMIT: Duration = Duration::from_secs(u32::MAX as u64);
@@ -134,9 +136,19 @@ impl Analytics {
         Ok(())
     }
 
+    /// Ends all queries, so that none of them holds up the end; landing goes on.
+    pub fn stop_queries(&self) {
+        self.engine.stop();
+    }
+
     /// Lands what there is and ends.
     pub async fn stop(self) {
-        drop(self.control);
+        self.engine.stop();
+        if let Some(control) = self.control {
+            control.close().await;
+        }
+        let engine = self.engine;
+        let closed = tokio::task::spawn_blocking(move || engine.close(QUERY_PATIENCE));
         // Upkeep may have ended already.
         let _ = self.stop_upkeep.send(true);
         self.lander.stop().await;
@@ -149,6 +161,9 @@ impl Analytics {
             && tokio::time::timeout(UPKEEP_PATIENCE, upkeep).await.is_err()
         {
             tracing::debug!("upkeep is left in the middle");
+        }
+        if let Err(error) = closed.await {
+            tracing::debug!(%error, "queries");
         }
     }
 }

@@ -239,6 +239,10 @@ impl Weir {
     /// Stops in order: no more calls, open ones finish within the configured time, everything
     /// lands and is on the device.
     pub async fn stop(self) -> Result<(), Failure> {
+        #[cfg(feature = "analytics")]
+        if let Some(analytics) = &self.analytics {
+            analytics.stop_queries();
+        }
         let grace = Duration::from_secs(self.plan.config.server.shutdown_seconds);
         let running = self.running;
         let unfinished = tokio::task::spawn_blocking(move || running.stop(grace))
