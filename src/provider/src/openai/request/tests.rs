@@ -89,6 +89,7 @@ fn every_text_of_a_chat_with_its_role() {
         (User, "role comes later"),
         (User, "Ann Smith"),
         (User, "look"),
+        (User, "https://x.example/cat.png"),
         (User, "my taxes.pdf"),
         (Assistant, "no"),
         (Assistant, "hm"),
