@@ -210,15 +210,20 @@ pub(super) fn gate(hir: &Hir) -> Option<Gate> {
     None
 }
 
-/// All bytes that a match may hold; `None` if there may be others than ASCII.
+/// All bytes that a match may hold, and perhaps some more beyond ASCII; `None` if it may hold any.
 fn byte_set(hir: &Hir) -> Option<Bytes> {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => Some(Bytes::default()),
         HirKind::Literal(literal) => Some(Bytes::of(|b| literal.0.contains(&b))),
-        HirKind::Class(Class::Unicode(class)) => class.is_ascii().then(|| {
-            let ranges = class.ranges();
-            Bytes::of(|b| ranges.iter().any(|r| (r.start()..=r.end()).contains(&char::from(b))))
-        }),
+        HirKind::Class(Class::Unicode(class)) => {
+            let (ranges, lead) = (class.ranges(), |c: char| c.encode_utf8(&mut [0; 4]).as_bytes()[0]);
+            Some(Bytes::of(|b| match b {
+                ..0x80 => ranges.iter().any(|r| (r.start()..=r.end()).contains(&char::from(b))),
+                // What goes on with a character is told by its first byte.
+                ..0xC0 => !class.is_ascii(),
+                _ => ranges.iter().any(|r| (lead(r.start())..=lead(r.end())).contains(&b)),
+            }))
+        }
         HirKind::Class(Class::Bytes(_)) => None,
         HirKind::Repetition(repetition) => byte_set(&repetition.sub),
         HirKind::Capture(capture) => byte_set(&capture.sub),
