@@ -218,9 +218,9 @@ fn byte_set(hir: &Hir) -> Option<Bytes> {
         HirKind::Class(Class::Unicode(class)) => {
             let (ranges, lead) = (class.ranges(), |c: char| c.encode_utf8(&mut [0; 4]).as_bytes()[0]);
             Some(Bytes::of(|b| match b {
-                ..0x80 => ranges.iter().any(|r| (r.start()..=r.end()).contains(&char::from(b))),
+                0..=0x7F => ranges.iter().any(|r| (r.start()..=r.end()).contains(&char::from(b))),
                 // What goes on with a character is told by its first byte.
-                ..0xC0 => !class.is_ascii(),
+                0x80..=0xBF => !class.is_ascii(),
                 _ => ranges.iter().any(|r| (lead(r.start())..=lead(r.end())).contains(&b)),
             }))
         }
