@@ -103,7 +103,7 @@ async fn nothing_overflows_a_stack() {
 }
 
 #[tokio::test]
-#[ignore = "takes long where nothing is optimised"]
+#[ignore = "takes minutes: cargo test --release --workspace --lib -- --ignored half_the_stack"]
 async fn nothing_overflows_half_the_stack_at_the_limit() {
     for sql in queries(MAX_LINKS).iter().take(CHAINS.len() + 2) {
         check(sql).unwrap();
