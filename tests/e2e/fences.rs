@@ -55,7 +55,7 @@ fn a_masked_name_chooses_no_other_policy() {
 const RECORD: &str = r#"
 name = "acme"
 version = "1"
-kind = "topic"
+kind = "pii"
 
 [[rule]]
 id = "record"
