@@ -79,9 +79,9 @@ impl Batch {
         }
     }
 
-    /// Whether there is nothing to land.
+    /// Whether there is nothing to land: no rows, and no position that moved on without any, over duplicates.
     pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.calls.is_empty()
+        self.events.is_empty() && self.calls.is_empty() && self.from == self.next
     }
 
     /// Adds rows of records of about `bytes`.

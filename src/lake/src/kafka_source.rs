@@ -137,6 +137,10 @@ impl Source for KafkaSource {
         false
     }
 
+    fn must_stay(&self) -> bool {
+        !self.doubtful.is_empty()
+    }
+
     async fn begin(&mut self, landed: BTreeMap<Arc<str>, Option<i64>>) -> Result<Positions, SourceError> {
         // Only what is landed here is read: a partition that has stopped stays out.
         self.names.retain(|_, name| landed.contains_key(name));

@@ -210,6 +210,11 @@ pub trait Source: Send + Sync + 'static {
         true
     }
 
+    /// Whether its partitions must not go to another one, who would read what must not be read.
+    fn must_stay(&self) -> bool {
+        false
+    }
+
     /// Reads from here on: from where each partition has landed, or from its begin where nothing has.
     /// Gives the positions at which it begins.
     fn begin(

@@ -8,6 +8,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 
+use crate::settings::PATIENCE;
 use crate::{Settings, StreamError};
 
 /// The properties that every client has.
@@ -70,7 +71,10 @@ pub(crate) fn base(settings: &Settings) -> Result<ClientConfig, StreamError> {
 /// The user's own properties, which come last.
 pub(crate) fn own(config: &mut ClientConfig, settings: &Settings) {
     for (key, value) in &settings.properties {
-        config.set(key, value);
+        // The shipper keeps that limit itself.
+        if !PATIENCE.contains(&key.as_str()) {
+            config.set(key, value);
+        }
     }
 }
 

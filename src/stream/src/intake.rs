@@ -1,5 +1,6 @@
 //! From the topic to the lander: the messages of some partitions, from positions that the table knows.
 
+mod ask;
 mod damage;
 mod pump;
 

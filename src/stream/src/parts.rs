@@ -15,7 +15,7 @@ use crate::wire::Label;
 
 /// How long parts wait for the rest, by the log's own time: one who reads what is days old, or stood still,
 /// has not seen the rest yet. A shipper gives a message up long before and sends the whole record again
-/// ([`crate::shipper::DELIVERY_TIMEOUT`]), so what is older will never be complete.
+/// (after ten minutes at most, `settings.rs`), so what is older will never be complete.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3600);
 /// Parts that a record may have: two runs of a sidecar that cut it into the shortest messages take half.
 const MAX_PARTS: usize = 1 << 17;

@@ -44,6 +44,15 @@ pub struct ShipperStatus {
 }
 
 impl Progress {
+    /// All before this offset arrived in an earlier life.
+    pub(crate) fn at(next: i64) -> Progress {
+        let progress = Progress::default();
+        progress.0.sent.store(next, Ordering::Relaxed);
+        progress.arrived(next);
+        progress.stored(next);
+        progress
+    }
+
     /// How it stands now.
     #[must_use]
     pub fn status(&self) -> ShipperStatus {
@@ -98,5 +107,20 @@ impl Progress {
 
     fn trouble(&self) -> std::sync::MutexGuard<'_, Option<String>> {
         self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where no broker answers at the start, what was shipped before is not told as waiting.
+    #[test]
+    fn what_arrived_before_has_arrived() {
+        let status = Progress::at(7).status();
+        assert_eq!(
+            (status.sent, status.arrived, status.stored, status.partition),
+            (7, 7, 7, None)
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,7 +35,8 @@ pub struct Settings {
     pub group: String,
     /// How to be let in.
     pub security: Security,
-    /// Further properties of librdkafka, by its own names. They come last; what would lose records is refused.
+    /// Further properties of librdkafka, by its own names. They come last; what would lose records, and what it does not
+    /// know, is refused. `message.timeout.ms`: without an arrival for so long all that is on its way is sent again.
     pub properties: BTreeMap<String, String>,
 }
 
@@ -66,13 +68,47 @@ impl Settings {
 
     /// Whether they can work at all, and keep what is promised: what is missing or wrong is named.
     pub fn check(&self) -> Result<(), crate::StreamError> {
-        self.check_properties()?;
+        self.check_values()?;
         crate::client::base(self).map(|_| ())
     }
 
-    /// Whether no property takes a promise away.
-    pub fn check_properties(&self) -> Result<(), crate::StreamError> {
+    /// Without an arrival for so long, the shipper gives up what is on its way and sends it again.
+    pub(crate) fn patience(&self) -> Duration {
+        let set = (self.properties.iter()).find(|(key, _)| PATIENCE.contains(&key.as_str()));
+        set.and_then(|(_, millis)| millis.parse().ok())
+            .map_or(GIVEN_UP, Duration::from_millis)
+    }
+
+    /// Whether no value takes a promise away, and Kafka's client knows the properties. Nobody is asked for it.
+    pub fn check_values(&self) -> Result<(), crate::StreamError> {
+        let refuse = |key: &str, message: String| {
+            let key = key.to_owned();
+            Err(crate::StreamError::Settings { key, message })
+        };
+        if self.max_message_kib < LEAST_MESSAGE_KIB {
+            let message = format!(
+                "{LEAST_MESSAGE_KIB} is the least: a long record would travel in more parts than can be joined again"
+            );
+            return refuse("max_message_kib", message);
+        }
+        if self.retention_hours == 0 {
+            let message =
+                "the topic would let go of records before they have landed: 24 is the least that leaves time to look"
+                    .to_owned();
+            return refuse("retention_hours", message);
+        }
         for (key, value) in &self.properties {
+            if PATIENCE.contains(&key.as_str()) {
+                if !value.parse().is_ok_and(|millis| PATIENCE_MILLIS.contains(&millis)) {
+                    let message = format!(
+                        "it is {value}, and may be from {} to {} (ms): whoever joins the parts of a long record waits no longer for the rest",
+                        PATIENCE_MILLIS.start(),
+                        PATIENCE_MILLIS.end()
+                    );
+                    return refuse(&format!("properties.\"{key}\""), message);
+                }
+                continue;
+            }
             let Some((_, ours, why)) = KEPT.iter().find(|(kept, _, _)| kept == key) else {
                 continue;
             };
@@ -83,12 +119,22 @@ impl Settings {
                 });
             }
         }
+        // Unknown names and values; a client of its own, which is not made.
+        let mut config = rdkafka::ClientConfig::new();
+        crate::client::own(&mut config, self);
+        config.create_native_config().map_err(crate::client::unusable)?;
         Ok(())
     }
 }
 
+/// The properties that say how long a message may be on its way: the shipper keeps to them by its own clock.
+pub(crate) const PATIENCE: [&str; 2] = ["message.timeout.ms", "delivery.timeout.ms"];
+const PATIENCE_MILLIS: std::ops::RangeInclusive<u64> = 1_000..=600_000;
+const GIVEN_UP: Duration = Duration::from_secs(60);
+const LEAST_MESSAGE_KIB: u32 = 16;
+
 /// Properties on which our promises rest: the values that they may have, and what would happen with others.
-const KEPT: [(&str, &[&str], &str); 16] = {
+const KEPT: [(&str, &[&str], &str); 17] = {
     const YES: &[&str] = &["true", "t", "1"];
     const NO: &[&str] = &["false", "f", "0"];
     const ALL: &[&str] = &["all", "-1"];
@@ -143,6 +189,11 @@ const KEPT: [(&str, &[&str], &str); 16] = {
             "metadata.broker.list",
             &[],
             "records go to another cluster than the one that is named (kafka.brokers sets it)",
+        ),
+        (
+            "test.mock.num.brokers",
+            &["0"],
+            "records go to a cluster that is nowhere but in memory",
         ),
         ("enabled_events", &[], "what the client has to say is not heard"),
     ]
@@ -278,6 +329,7 @@ mod tests {
             ("enable.auto.commit", "true"),
             ("isolation.level", "read_uncommitted"),
             ("transactional.id", "weir"),
+            ("test.mock.num.brokers", "1"),
         ] {
             let said = with(key, value).unwrap_err().to_string();
             assert!(
@@ -293,6 +345,41 @@ mod tests {
             ("session.timeout.ms", "6000"),
         ] {
             with(key, value).unwrap();
+        }
+    }
+
+    /// What the client does not know, it would say when it is made: once the sidecar serves, in the log.
+    #[test]
+    fn values_that_cannot_work_are_refused() {
+        for (key, value, said) in [
+            ("linger.mss", "5", "linger.mss"),
+            ("linger.ms", "soon", "linger.ms"),
+            ("message.timeout.ms", "0", "from 1000 to 600000"),
+            ("delivery.timeout.ms", "7200000", "from 1000 to 600000"),
+        ] {
+            let error = with(key, value).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+        let settings = Settings::default();
+        assert_eq!(settings.patience(), GIVEN_UP);
+        for (settings, said) in [
+            (
+                Settings {
+                    max_message_kib: 1,
+                    ..settings.clone()
+                },
+                "max_message_kib",
+            ),
+            (
+                Settings {
+                    retention_hours: 0,
+                    ..settings
+                },
+                "retention_hours",
+            ),
+        ] {
+            let error = settings.check_values().unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use journal::{Journal, ReadError, Reader};
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
 use crate::client::{ClockWatch, base, own, unusable};
 use crate::inflight::{Inflight, ticket};
@@ -25,9 +25,6 @@ use home::{Home, partition_of};
 /// Name under which the journal keeps how far its records are in Kafka.
 pub const POSITION: &str = "kafka";
 
-/// A message that is not delivered for so long is given up by the client, and sending begins again
-/// from the journal. The client waits for a lost answer just as long, as its connection seems well.
-pub(crate) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes read from the journal at once.
 const READ_BYTES: usize = 1 << 20;
 /// How long an idle shipper waits before it looks into the journal again.
@@ -67,7 +64,7 @@ impl Shipper {
                 first
             }
         };
-        let progress = Progress::default();
+        let progress = Progress::at(begin);
         let stop = Arc::new(Stop::default());
         let work = Work {
             home: Home::load(&home, &settings.topic, begin)?,
@@ -186,11 +183,19 @@ struct Session {
     stored_at: Instant,
     /// When something arrived last, and up to where.
     moved: (Instant, i64),
+    /// How long it goes on without an arrival.
+    patience: Duration,
     sent: i64,
     clock: ClockWatch,
 }
 
 impl Session {
+    /// Whatever has not left stays here, and nobody waits for the answers any more.
+    fn give_up(&self) {
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        self.producer.poll(Duration::ZERO);
+    }
+
     /// Why a record was not delivered: the client's first fault says more than those that follow from it.
     fn undelivered(&self, offset: i64, why: String) -> StreamError {
         let mut why = self.producer.client().fatal_error().map_or(why, |(_, first)| first);
@@ -279,7 +284,9 @@ impl Work {
                 (u64::from(self.settings.buffer_mib.max(1)) << 10).to_string(),
             )
             .set("queue.buffering.max.messages", "1000000")
-            .set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string());
+            // The client itself gives nothing up: of those that it gives up for their age it sends what is
+            // younger all the same, as soon as it can, whatever is set above.
+            .set("message.timeout.ms", "0");
         own(&mut config, &self.settings);
         let inflight = Inflight::at(from);
         let producer = BaseProducer::from_config_and_context(&config, inflight.clone()).map_err(unusable)?;
@@ -294,6 +301,7 @@ impl Work {
             stored: from,
             stored_at: Instant::now(),
             moved: (Instant::now(), from),
+            patience: self.settings.patience(),
             sent: from,
             clock: ClockWatch::default(),
         })
@@ -377,6 +385,14 @@ impl Work {
     /// Takes in what has arrived, and stores the position now and then.
     fn look(&mut self, session: &mut Session, failures: &mut u32) -> Result<(), StreamError> {
         session.clock.check()?;
+        if let Some(why) = session.inflight.failed() {
+            // Nothing that follows what failed may still leave.
+            session.give_up();
+            let arrived = session.inflight.arrived();
+            self.progress.arrived(arrived);
+            self.store(session, arrived);
+            return Err(session.undelivered(arrived, why));
+        }
         let arrived = session.inflight.arrived();
         self.progress.arrived(arrived);
         if arrived > session.moved.1 {
@@ -387,12 +403,16 @@ impl Work {
             }
         } else if arrived == session.sent {
             session.moved.0 = Instant::now();
-        } else if session.moved.0.elapsed() >= STUCK {
+        } else if session.moved.0.elapsed() >= STUCK.min(session.patience) {
             let why = session.inflight.complaints.last().unwrap_or("no answer".to_owned());
             let error = StreamError::Unreachable {
                 brokers: self.settings.brokers.join(","),
                 why,
             };
+            if session.moved.0.elapsed() >= session.patience {
+                session.give_up();
+                return Err(error);
+            }
             if self.progress.set_trouble(Some(error.to_string())) {
                 tracing::warn!(%error, "events wait in the journal");
             }
@@ -405,13 +425,7 @@ impl Work {
         if arrived > session.stored && session.stored_at.elapsed() >= pause {
             self.store(session, arrived);
         }
-        match session.inflight.failed() {
-            Some(why) => {
-                self.store(session, arrived);
-                Err(session.undelivered(arrived, why))
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn store(&self, session: &mut Session, arrived: i64) {

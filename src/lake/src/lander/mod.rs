@@ -108,6 +108,14 @@ impl<S: Source> Lander<S> {
         let ended = self.work().await;
         if let Err(error) = &ended {
             self.status.send_modify(|status| status.error = Some(error.to_string()));
+            // What must not be read here another one would read, who would get it from us.
+            while error.is_alarm() && self.source.must_stay() {
+                match self.commands.recv().await {
+                    // Dropped, which is an answer.
+                    Some(Command::Flush(_)) => {}
+                    Some(Command::Stop) | None => break,
+                }
+            }
         }
         ended
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use event::JournalId;
 use futures::future::try_join_all;
@@ -29,7 +30,10 @@ impl<S: Source> Lander<S> {
         // what was read before lands, and this is read again.)
         for (partition, next) in reached.next {
             let held = self.open.next.entry(partition).or_insert(next);
-            *held = (*held).max(next);
+            if next > *held {
+                *held = next;
+                self.open.since.get_or_insert_with(Instant::now);
+            }
         }
         self.open.begins.extend(reached.begins);
         self.strays.extend(reached.strays.clone());

@@ -34,7 +34,7 @@ impl<S: Source> Lander<S> {
             _ => return Ok(Some(error)),
         };
         // Without any other partition there is nothing to go on with.
-        let alone = partition.is_some() && self.open.next.keys().all(|ours| self.stopped.contains_key(ours));
+        let alone = partition.is_some() && self.all_stopped(self.open.next.keys());
         if let Some(partition) = partition.filter(|_| !alone) {
             tracing::error!(%error, source = self.name, partition = %partition, "a partition has stopped: somebody must look");
         }
@@ -62,15 +62,19 @@ impl<S: Source> Lander<S> {
                 return Err(error.into());
             };
             self.stopped.insert(Arc::clone(partition), error.to_string());
-            if self
-                .source
-                .partitions()
-                .iter()
-                .all(|ours| self.stopped.contains_key(ours))
-            {
+            let ours = self.source.partitions();
+            if self.all_stopped(ours.iter()) {
                 return Err(error.into());
             }
             tracing::error!(%error, source = self.name, partition = %partition, "a partition has stopped: somebody must look");
+        }
+    }
+
+    /// Whether there are partitions, and none that goes on.
+    fn all_stopped<'p>(&self, mut ours: impl Iterator<Item = &'p Arc<str>>) -> bool {
+        match ours.next() {
+            Some(first) => self.stopped.contains_key(first) && ours.all(|ours| self.stopped.contains_key(ours)),
+            None => false,
         }
     }
 

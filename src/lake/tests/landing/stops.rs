@@ -15,6 +15,7 @@ struct Topic {
     log: MemorySource,
     damaged: Option<i64>,
     next: i64,
+    stays: bool,
 }
 
 impl Topic {
@@ -23,6 +24,7 @@ impl Topic {
             log: log.clone(),
             damaged,
             next: 0,
+            stays: false,
         }
     }
 }
@@ -38,6 +40,10 @@ impl Source for Topic {
 
     fn ends_with_us(&self) -> bool {
         false
+    }
+
+    fn must_stay(&self) -> bool {
+        self.stays
     }
 
     async fn begin(&mut self, landed: BTreeMap<Arc<str>, Option<i64>>) -> Result<Positions, SourceError> {
@@ -133,4 +139,65 @@ async fn what_stands_before_damage_lands() {
     let report = verify(&lake, None).await.unwrap();
     assert!(report.is_complete(), "{report}");
     assert_eq!(report.journals[0].rows, u64::try_from(h.next()).unwrap());
+}
+
+/// Whoever shares the topic with one that must not go on would get its partitions: it keeps them until it is told to
+/// end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_not_be_read_goes_to_nobody_else() {
+    let (_dir, lake) = lake().await;
+    let log = MemorySource::new("one");
+    log.push(history(5).items);
+    let topic = Topic {
+        stays: true,
+        ..Topic::new(&log, Some(0))
+    };
+    let (lander, handle) = Lander::open(lake, topic, options()).await.unwrap();
+    let mut lander = tokio::spawn(lander.run());
+    while handle.status().error.is_none() {
+        tokio::task::yield_now().await;
+    }
+    let ended = tokio::time::timeout(Duration::from_millis(300), &mut lander).await;
+    assert!(ended.is_err(), "{ended:?}");
+    assert!(handle.flush().await.is_err());
+    handle.stop().await;
+    assert!(lander.await.unwrap().is_err());
+}
+
+/// The last messages of a topic came twice, and nothing follows: the position moves on all the same, before the topic
+/// lets go of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn positions_move_on_over_duplicates() {
+    let (_dir, lake) = lake().await;
+    let h = history(5);
+    let log = MemorySource::new("one");
+    log.push(h.items.clone());
+    let soon = LandOptions {
+        max_age: Duration::from_millis(50),
+        ..options()
+    };
+    let topic = Topic::new(&log, None);
+    let (lander, handle) = Lander::open(lake.clone(), topic, soon).await.unwrap();
+    let lander = tokio::spawn(lander.run());
+    let landed = async |next: i64| {
+        let all = async {
+            while log.landed_position() < next {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), all).await.is_ok()
+    };
+    assert!(landed(h.next()).await);
+    log.push(h.items.clone());
+    assert!(
+        landed(2 * h.next()).await,
+        "{} of {}",
+        log.landed_position(),
+        2 * h.next()
+    );
+    assert_eq!(handle.status().duplicates, u64::try_from(h.next()).unwrap());
+    handle.stop().await;
+    lander.await.unwrap().unwrap();
+    let report = verify(&lake, None).await.unwrap();
+    assert!(report.is_complete(), "{report}");
 }
