@@ -6,12 +6,7 @@ use sidecar::config::Upstream;
 pub fn from_environment(env: impl Fn(&str) -> Option<String>) -> Vec<Upstream> {
     provider::catalog::known()
         .iter()
-        .filter(|known| {
-            known
-                .key_env
-                .iter()
-                .any(|name| env(name).is_some_and(|key| !key.trim().is_empty()))
-        })
+        .filter(|known| known.key_env.iter().any(|name| is_set(&env, name)))
         .map(|known| Upstream {
             name: known.name.to_owned(),
             ..Upstream::default()
@@ -19,17 +14,22 @@ pub fn from_environment(env: impl Fn(&str) -> Option<String>) -> Vec<Upstream> {
         .collect()
 }
 
+/// Whether a variable holds a key: one that is empty holds none.
+fn is_set(env: &impl Fn(&str) -> Option<String>, name: &str) -> bool {
+    env(name).is_some_and(|key| !key.trim().is_empty())
+}
+
 /// What `--upstream` calls a server that the catalog does not know.
 pub const UNKNOWN_SERVER: &str = "upstream";
 
 /// The upstream of `--upstream URL`.
-pub fn from_url(url: &str) -> Upstream {
+pub fn from_url(url: &str, env: impl Fn(&str) -> Option<String>) -> Upstream {
     let known = provider::catalog::by_url(url);
     Upstream {
         name: known.map_or(UNKNOWN_SERVER, |known| known.name).to_owned(),
         base_url: Some(url.to_owned()),
         api_key_env: known
-            .and_then(|known| known.key_env.iter().find(|name| std::env::var_os(name).is_some()))
+            .and_then(|known| known.key_env.iter().find(|name| is_set(&env, name)))
             .map(|name| (*name).to_owned()),
         ..Upstream::default()
     }
@@ -51,5 +51,8 @@ mod tests {
             .map(|upstream| upstream.name)
             .collect();
         assert_eq!(found, ["openai"]);
+        assert_eq!(from_url("https://api.groq.com/openai/v1", env).api_key_env, None);
+        let openai = from_url("https://api.openai.com/v1", env);
+        assert_eq!(openai.api_key_env.as_deref(), Some("OPENAI_API_KEY"));
     }
 }

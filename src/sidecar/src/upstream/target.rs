@@ -74,6 +74,9 @@ impl Target {
         let (key, credential_id) = match key_env {
             Some(name) => {
                 let key = env(&name).ok_or_else(|| wrong(format!("the environment variable {name} is not set")))?;
+                if key.trim().is_empty() {
+                    return Err(wrong(format!("the environment variable {name} is empty")));
+                }
                 (Some(key), Some(name))
             }
             None => known
@@ -82,7 +85,8 @@ impl Target {
                     known
                         .key_env
                         .iter()
-                        .find_map(|name| env(name).map(|key| (key, (*name).to_owned())))
+                        .filter_map(|name| env(name).map(|key| (key, (*name).to_owned())))
+                        .find(|(key, _)| !key.trim().is_empty())
                 })
                 .unzip(),
         };

@@ -34,6 +34,8 @@ pub fn run(args: AnalyticsArgs) -> Result<ExitCode, Failure> {
 
 async fn serve(config: &Config, settings: stream::Settings, accept_loss: bool) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
+    // A terminal that closes sends it, too, and must not end landing.
+    let mut hangup = signal(SignalKind::hangup())?;
     journal::make_dir(&config.data).map_err(|error| {
         Failure::Other(format!(
             "cannot make the data folder {}: {error}",
@@ -57,9 +59,12 @@ async fn serve(config: &Config, settings: stream::Settings, accept_loss: bool) -
         "\nTry next:\n  weir sql --data {} \"select app, status, count(*) from calls group by all\"",
         config.data.display()
     ))?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = tokio::signal::ctrl_c() => break,
+            _ = hangup.recv() => complain("the configuration is read at the start only: a changed one counts after a restart"),
+        }
     }
     complain("stopping: what was read lands first");
     drop(page);

@@ -19,12 +19,40 @@ pub fn run(args: ConfigArgs) -> Result<ExitCode, Failure> {
             say(&schema)?;
         }
         ConfigCommand::Show { file } => {
-            let config = load(config_file(file.as_deref()).as_deref(), variables())?;
+            let mut config = load(config_file(file.as_deref()).as_deref(), variables())?;
+            hide_secrets(&mut config);
             say(toml::to_string_pretty(&config).map_err(Failure::other)?.trim_end())?;
         }
         ConfigCommand::HashKey => hash_key()?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What may be a secret does not belong on a screen.
+fn hide_secrets(config: &mut Config) {
+    const WORDS: [&str; 9] = [
+        "auth",
+        "cookie",
+        "credential",
+        "jaas",
+        "key",
+        "password",
+        "pem",
+        "secret",
+        "token",
+    ];
+    // Names of files are none, and their contents are not in the configuration.
+    let is_secret = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        WORDS.iter().any(|word| name.contains(word)) && !name.ends_with(".location")
+    };
+    let headers = config.upstream.iter_mut().flat_map(|upstream| &mut upstream.headers);
+    for (_, value) in headers
+        .chain(&mut config.kafka.properties)
+        .filter(|(name, _)| is_secret(name))
+    {
+        "(hidden)".clone_into(value);
+    }
 }
 
 fn check(file: Option<&Path>) -> Result<(), Failure> {
@@ -68,4 +96,29 @@ fn hash_key() -> Result<(), Failure> {
         say(&sidecar::hash_key(key))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let mut config: Config = toml::from_str(
+            "[[upstream]]\nname = \"openai\"\nheaders = { \"X-Api-Key\" = \"sk-1\", \"x-team\" = \"shop\" }\n\
+             [kafka.properties]\n\"sasl.password\" = \"p-2\"\n\"ssl.key.pem\" = \"k-3\"\n\"linger.ms\" = \"5\"\n\
+             \"ssl.key.location\" = \"/etc/key\"\n",
+        )
+        .unwrap();
+        hide_secrets(&mut config);
+        let shown = toml::to_string_pretty(&config).unwrap();
+        assert!(
+            !["sk-1", "p-2", "k-3"].iter().any(|secret| shown.contains(secret)),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("\"5\"") && shown.contains("shop") && shown.contains("/etc/key"),
+            "{shown}"
+        );
+    }
 }

@@ -18,7 +18,7 @@ pub fn run(args: UpArgs, analytics: bool) -> Result<ExitCode, Failure> {
     let given = Given {
         listen: args.listen,
         data: args.place.data,
-        upstream: args.upstream.as_deref().map(discover::from_url),
+        upstream: (args.upstream.as_deref()).map(|url| discover::from_url(url, |name| std::env::var(name).ok())),
     };
     given.apply(&mut config);
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -57,6 +57,9 @@ pub fn compile(
             tracing::warn!("{entry}: none of the upstreams in force is called so, and no call gets this policy");
         }
     }
+    if config.lake.commit_mib == 0 {
+        return Err(value("lake.commit_mib".to_owned(), "must be 1 or more".to_owned()));
+    }
     let policies = policies(config, base)?;
     webhook(config, &policies)?;
     let parts = sidecar::Parts {
@@ -85,7 +88,7 @@ pub fn kafka(config: &Config, base: &Path) -> Result<Option<stream::Settings>, C
     if settings.topic.is_empty() {
         return Err(value("kafka.topic".to_owned(), "must not be empty".to_owned()));
     }
-    if let Err(stream::StreamError::Settings { key, message }) = settings.check_properties() {
+    if let Err(stream::StreamError::Settings { key, message }) = settings.check_values() {
         return Err(value(format!("kafka.{key}"), message));
     }
     let security = &mut settings.security;

@@ -54,7 +54,7 @@ impl Analytics {
             .await
             .map_err(Failure::other)?;
         let options = LandOptions {
-            max_bytes: usize::try_from(config.lake.commit_mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX),
+            max_bytes: usize::try_from(config.lake.commit_mib.max(1).saturating_mul(1 << 20)).unwrap_or(usize::MAX),
             max_age: Duration::from_secs(config.lake.commit_seconds.max(1)),
             accept_loss,
             ..LandOptions::default()
