@@ -128,6 +128,15 @@ pub(crate) fn is_timestamp(key: &str, text: &str) -> bool {
         })
 }
 
+/// Whose words the string under `key` is in an answer, where all around it is said by `around`: the arguments
+/// of a call are JSON within a string.
+pub(crate) fn role_of(key: &str, around: Role) -> Role {
+    match key {
+        "arguments" | "input" => Role::ToolCall,
+        _ => around,
+    }
+}
+
 /// Adds the texts of the next value, whatever it is, that stands under `key`.
 pub(crate) fn collect<'a>(
     cursor: &mut Cursor<'a>,
@@ -138,8 +147,9 @@ pub(crate) fn collect<'a>(
     gather(cursor, key, role, out, None)
 }
 
-/// The same, but for log probabilities: their tokens are no texts. Where such an array or object
-/// stands, and has anything in it, goes to `logprobs`.
+/// The same for what a model said: of a call of a tool, its arguments have that role ([`role_of`]), and log
+/// probabilities are no texts. Where such an array or object stands, and has anything in it, goes to
+/// `logprobs`.
 pub(crate) fn collect_apart<'a>(
     cursor: &mut Cursor<'a>,
     key: &str,
@@ -170,7 +180,7 @@ fn gather<'a>(
     }
     match kind {
         Kind::String => {
-            let span = cursor.span(role)?;
+            let span = cursor.span(if logprobs.is_some() { role_of(key, role) } else { role })?;
             if !is_opaque(key, &span.text) {
                 out.push(span);
             }

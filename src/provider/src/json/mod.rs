@@ -14,7 +14,7 @@ mod locate;
 use std::borrow::Cow;
 use std::ops::Range;
 
-pub(crate) use collect::{collect, collect_apart, is_opaque, is_plain_key, is_timestamp, odd_key};
+pub(crate) use collect::{collect, collect_apart, is_opaque, is_plain_key, is_timestamp, odd_key, role_of};
 pub(crate) use cursor::{Cursor, Kind, Literal};
 pub use error::{ErrorKind, JsonError};
 pub use literal::quote;

@@ -11,7 +11,7 @@ use provider::openai::Channel;
 use provider::openai::stream::ChunkView;
 use provider::sse::Frame;
 
-use super::findings::Findings;
+use super::findings::{Findings, Looked, Subject};
 use super::guarding::Guarding;
 use super::logprobs::{self, Tokens};
 use super::unescape::{Escaper, Unescaper, looks_like_json};
@@ -175,16 +175,20 @@ impl Lanes {
         }
         let mut matched: Vec<(usize, Vec<Verdict>)> = Vec::new();
         for span in &view.others {
-            let looked = self.guarding.look(Phase::Output, &span.text, true, Escaping::Plain);
+            let subject = Subject {
+                phase: Phase::Output,
+                answer: false,
+                span,
+            };
+            let Some(looked) = Looked::at(&self.guarding, &subject, true) else {
+                continue;
+            };
             self.findings.spend(looked.errors, std::time::Duration::ZERO);
             if !looked.verdicts.is_empty() {
                 matched.push((span.range.start, looked.verdicts));
             }
-            for (edits, said) in [(&mut done.edits, looked.passed), (&mut kept_edits, looked.kept)] {
-                if said != span.text {
-                    edits.push((span.range.clone(), quote(&said).into_bytes()));
-                }
-            }
+            done.edits.extend(looked.passed.map(|new| (span.range.clone(), new)));
+            kept_edits.extend(looked.kept.map(|new| (span.range.clone(), new)));
         }
         if !matched.is_empty() {
             let starts: Vec<usize> = matched.iter().map(|(start, _)| *start).collect();

@@ -1,0 +1,104 @@
+//! Streams as few providers send them and few apps read them: what leaves, what is kept, how they end.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+
+use crate::harness::{PATIENCE, Place, Weir, eventually};
+use crate::odd::{CHAT, EMAIL, answer, ask, chunk, events, finish, provider};
+use crate::raw::{self, post, streamed_text};
+
+const CARD: &str = "4242 4242 4242 4242";
+const NO_GUARD: &str = "[guard]\noff = true\n";
+
+fn config(url: &str, more: &str) -> String {
+    format!("{more}\n[[upstream]]\nname = \"u\"\nbase_url = \"{url}\"\n")
+}
+
+fn frame(data: impl std::fmt::Display) -> String {
+    format!("data: {data}\n\n")
+}
+
+/// The JSON of each event.
+fn chunks(text: &str) -> Vec<Value> {
+    let frames = text.split("\n\n").filter(|frame| !frame.is_empty());
+    let data = frames.filter_map(|frame| frame.lines().find_map(|line| line.strip_prefix("data: ")));
+    data.filter(|data| *data != "[DONE]")
+        .map(|data| serde_json::from_str(data).unwrap_or_else(|e| panic!("{e}: {data}")))
+        .collect()
+}
+
+fn event(kind: &str, more: Value) -> String {
+    let mut event = json!({"type": kind, "sequence_number": 1, "output_index": 0, "item_id": "i"});
+    event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    format!("event: {kind}\n{}", frame(event))
+}
+
+/// The events that repeat a text as a whole are looked at as its deltas were, with the escapes of JSON undone.
+#[test]
+fn what_repeats_json_is_read_as_json() {
+    let said = r#"{"note":"card:\n4242 4242 4242 4242","to":"\nana.keller\u0040example.com","path":"a\/b"}"#;
+    let list = r#"["card:\n4242 4242 4242 4242","\nana.keller@example.com"]"#;
+    let call = |arguments: &str| {
+        json!({"type": "function_call", "id": "i", "call_id": "c", "name": "run", "status": "completed",
+            "arguments": arguments})
+    };
+    let message = json!({"type": "message", "id": "m", "role": "assistant", "status": "completed",
+        "content": [{"type": "output_text", "text": said, "annotations": []}]});
+    let response = json!({"id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "m",
+        "output": [call(said), call(list), message],
+        "usage": {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}});
+    let mut body = String::new();
+    for (start, part) in [&said[..40], &said[40..]].iter().enumerate() {
+        assert!(start < 2);
+        body += &event("response.function_call_arguments.delta", json!({"delta": part}));
+    }
+    body += &event("response.function_call_arguments.done", json!({"arguments": said}));
+    body += &event("response.function_call_arguments.done", json!({"arguments": list}));
+    body += &event("response.output_item.done", json!({"item": call(said)}));
+    body += &event("response.output_item.done", json!({"item": call(list)}));
+    body += &event("response.output_text.done", json!({"text": said, "content_index": 0}));
+    body += &event("response.completed", json!({"response": response}));
+    let whole = answer(
+        &format!(
+            "content-type: application/json\r\ncontent-length: {}\r\n",
+            response.to_string().len()
+        ),
+        &response.to_string(),
+    );
+    for (stream, answer) in [(true, events(&body)), (false, whole)] {
+        let (url, _) = provider(answer);
+        let place = Place::new();
+        let weir = Weir::start_with(&place, &["--upstream", &url]);
+        let asked = json!({"model": "m", "stream": stream, "input": "hello"}).to_string();
+        let answer = post(&weir.addr, "/v1/responses", &[], asked.as_bytes());
+        let text = answer.text();
+        assert!(!text.contains(CARD) && !text.contains("example.com"), "{text}");
+        let told = if stream { chunks(&text) } else { vec![answer.json()] };
+        let deltas: String = told.iter().filter_map(|event| event["delta"].as_str()).collect();
+        let mut texts: Vec<String> = Vec::from_iter(stream.then_some(deltas));
+        for event in &told {
+            let output = event["response"]["output"].as_array().or(event["output"].as_array());
+            let items = [event, &event["item"]].into_iter().chain(output.into_iter().flatten());
+            for item in items {
+                for text in [&item["arguments"], &item["text"], &item["content"][0]["text"]] {
+                    texts.extend(text.as_str().map(str::to_owned));
+                }
+            }
+        }
+        assert_eq!(texts.len(), if stream { 9 } else { 3 }, "{texts:#?}");
+        for text in texts {
+            let value: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+            let wanted = match value.is_array() {
+                true => json!(["card:\n[CREDIT_CARD]", "\n[EMAIL]"]),
+                false => json!({"note": "card:\n[CREDIT_CARD]", "to": "\n[EMAIL]", "path": "a/b"}),
+            };
+            assert_eq!(value, wanted);
+        }
+        place.call(&answer.call_id());
+        place.assert_absent(CARD);
+        place.assert_absent("ana.keller");
+        weir.stop();
+    }
+}
