@@ -102,3 +102,71 @@ fn what_repeats_json_is_read_as_json() {
         weir.stop();
     }
 }
+
+fn tokens(tokens: &[&str]) -> Value {
+    let token = |token: &&str| json!({"token": token, "logprob": -0.5, "bytes": null, "top_logprobs": []});
+    json!({"content": tokens.iter().map(token).collect::<Vec<_>>(), "refusal": null})
+}
+
+fn spelled(delta: Value, logprobs: Value) -> String {
+    let mut chunk: Value = serde_json::from_str(&chunk(delta)).unwrap();
+    chunk["choices"][0]["logprobs"] = logprobs;
+    frame(chunk)
+}
+
+/// Tokens that do not spell the text of their choice stay here, whatever else they spell.
+#[test]
+fn log_probabilities_spell_what_left_or_nothing() {
+    let card = ["card ", "4242", " 4242", " 4242", " 4242"];
+    let aside = [
+        spelled(json!({"reasoning_content": card.concat()}), tokens(&card)),
+        spelled(json!({"content": "fine"}), tokens(&["fine"])),
+    ];
+    let shifted = [
+        spelled(
+            json!({"content": "mail "}),
+            tokens(&["mail ", "of nobody in particular, and of no meaning"]),
+        ),
+        spelled(json!({"content": EMAIL}), tokens(&[EMAIL])),
+    ];
+    let last = [
+        spelled(json!({"content": "fine"}), tokens(&["fine"])),
+        spelled(json!({"content": "."}), tokens(&[EMAIL]))
+            .replace("\"finish_reason\":null", "\"finish_reason\":\"stop\""),
+    ];
+    let good = [
+        spelled(json!({"role": "assistant", "content": ""}), tokens(&[])),
+        spelled(json!({"content": "fine, "}), tokens(&["fine", ", "])),
+        spelled(json!({"content": "ana.keller"}), tokens(&["ana", ".keller"])),
+        spelled(json!({"content": "."}), tokens(&["."]))
+            .replace("\"finish_reason\":null", "\"finish_reason\":\"stop\""),
+    ];
+    for (name, body, wanted) in [
+        ("aside", aside.concat(), ""),
+        ("shifted", shifted.concat(), "mail "),
+        ("last", last.concat(), "fine"),
+        ("good", good.concat(), "fine, ana.keller."),
+    ] {
+        let (url, _) = provider(events(&(body + &finish())));
+        let place = Place::new();
+        let weir = Weir::start_with(&place, &["--upstream", &url]);
+        let answer = post(&weir.addr, CHAT, &[], &ask(true));
+        let text = answer.text();
+        assert!(!text.contains(EMAIL) && !text.contains("4242"), "{name}: {text}");
+        let mut shown = String::new();
+        for chunk in chunks(&text) {
+            for token in chunk["choices"][0]["logprobs"]["content"]
+                .as_array()
+                .into_iter()
+                .flatten()
+            {
+                shown += token["token"].as_str().unwrap();
+            }
+        }
+        assert!(wanted.starts_with(&shown), "{name}: {shown:?}");
+        assert!(name != "good" || shown == wanted, "{name}: {shown:?}");
+        place.call(&answer.call_id());
+        place.assert_absent(EMAIL);
+        weir.stop();
+    }
+}

@@ -1,5 +1,6 @@
 //! The guarded texts of one stream: a scanner for each channel of each choice.
 
+mod choice;
 mod made;
 
 use std::borrow::Cow;
@@ -13,9 +14,10 @@ use provider::sse::Frame;
 
 use super::findings::{Findings, Looked, Subject};
 use super::guarding::Guarding;
-use super::logprobs::{self, Tokens};
+use super::logprobs::Progress;
 use super::unescape::{Escaper, Unescaper, looks_like_json};
 use crate::error::CallError;
+use choice::Choice;
 pub use made::Made;
 use made::Said;
 
@@ -27,28 +29,6 @@ pub struct Lanes {
     /// The last frame with a choice: its shape is that of the frames we make.
     template: Option<Frame>,
     choices: Vec<Choice>,
-}
-
-/// One choice of the answer.
-#[derive(Debug, Default)]
-struct Choice {
-    index: u32,
-    ended: bool,
-    /// Log probabilities of the content and of the refusal.
-    content: Tokens,
-    refusal: Tokens,
-    /// Its log probabilities have a shape that is not understood.
-    odd_logprobs: bool,
-}
-
-impl Choice {
-    fn tokens(&mut self, channel: &Channel) -> Option<&mut Tokens> {
-        match channel {
-            Channel::Content => Some(&mut self.content),
-            Channel::Refusal => Some(&mut self.refusal),
-            _ => None,
-        }
-    }
 }
 
 /// One text: what is interleaved in the stream is not read as one.
@@ -251,66 +231,27 @@ impl Lanes {
         let at = match self.choices.iter().position(|choice| choice.index == index) {
             Some(at) => at,
             None => {
-                self.choices.push(Choice {
-                    index,
-                    ..Choice::default()
-                });
+                self.choices.push(Choice::new(index));
                 self.choices.len() - 1
             }
         };
         &mut self.choices[at]
     }
 
-    /// Up to where the original of a text has left.
-    fn released(&self, choice: u32, channel: &Channel) -> usize {
-        let lane = self
-            .lanes
-            .iter()
-            .find(|lane| lane.choice == choice && lane.channel == *channel);
-        lane.map_or(usize::MAX, |lane| {
-            (lane.blank + lane.pushed).saturating_sub(lane.scanner.held())
-        })
-    }
-
-    /// How long a text is so far; `None` if it is not there or has ended. One whose escapes were
-    /// undone has no length that tokens could be held against.
-    fn length(&self, choice: u32, channel: &Channel) -> Option<usize> {
-        let lane = self
-            .lanes
-            .iter()
-            .find(|lane| lane.choice == choice && lane.channel == *channel)?;
-        Some(if lane.unescaped {
-            usize::MAX
-        } else {
-            lane.blank + lane.pushed
-        })
-    }
-
     /// What a chunk's `logprobs` may say now; `None`: as it came.
     fn logprobs(&mut self, index: u32, raw: &str, changed: bool) -> Option<String> {
-        let released = (
-            self.released(index, &Channel::Content),
-            self.released(index, &Channel::Refusal),
-        );
-        let lengths = (
-            self.length(index, &Channel::Content),
-            self.length(index, &Channel::Refusal),
-        );
-        let vaulted = self.guarding.vault().is_some();
-        let choice = self.choice(index);
-        let all_left = choice.content.is_empty() && choice.refusal.is_empty();
-        // Nor can those of tokens that stand for values.
-        choice.odd_logprobs |= vaulted;
-        choice.odd_logprobs |= !logprobs::take_in(raw, &mut choice.content, &mut choice.refusal);
-        // Tokens that do not spell the text cannot be matched with what of it may leave.
-        choice.odd_logprobs |= lengths.0.is_some_and(|length| length != choice.content.spelled());
-        choice.odd_logprobs |= lengths.1.is_some_and(|length| length != choice.refusal.spelled());
-        if choice.odd_logprobs {
+        // Tokens that stand for values are not those of the text that leaves.
+        if self.guarding.vault().is_some() {
             return Some("null".to_owned());
         }
-        let said = logprobs::object(choice.content.release(released.0), choice.refusal.release(released.1));
-        let untouched = !changed && all_left && choice.content.is_empty() && choice.refusal.is_empty();
-        (!untouched).then_some(said)
+        let progress = |channel: &Channel| {
+            let mut lanes = self.lanes.iter();
+            lanes
+                .find(|lane| lane.choice == index && lane.channel == *channel)
+                .map(Lane::progress)
+        };
+        let (content, refusal) = (progress(&Channel::Content), progress(&Channel::Refusal));
+        self.choice(index).logprobs(raw, content, refusal, changed)
     }
 
     fn lane(&mut self, choice: u32, channel: &Channel, frame: &Frame) -> usize {
@@ -379,6 +320,9 @@ impl Lanes {
         if let Some(rest) = lane.restorer.as_mut().map(Restorer::finish) {
             said.app.push_str(&lane.written(&rest));
         }
+        if let Some(tokens) = self.choice(lane.choice).tokens(&lane.channel) {
+            tokens.end(lane.progress().length);
+        }
         said
     }
 
@@ -395,10 +339,10 @@ impl Lanes {
             let (choice, channel, template) = (*choice, channel.clone(), template.clone());
             let said = self.finish(at);
             if !said.is_empty() {
-                let tokens = self
-                    .choice(choice)
-                    .tokens(&channel)
-                    .and_then(|tokens| tokens.release(usize::MAX));
+                // Behind a block they would spell what stays.
+                let blocked = self.findings.blocked.is_some();
+                let tokens = self.choice(choice).tokens(&channel).filter(|_| !blocked);
+                let tokens = tokens.and_then(|tokens| tokens.release(usize::MAX));
                 made.push(Made::text(&template, choice, &channel, &said).with_logprobs(&channel, tokens));
             }
         }
@@ -447,6 +391,14 @@ impl Lanes {
 }
 
 impl Lane {
+    fn progress(&self) -> Progress {
+        let came = self.blank + self.pushed;
+        Progress {
+            length: if self.unescaped { usize::MAX } else { came },
+            released: came.saturating_sub(self.scanner.held()),
+        }
+    }
+
     /// A released text as it is written in the frame.
     fn written<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
         match &mut self.json {

@@ -7,6 +7,15 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+/// How much of a text has come and has left, in bytes of the original.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// What has come. A text whose escapes were undone has no length that tokens could be held against.
+    pub length: usize,
+    /// What of it has left.
+    pub released: usize,
+}
+
 /// `logprobs` of one chunk of a chat stream.
 #[derive(Deserialize)]
 struct Wire<'a> {
@@ -24,6 +33,18 @@ struct Token {
     bytes: Option<Vec<u8>>,
 }
 
+impl Token {
+    /// Bytes of the text that it spells; `None` if it says one thing by its name and another by its bytes.
+    fn length(&self) -> Option<usize> {
+        let Some(bytes) = &self.bytes else {
+            return Some(self.token.len());
+        };
+        // Half a character has a name of its own.
+        let same = std::str::from_utf8(bytes).map_or(true, |text| text == self.token);
+        same.then_some(bytes.len())
+    }
+}
+
 /// The tokens of one text that have not left yet.
 #[derive(Debug, Default)]
 pub struct Tokens {
@@ -32,6 +53,8 @@ pub struct Tokens {
     spelled: usize,
     /// What must not be spelled out.
     forbidden: Vec<Range<usize>>,
+    /// Bytes of the text, once it has ended.
+    ended: usize,
 }
 
 impl Tokens {
@@ -42,7 +65,9 @@ impl Tokens {
             let Ok(token) = serde_json::from_str::<Token>(entry.get()) else {
                 return false;
             };
-            let length = token.bytes.map_or(token.token.len(), |bytes| bytes.len());
+            let Some(length) = token.length() else {
+                return false;
+            };
             self.waiting
                 .push_back((self.spelled..self.spelled + length, (*entry).to_owned()));
             self.spelled += length;
@@ -58,6 +83,19 @@ impl Tokens {
     /// Whether every token has left.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// The text has ended, with so many bytes.
+    pub fn end(&mut self, length: usize) {
+        self.ended = length;
+    }
+
+    /// How far the text is. One that is no longer there has ended and left, and one that never began has no bytes.
+    pub fn progress(&self, text: Option<Progress>) -> Progress {
+        text.unwrap_or(Progress {
+            length: self.ended,
+            released: usize::MAX,
+        })
     }
 
     /// The original text at `range` was redacted.
@@ -156,6 +194,7 @@ mod tests {
             r#"{"tokens":["a"],"token_logprobs":[-1]}"#,
             "[1]",
             r#"{"content":[{"x":1}]}"#,
+            r#"{"content":[{"token":"ana@example.com","bytes":[97]}]}"#,
         ] {
             assert!(!take_in(raw, &mut content, &mut refusal), "{raw}");
         }
