@@ -170,3 +170,29 @@ fn log_probabilities_spell_what_left_or_nothing() {
         weir.stop();
     }
 }
+
+/// To an endpoint that Weir does not know, only what can be nothing else is a picture.
+#[test]
+fn prose_is_no_picture() {
+    let (url, told) = provider(answer("content-length: 2\r\ncontent-type: application/json\r\n", "{}"));
+    let place = Place::new();
+    let weir = Weir::start_with(&place, &["--upstream", &url]);
+    let words = format!("{}4242424242424242+{}", "word+".repeat(40), "word+".repeat(20));
+    let picture = format!("data:image/png;base64,{}", "QUJDREVG".repeat(50));
+    for (prompt, seen) in [
+        (format!("data:mail {EMAIL};base64,"), "[EMAIL]"),
+        (format!("data:mail {EMAIL};base64,aGVsbG8="), "[EMAIL]"),
+        (words, "[CREDIT_CARD]"),
+        (picture.clone(), &*picture),
+    ] {
+        let body = json!({"model": "m", "prompt": prompt}).to_string();
+        let answer = post(&weir.addr, "/v1/images/generations", &[], body.as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let asked = told.recv_timeout(PATIENCE).unwrap();
+        assert!(asked.contains(seen) && !asked.contains(EMAIL), "{asked}");
+        assert!(!asked.contains("4242424242424242"), "{asked}");
+        place.call(&answer.call_id());
+    }
+    place.assert_absent(EMAIL);
+    weir.stop();
+}
