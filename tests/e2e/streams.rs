@@ -171,6 +171,49 @@ fn log_probabilities_spell_what_left_or_nothing() {
     }
 }
 
+/// A server that leaves out the last blank line has said what it said all the same.
+#[test]
+fn a_last_frame_without_its_blank_line_is_read() {
+    let text = frame(chunk(json!({"content": "hello"})));
+    let ended = finish().replace("data: [DONE]\n\n", "");
+    let usage = json!({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}});
+    let cut = |body: String, line_end: &str| format!("{}{line_end}", body.trim_end());
+    for guard in ["", NO_GUARD] {
+        for end in ["", "\n"] {
+            for (body, complete, source) in [
+                (cut(format!("{text}{ended}"), end), true, "estimated"),
+                (cut(format!("{text}{ended}{}", frame(&usage)), end), true, "provider"),
+                (cut(format!("{text}{}", finish()), end), true, "estimated"),
+                (cut(format!("{text}{ended}: the end"), end), true, "estimated"),
+                (
+                    cut(format!("{text}data: {{\"id\":\"c1\",\"choi"), end),
+                    false,
+                    "estimated",
+                ),
+            ] {
+                let (url, _) = provider(events(&body));
+                let place = Place::new();
+                let weir = Weir::start_config(&place, &config(&url, guard));
+                let answer = post(&weir.addr, CHAT, &[], &ask(true));
+                let said = answer.text();
+                assert_eq!(streamed_text(&answer.body), "hello", "{guard} {body:?}");
+                let error = chunks(&said).iter().any(|chunk| chunk["error"].is_object());
+                assert_eq!(error, !complete, "{guard} {body:?}: {said}");
+                assert!(!said.contains("prompt_tokens"), "{guard} {body:?}: {said}");
+                let row = place.call(&answer.call_id());
+                let status = if complete { "completed" } else { "failed" };
+                assert_eq!(
+                    (&row["status"], &row["usage_source"]),
+                    (&json!(status), &json!(source)),
+                    "{guard} {body:?}: {row}"
+                );
+                weir.stop();
+            }
+        }
+    }
+}
+
 /// To an endpoint that Weir does not know, only what can be nothing else is a picture.
 #[test]
 fn prose_is_no_picture() {

@@ -6,7 +6,7 @@ use guard::Phase;
 use hyper::body::Body as _;
 use provider::openai::Channel;
 use provider::openai::stream::{self as wire, Assembled, Assembler};
-use provider::sse;
+use provider::sse::{self, Frame};
 
 use super::StreamedAnswer;
 use crate::call::findings::{Findings, Subject};
@@ -29,6 +29,14 @@ pub(super) enum End {
     Cancelled,
 }
 
+/// Whether a frame without its blank line is all there.
+fn is_whole(frame: &Frame) -> bool {
+    match frame.data() {
+        Some(data) => data.trim().is_empty() || frame.is_done() || wire::parse(data).is_ok(),
+        None => frame.raw.starts_with(b":"),
+    }
+}
+
 impl StreamedAnswer {
     /// The provider closed the stream without `[DONE]`.
     pub(super) fn closed(&mut self) {
@@ -37,13 +45,10 @@ impl StreamedAnswer {
         }
         let rest = std::mem::take(&mut self.decoder).finish();
         match rest {
-            Ok(Some(frame)) if self.lanes.is_none() => self.out.extend_from_slice(&frame.raw),
-            // Some servers leave out the last blank line.
-            Ok(Some(frame))
-                if frame.complete || frame.data().is_some_and(|d| frame.is_done() || wire::parse(d).is_ok()) =>
-            {
-                self.frame(&frame);
-            }
+            // Of what nobody reads every byte passes.
+            Ok(Some(frame)) if self.assembler.is_none() => self.frame(&frame),
+            // Some servers leave out the last blank line. What follows it here must not become a part of it.
+            Ok(Some(frame)) if frame.complete || is_whole(&frame) => self.frame(&frame.completed()),
             // Half a frame cannot be looked at, and is of no use to the app either.
             Ok(Some(_)) | Err(_) => self.record.draft.truncated = true,
             Ok(None) => {}
