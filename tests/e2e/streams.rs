@@ -214,6 +214,50 @@ fn a_last_frame_without_its_blank_line_is_read() {
     }
 }
 
+/// The event that ends a response leaves when the call's end is written, as `[DONE]` does elsewhere.
+#[test]
+fn a_response_is_over_when_its_last_event_leaves() {
+    let output = json!([{"type": "message", "id": "i", "role": "assistant", "status": "completed",
+        "content": [{"type": "output_text", "text": "hello", "annotations": []}]}]);
+    for kind in ["completed", "incomplete", "failed"] {
+        let response = json!({"id": "r", "object": "response", "status": kind, "model": "m", "output": output,
+            "usage": {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}});
+        let mut body = event("response.output_text.delta", json!({"delta": "hello"}));
+        let last = event(&format!("response.{kind}"), json!({"response": response}));
+        body += &last;
+        for guard in ["", NO_GUARD] {
+            let mut answer = events(&body);
+            // The provider is in no hurry to close.
+            answer.extend((0..50).map(|_| b": still there\n\n".to_vec()));
+            let (url, _) = provider(answer);
+            let place = Place::new();
+            let weir = Weir::start_config(&place, &config(&url, guard));
+            let asked = json!({"model": "m", "stream": true, "input": "hello"}).to_string();
+            let mut open = raw::open(&weir.addr, "/v1/responses", &[], asked.as_bytes());
+            while !String::from_utf8_lossy(&open.answer.body).contains(&last) {
+                assert!(open.next().is_some(), "{kind}: {}", open.answer.text());
+            }
+            let (call_id, size) = (open.answer.call_id(), open.answer.body.len());
+            drop(open);
+            let row = place.call(&call_id);
+            let status = if kind == "failed" { "failed" } else { "completed" };
+            assert_eq!(
+                (&row["status"], &row["output_tokens"]),
+                (&json!(status), &json!(2)),
+                "{guard} {kind}: {row}"
+            );
+            let query = format!("select body from events where call_id = '{call_id}' and type = 'call.{status}'");
+            let body = place.sql(&query)[0]["body"].as_str().unwrap().to_owned();
+            assert!(
+                body.contains(&format!(":{size}")) && !body.contains("truncated"),
+                "{size}: {body}"
+            );
+            weir.stop();
+            place.verify();
+        }
+    }
+}
+
 /// To an endpoint that Weir does not know, only what can be nothing else is a picture.
 #[test]
 fn prose_is_no_picture() {

@@ -287,9 +287,11 @@ impl StreamedAnswer {
         if hidden {
             return;
         }
+        // The Responses API has no `[DONE]`: there this is the end mark.
+        let last = view.event && !view.finishes.is_empty();
         let Some(lanes) = &mut self.lanes else {
             if self.start_token() {
-                self.out.extend_from_slice(&frame.raw);
+                self.leave(frame.raw.clone(), last);
             }
             return;
         };
@@ -324,14 +326,13 @@ impl StreamedAnswer {
             if let Some(assembler) = &mut self.assembler {
                 assembler.push(data, &view);
             }
-            self.out.extend_from_slice(&framing::bytes(frame, data));
-            return;
+            return self.leave(framing::bytes(frame, data), last);
         }
         let edited = provider::json::splice(data.as_bytes(), &mut edits);
         match std::str::from_utf8(&edited) {
             Ok(edited) => {
                 self.assemble(kept.as_deref().unwrap_or(edited));
-                self.out.extend_from_slice(&framing::with_data(frame, edited));
+                self.leave(framing::with_data(frame, edited), last);
             }
             Err(error) => self.unreadable(error.to_string()),
         }
@@ -372,6 +373,14 @@ impl StreamedAnswer {
     fn give(&mut self, data: &str, bytes: &[u8]) {
         self.assemble(data);
         self.out.extend_from_slice(bytes);
+    }
+
+    /// A frame leaves; the `last` one when the end of the call is written.
+    fn leave(&mut self, bytes: Bytes, last: bool) {
+        match last {
+            true => self.end(End::Done(bytes)),
+            false => self.out.extend_from_slice(&bytes),
+        }
     }
 
     fn assemble(&mut self, data: &str) {

@@ -17,7 +17,7 @@ use crate::error::CallError;
 
 /// How a stream came to its end.
 pub(super) enum End {
-    /// With `[DONE]`; the frame as it came.
+    /// With `[DONE]`, or the event that ends a response; the frame as it may leave.
     Done(Bytes),
     /// The provider closed the stream.
     Closed,
@@ -88,7 +88,7 @@ impl StreamedAnswer {
         }
         let assembled = self.assembler.take().map(Assembler::finish);
         let (status, last) = self.verdict(&end, assembled.as_ref());
-        self.keep(status, assembled);
+        self.keep(status, assembled, last.len());
         self.free_upstream(&end);
         let ended = std::mem::take(&mut self.record.draft);
         match self.record.end(status, ended) {
@@ -179,8 +179,8 @@ impl StreamedAnswer {
         }
     }
 
-    /// Fills in what the answer was, as far as it came.
-    fn keep(&mut self, status: Status, assembled: Option<Assembled>) {
+    /// Fills in what the answer was, as far as it came. `last`: bytes that are still to leave.
+    fn keep(&mut self, status: Status, assembled: Option<Assembled>, last: usize) {
         if let Some(lanes) = &mut self.lanes {
             let findings = lanes.findings();
             self.record.time.add_guard(findings.time());
@@ -189,7 +189,7 @@ impl StreamedAnswer {
                 let _ = self.record.add(&Body::GuardrailEvaluated(Box::new(event)));
             }
         }
-        self.record.draft.response_size = Some(self.sent + self.out.len() as u64);
+        self.record.draft.response_size = Some(self.sent + (self.out.len() + last) as u64);
         let Some(assembled) = assembled else { return };
         let draft = &mut self.record.draft;
         draft.response_id = assembled.id;
@@ -233,7 +233,7 @@ impl StreamedAnswer {
         String::from_utf8(provider::json::splice(body.as_bytes(), &mut edits)).ok()
     }
 
-    /// Lets go of the provider: after `[DONE]` its connection is read to the end in the background
+    /// Lets go of the provider: after its end mark its connection is read to the end in the background
     /// and used again; in any other case it is dropped, which cancels the request.
     fn free_upstream(&mut self, end: &End) {
         let (Some(mut upstream), Some(conn)) = (self.upstream.take(), self.conn.take()) else {
