@@ -258,6 +258,44 @@ fn a_response_is_over_when_its_last_event_leaves() {
     }
 }
 
+/// The usage that Weir asked for stays here, and what comes with it is looked at before it is kept.
+#[test]
+fn what_comes_with_the_usage_is_looked_at() {
+    let usage = |more: Value| {
+        let mut chunk = json!({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [],
+            "usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}});
+        chunk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        frame(chunk)
+    };
+    let email = format!("from {EMAIL}");
+    for (more, kept) in [
+        (json!({"note": email}), "from [EMAIL]"),
+        (json!({"notes": {"deep": [email]}}), "from [EMAIL]"),
+        (json!({"provider": "X", "timings": {"predicted_ms": 1.5}}), "predicted_ms"),
+    ] {
+        let end = finish();
+        let (ended, done) = end.split_at(end.find("data: [DONE]").unwrap());
+        let text = frame(chunk(json!({"content": "hello"})));
+        let (url, _) = provider(events(&format!("{text}{ended}{}{done}", usage(more))));
+        let place = Place::new();
+        let weir = Weir::start_with(&place, &["--upstream", &url]);
+        let answer = post(&weir.addr, CHAT, &[], &ask(true));
+        let said = answer.text();
+        assert_eq!(streamed_text(&answer.body), "hello");
+        assert!(!said.contains("prompt_tokens") && !said.contains("from"), "{said}");
+        let row = place.call(&answer.call_id());
+        assert_eq!(
+            (&row["status"], &row["output_tokens"]),
+            (&json!("completed"), &json!(5)),
+            "{row}"
+        );
+        let body = row["response_body"].to_string();
+        assert!(kept == "predicted_ms" || body.contains(kept), "{row}");
+        place.assert_absent(EMAIL);
+        weir.stop();
+    }
+}
+
 /// To an endpoint that Weir does not know, only what can be nothing else is a picture.
 #[test]
 fn prose_is_no_picture() {

@@ -50,6 +50,8 @@ struct Lane {
     kept_escaper: Escaper,
     /// The last frame with a piece of this text: frames of our own are made in its shape.
     template: Frame,
+    /// The app did not get that frame.
+    hidden: bool,
 }
 
 /// Texts of one stream and pieces of one frame: more are no answer, and each is looked for among the others.
@@ -109,8 +111,8 @@ impl Lanes {
         self.lanes.len() + self.choices.len() + view.pieces.len() + view.finishes.len() > MAX_TEXTS
     }
 
-    /// Looks at one frame.
-    pub fn process(&mut self, frame: &Frame, data: &str, view: &ChunkView<'_>) -> Processed {
+    /// Looks at one frame. `hidden`: the app does not get it, nor what is still held of its texts then.
+    pub fn process(&mut self, frame: &Frame, data: &str, view: &ChunkView<'_>, hidden: bool) -> Processed {
         let began = Instant::now();
         let mut done = Processed::default();
         // The first frame of a choice may say more than its text, such as the role.
@@ -125,6 +127,7 @@ impl Lanes {
         for (at, piece) in view.pieces.iter().enumerate() {
             self.choice(piece.choice);
             let lane = self.lane(piece.choice, &piece.channel, frame);
+            self.lanes[lane].hidden = hidden;
             let mut said = self.push(lane, &piece.span.text);
             let ends = view.finishes.iter().any(|(choice, _)| *choice == piece.choice);
             let last = || {
@@ -274,6 +277,7 @@ impl Lanes {
             json,
             kept_escaper: Escaper::default(),
             template,
+            hidden: false,
         });
         self.lanes.len() - 1
     }
@@ -334,16 +338,18 @@ impl Lanes {
                 choice,
                 channel,
                 template,
+                hidden,
                 ..
             } = &self.lanes[at];
-            let (choice, channel, template) = (*choice, channel.clone(), template.clone());
+            let (choice, channel, template, hidden) = (*choice, channel.clone(), template.clone(), *hidden);
             let said = self.finish(at);
             if !said.is_empty() {
                 // Behind a block they would spell what stays.
                 let blocked = self.findings.blocked.is_some();
                 let tokens = self.choice(choice).tokens(&channel).filter(|_| !blocked);
                 let tokens = tokens.and_then(|tokens| tokens.release(usize::MAX));
-                made.push(Made::text(&template, choice, &channel, &said).with_logprobs(&channel, tokens));
+                let text = Made::text(&template, choice, &channel, &said).with_logprobs(&channel, tokens);
+                made.push(Made { hidden, ..text });
             }
         }
         made

@@ -29,7 +29,7 @@ use tokio::time::{Instant as Deadline, Sleep};
 
 use super::attempt::{Answer, describe};
 use super::framing;
-use super::lanes::{Lanes, Processed};
+use super::lanes::{Lanes, Made, Processed};
 use super::pass::Durable;
 use super::read::count_unguarded;
 use super::record::CallRecord;
@@ -70,6 +70,17 @@ pub struct StreamedAnswer {
     deadline: Deadline,
     timer: Pin<Box<Sleep>>,
     last_piece: Instant,
+}
+
+/// How a frame leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// At once.
+    Plain,
+    /// When the end of the call is written.
+    Last,
+    /// Not at all: it is the usage for which Weir asked, and not the app.
+    Hidden,
 }
 
 /// Gives the app a streamed answer.
@@ -278,20 +289,21 @@ impl StreamedAnswer {
             self.record.draft.error_code = error.code.clone().or_else(|| error.kind.clone());
             self.record.draft.error_message = kept_text(&self.snapshot, &self.record.guard.policy, &error.message);
         }
-        let hidden = self.hide_usage && view.usage_only;
-        if let Some(assembler) = &mut self.assembler
-            && (hidden || self.lanes.is_none())
-        {
-            assembler.push(data, &view);
-        }
-        if hidden {
-            return;
-        }
-        // The Responses API has no `[DONE]`: there this is the end mark.
-        let last = view.event && !view.finishes.is_empty();
+        let way = match (
+            self.hide_usage && view.usage_only,
+            view.event && !view.finishes.is_empty(),
+        ) {
+            (true, _) => Way::Hidden,
+            // The Responses API has no `[DONE]`: there this is the end mark.
+            (false, true) => Way::Last,
+            (false, false) => Way::Plain,
+        };
         let Some(lanes) = &mut self.lanes else {
-            if self.start_token() {
-                self.leave(frame.raw.clone(), last);
+            if let Some(assembler) = &mut self.assembler {
+                assembler.push(data, &view);
+            }
+            if way == Way::Hidden || self.start_token() {
+                self.leave(frame.raw.clone(), way);
             }
             return;
         };
@@ -304,12 +316,13 @@ impl StreamedAnswer {
             kept_edits,
             held,
             blocked,
-        } = lanes.process(frame, data, &view);
-        if (!held || !before.is_empty()) && !self.start_token() {
+        } = lanes.process(frame, data, &view, way == Way::Hidden);
+        let leaves = !before.is_empty() || (!held && way != Way::Hidden);
+        if leaves && !self.start_token() {
             return;
         }
         for made in before {
-            self.give(made.kept.as_deref().unwrap_or(&made.data), &made.bytes);
+            self.give_made(&made);
         }
         if let Some(blocked) = blocked {
             return self.end(End::Blocked(blocked));
@@ -326,13 +339,13 @@ impl StreamedAnswer {
             if let Some(assembler) = &mut self.assembler {
                 assembler.push(data, &view);
             }
-            return self.leave(framing::bytes(frame, data), last);
+            return self.leave(framing::bytes(frame, data), way);
         }
         let edited = provider::json::splice(data.as_bytes(), &mut edits);
         match std::str::from_utf8(&edited) {
             Ok(edited) => {
                 self.assemble(kept.as_deref().unwrap_or(edited));
-                self.leave(framing::with_data(frame, edited), last);
+                self.leave(framing::with_data(frame, edited), way);
             }
             Err(error) => self.unreadable(error.to_string()),
         }
@@ -369,17 +382,24 @@ impl StreamedAnswer {
         self.record.add(&Body::ResponseStarted(Box::new(started)))
     }
 
+    /// What was held of a text leaves.
+    fn give_made(&mut self, made: &Made) {
+        let bytes: &[u8] = if made.hidden { b"" } else { &made.bytes };
+        self.give(made.kept.as_deref().unwrap_or(&made.data), bytes);
+    }
+
     /// Gives the app a frame of our own making, and keeps it.
     fn give(&mut self, data: &str, bytes: &[u8]) {
         self.assemble(data);
         self.out.extend_from_slice(bytes);
     }
 
-    /// A frame leaves; the `last` one when the end of the call is written.
-    fn leave(&mut self, bytes: Bytes, last: bool) {
-        match last {
-            true => self.end(End::Done(bytes)),
-            false => self.out.extend_from_slice(&bytes),
+    /// A frame goes its way.
+    fn leave(&mut self, bytes: Bytes, way: Way) {
+        match way {
+            Way::Plain => self.out.extend_from_slice(&bytes),
+            Way::Last => self.end(End::Done(bytes)),
+            Way::Hidden => {}
         }
     }
 

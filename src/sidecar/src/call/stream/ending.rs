@@ -69,7 +69,7 @@ impl StreamedAnswer {
         {
             let Processed { before, blocked, .. } = lanes.flush();
             for made in before {
-                self.give(made.kept.as_deref().unwrap_or(&made.data), &made.bytes);
+                self.give_made(&made);
             }
             if let Some(blocked) = blocked {
                 end = End::Blocked(blocked);
