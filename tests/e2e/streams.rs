@@ -296,6 +296,27 @@ fn what_comes_with_the_usage_is_looked_at() {
     }
 }
 
+/// What names a provider's error may quote the prompt like its message.
+#[test]
+fn the_code_of_a_streamed_error_is_masked() {
+    for error in [
+        json!({"message": "x", "type": format!("user {EMAIL} unknown")}),
+        json!({"message": "x", "type": "invalid", "code": format!("no-{EMAIL}")}),
+    ] {
+        let text = frame(chunk(json!({"content": "hello"})));
+        let (url, _) = provider(events(&format!("{text}{}", frame(json!({"error": error})))));
+        let place = Place::new();
+        let weir = Weir::start_with(&place, &["--upstream", &url]);
+        let answer = post(&weir.addr, CHAT, &[], &ask(true));
+        assert!(!answer.text().contains(EMAIL), "{}", answer.text());
+        let row = place.call(&answer.call_id());
+        assert_eq!(row["status"], "failed", "{row}");
+        assert!(row["error_code"].as_str().unwrap().contains("[EMAIL]"), "{row}");
+        place.assert_absent(EMAIL);
+        weir.stop();
+    }
+}
+
 /// To an endpoint that Weir does not know, only what can be nothing else is a picture.
 #[test]
 fn prose_is_no_picture() {

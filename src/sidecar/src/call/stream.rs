@@ -31,11 +31,12 @@ use super::attempt::{Answer, describe};
 use super::framing;
 use super::lanes::{Lanes, Made, Processed};
 use super::pass::Durable;
-use super::read::count_unguarded;
+use super::read::{count_unguarded, mask};
 use super::record::CallRecord;
 use super::stopwatch::{Wait, nanos};
 use super::unary::kept_text;
 use crate::body::{Aborted, AnswerBody};
+use crate::config::Record;
 use crate::encoding::{Coding, StreamDecoder};
 use crate::error::CallError;
 use crate::snapshot::Snapshot;
@@ -286,7 +287,12 @@ impl StreamedAnswer {
         }
         if let Some(error) = &view.error {
             self.upstream_error = true;
-            self.record.draft.error_code = error.code.clone().or_else(|| error.kind.clone());
+            let mut code = error.code.clone().or_else(|| error.kind.clone());
+            let keep_flagged = self.snapshot.recording.record == Record::Full;
+            let policy = &self.record.guard.policy;
+            code.iter_mut()
+                .for_each(|code| mask(policy, Phase::Output, code, keep_flagged));
+            self.record.draft.error_code = code;
             self.record.draft.error_message = kept_text(&self.snapshot, &self.record.guard.policy, &error.message);
         }
         let way = match (
