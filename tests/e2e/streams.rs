@@ -317,6 +317,26 @@ fn the_code_of_a_streamed_error_is_masked() {
     }
 }
 
+/// Some servers keep a connection alive with events that say nothing.
+#[test]
+fn an_event_without_data_says_nothing() {
+    let text = frame(chunk(json!({"content": "hello"})));
+    for beat in [
+        "event: ping\ndata:\n\n",
+        "data: \n\n",
+        "data\ndata\n\n",
+        "data:\r\n\r\n",
+    ] {
+        let (url, _) = provider(events(&format!("{beat}{text}{beat}{}", finish())));
+        let place = Place::new();
+        let weir = Weir::start_with(&place, &["--upstream", &url]);
+        let answer = post(&weir.addr, CHAT, &[], &ask(true));
+        assert_eq!(streamed_text(&answer.body), "hello", "{beat:?}: {}", answer.text());
+        assert_eq!(place.call(&answer.call_id())["status"], "completed", "{beat:?}");
+        weir.stop();
+    }
+}
+
 /// To an endpoint that Weir does not know, only what can be nothing else is a picture.
 #[test]
 fn prose_is_no_picture() {

@@ -247,8 +247,8 @@ impl StreamedAnswer {
     }
 
     fn frame(&mut self, frame: &Frame) {
-        let Some(data) = frame.data() else {
-            // Comments keep connections alive. Where a guardrail looks, their text stays here.
+        let Some(data) = frame.data().filter(|data| !data.trim().is_empty()) else {
+            // Comments, and events without data, keep connections alive. Where a guardrail looks, their text stays here.
             if !self.start() {
                 return;
             }
