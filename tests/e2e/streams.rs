@@ -171,6 +171,35 @@ fn log_probabilities_spell_what_left_or_nothing() {
     }
 }
 
+/// The same for whole answers.
+#[test]
+fn log_probabilities_of_whole_answers_spell_them_or_are_left_out() {
+    let legacy = |tokens: &[&str]| json!({"tokens": tokens, "token_logprobs": [-0.5], "top_logprobs": null});
+    for (text, logprobs, passes) in [
+        ("ok", tokens(&["o", "k"]), true),
+        ("ok", legacy(&["ok"]), true),
+        ("ok", legacy(&[EMAIL]), false),
+        ("ok", tokens(&[EMAIL]), false),
+        ("some words as long as it", tokens(&[EMAIL, "42"]), false),
+        ("ok", json!([EMAIL]), false),
+    ] {
+        let choice = json!({"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop",
+            "logprobs": logprobs});
+        let whole = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]});
+        let whole = whole.to_string();
+        let head = format!("content-type: application/json\r\ncontent-length: {}\r\n", whole.len());
+        let (url, _) = provider(answer(&head, &whole));
+        let place = Place::new();
+        let weir = Weir::start_with(&place, &["--upstream", &url]);
+        let answer = post(&weir.addr, CHAT, &[], &ask(false));
+        let found = &answer.json()["choices"][0]["logprobs"];
+        assert_eq!(*found, if passes { logprobs } else { Value::Null });
+        place.call(&answer.call_id());
+        place.assert_absent(EMAIL);
+        weir.stop();
+    }
+}
+
 /// A server that leaves out the last blank line has said what it said all the same.
 #[test]
 fn a_last_frame_without_its_blank_line_is_read() {

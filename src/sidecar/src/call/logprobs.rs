@@ -1,9 +1,11 @@
-//! Log probabilities of a guarded stream: they spell the text out token by token, so they leave when
-//! their text leaves, and not at all where it was redacted.
+//! Log probabilities of a guarded answer: they spell the text out token by token, so in a stream they leave when
+//! their text leaves, and nowhere where it was redacted or is another one.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
+use provider::openai::Channel;
+use provider::openai::response::View;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -36,12 +38,14 @@ struct Token {
 impl Token {
     /// Bytes of the text that it spells; `None` if it says one thing by its name and another by its bytes.
     fn length(&self) -> Option<usize> {
-        let Some(bytes) = &self.bytes else {
-            return Some(self.token.len());
-        };
+        let spelled = self.spelled();
         // Half a character has a name of its own.
-        let same = std::str::from_utf8(bytes).map_or(true, |text| text == self.token);
-        same.then_some(bytes.len())
+        let same = std::str::from_utf8(spelled).map_or(true, |text| text == self.token);
+        same.then_some(spelled.len())
+    }
+
+    fn spelled(&self) -> &[u8] {
+        self.bytes.as_deref().unwrap_or(self.token.as_bytes())
     }
 }
 
@@ -135,6 +139,55 @@ pub fn take_in(raw: &str, content: &mut Tokens, refusal: &mut Tokens) -> bool {
         return false;
     }
     content.add(&wire.content.unwrap_or_default()) && refusal.add(&wire.refusal.unwrap_or_default())
+}
+
+/// `logprobs` of a whole answer: as in a stream, or as completions have it.
+#[derive(Deserialize)]
+struct Whole {
+    #[serde(default)]
+    content: Option<Vec<Token>>,
+    #[serde(default)]
+    refusal: Option<Vec<Token>>,
+    #[serde(default)]
+    tokens: Option<Vec<String>>,
+}
+
+/// Where `logprobs` of a whole answer stand that do not spell the texts of their choice.
+pub fn not_spelled(raw: &str, answer: &View<'_>) -> Vec<Range<usize>> {
+    if answer.logprobs.is_empty() {
+        return Vec::new();
+    }
+    let mut texts: HashMap<u32, [String; 2]> = HashMap::new();
+    for piece in &answer.texts {
+        let at = match piece.channel {
+            Channel::Content => 0,
+            Channel::Refusal => 1,
+            _ => continue,
+        };
+        texts.entry(piece.choice).or_default()[at].push_str(&piece.span.text);
+    }
+    let nothing = Default::default();
+    let ranges = answer.logprobs.iter().filter(|(choice, range)| {
+        let [content, refusal] = texts.get(choice).unwrap_or(&nothing);
+        !spell(&raw[range.clone()], content, refusal)
+    });
+    ranges.map(|(_, range)| range.clone()).collect()
+}
+
+fn spell(raw: &str, content: &str, refusal: &str) -> bool {
+    let Ok(whole) = serde_json::from_str::<Whole>(raw) else {
+        return false;
+    };
+    let spelled = |tokens: &Option<Vec<Token>>, text: &str| {
+        let tokens = tokens.as_deref().unwrap_or_default();
+        let bytes = |token: &Token| token.length().map(|_| token.spelled().to_vec());
+        let bytes: Option<Vec<Vec<u8>>> = tokens.iter().map(bytes).collect();
+        bytes.is_some_and(|bytes| tokens.is_empty() || bytes.concat() == text.as_bytes())
+    };
+    let told = whole.content.is_some() || whole.refusal.is_some() || whole.tokens.is_some();
+    told && spelled(&whole.content, content)
+        && spelled(&whole.refusal, refusal)
+        && whole.tokens.is_none_or(|tokens| tokens.concat() == content)
 }
 
 /// A `logprobs` object with the tokens that may leave; `null` if there are none.
