@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -300,7 +301,10 @@ fn what_comes_with_the_usage_is_looked_at() {
     for (more, kept) in [
         (json!({"note": email}), "from [EMAIL]"),
         (json!({"notes": {"deep": [email]}}), "from [EMAIL]"),
-        (json!({"provider": "X", "timings": {"predicted_ms": 1.5}}), "predicted_ms"),
+        (
+            json!({"provider": "X", "timings": {"predicted_ms": 1.5}}),
+            "predicted_ms",
+        ),
     ] {
         let end = finish();
         let (ended, done) = end.split_at(end.find("data: [DONE]").unwrap());
@@ -390,4 +394,77 @@ fn prose_is_no_picture() {
     }
     place.assert_absent(EMAIL);
     weir.stop();
+}
+
+/// An app that never takes its answer holds its call no longer than a call may last.
+#[test]
+fn an_http2_window_that_never_opens() {
+    let mut answer = events(&frame(chunk(json!({"content": "hello"}))));
+    answer.push(finish().into_bytes());
+    let (url, _) = provider(answer);
+    let place = Place::new();
+    let weir = Weir::start_config(&place, &config(&url, "[timeouts]\ntotal = 1.0\n"));
+    let mut client = TcpStream::connect(&weir.addr).unwrap();
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    // :method POST, :scheme http, :path, :authority, content-type, x-weir-session
+    let head = [
+        vec![0x83, 0x86, 0x04],
+        text(CHAT),
+        vec![0x01],
+        text("localhost"),
+        vec![0x0f, 0x10],
+        text("application/json"),
+        vec![0x00],
+        text("x-weir-session"),
+        text("window"),
+    ];
+    let sent = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        // Flow-control windows begin with 0 bytes.
+        frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]),
+        frame(1, 4, 1, &head.concat()),
+        frame(0, 1, 1, &ask(true)),
+    ];
+    client.write_all(&sent.concat()).unwrap();
+    let mut first = [0; 9];
+    client.read_exact(&mut first).unwrap();
+    let rows = eventually("the call has ended", PATIENCE, || {
+        Some(place.sql("select * from calls where session_id = 'window'")).filter(|rows| !rows.is_empty())
+    });
+    assert_eq!(rows[0]["status"], "cancelled", "{rows:?}");
+    drop(client);
+    weir.stop();
+    place.verify();
+}
+
+/// Nor does an app that takes it slowly, however much of it is there.
+#[test]
+fn an_answer_that_is_taken_slowly() {
+    let text = frame(chunk(json!({"content": "hello ".repeat(10_000)})));
+    for kind in ["text/event-stream", "application/octet-stream"] {
+        let (url, _) = provider(answer(&format!("content-type: {kind}\r\n"), &text.repeat(600)));
+        let place = Place::new();
+        let weir = Weir::start_config(&place, &config(&url, &format!("{NO_GUARD}[timeouts]\ntotal = 1.0\n")));
+        let mut open = raw::open(&weir.addr, CHAT, &[], &ask(true));
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(1500) {
+            assert!(open.next().is_some());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let call_id = open.answer.call_id();
+        let answer = open.read_all().unwrap();
+        assert!(answer.body.len() < 600 * text.len(), "{kind}: all of it came");
+        let row = place.call(&call_id);
+        assert_eq!(
+            (&row["status"], &row["error_code"]),
+            (&json!("failed"), &json!("upstream_timeout")),
+            "{kind}"
+        );
+        weir.stop();
+        place.verify();
+    }
 }
