@@ -135,6 +135,10 @@ fn log_probabilities_spell_what_left_or_nothing() {
         spelled(json!({"content": "."}), tokens(&[EMAIL]))
             .replace("\"finish_reason\":null", "\"finish_reason\":\"stop\""),
     ];
+    let beside = [spelled(
+        json!({"content": "fine"}),
+        json!({"content": tokens(&["fine"])["content"], "reasoning_content": tokens(&[EMAIL])["content"]}),
+    )];
     let good = [
         spelled(json!({"role": "assistant", "content": ""}), tokens(&[])),
         spelled(json!({"content": "fine, "}), tokens(&["fine", ", "])),
@@ -145,6 +149,7 @@ fn log_probabilities_spell_what_left_or_nothing() {
     for (name, body, wanted) in [
         ("aside", aside.concat(), ""),
         ("shifted", shifted.concat(), "mail "),
+        ("beside", beside.concat(), ""),
         ("last", last.concat(), "fine"),
         ("good", good.concat(), "fine, ana.keller."),
     ] {
@@ -172,10 +177,33 @@ fn log_probabilities_spell_what_left_or_nothing() {
     }
 }
 
+/// Behind a block nothing leaves, and nothing spells it either.
+#[test]
+fn log_probabilities_stop_at_a_block() {
+    // The number is held until it is known that no word behind it makes it one of an identity.
+    let said = ["536904399", " ", "a.k@example.com", " tail"];
+    let text = spelled(json!({"content": said.concat()}), tokens(&said));
+    let (url, _) = provider(events(&(text + &finish())));
+    let place = Place::new();
+    let rule = "[guard.policy.rules.\"pii.email\"]\naction = \"block\"\n";
+    let weir = Weir::start_config(&place, &format!("{}{rule}", config(&url, "")));
+    let answer = post(&weir.addr, CHAT, &[], &ask(true));
+    let text = answer.text();
+    assert_eq!(streamed_text(&answer.body), "536904399 ", "{text}");
+    assert!(!text.contains("tail") && !text.contains("example.com"), "{text}");
+    assert_eq!(place.call(&answer.call_id())["status"], "blocked");
+    weir.stop();
+}
+
 /// The same for whole answers.
 #[test]
 fn log_probabilities_of_whole_answers_spell_them_or_are_left_out() {
-    let legacy = |tokens: &[&str]| json!({"tokens": tokens, "token_logprobs": [-0.5], "top_logprobs": null});
+    let legacy = |tokens: &[&str]| {
+        let offsets: Vec<usize> = (0..tokens.len()).collect();
+        json!({"tokens": tokens, "token_logprobs": [-0.5], "top_logprobs": null, "text_offset": offsets})
+    };
+    let mut beside = tokens(&["ok"]);
+    beside["note"] = json!(EMAIL);
     for (text, logprobs, passes) in [
         ("ok", tokens(&["o", "k"]), true),
         ("ok", legacy(&["ok"]), true),
@@ -183,6 +211,7 @@ fn log_probabilities_of_whole_answers_spell_them_or_are_left_out() {
         ("ok", tokens(&[EMAIL]), false),
         ("some words as long as it", tokens(&[EMAIL, "42"]), false),
         ("ok", json!([EMAIL]), false),
+        ("ok", beside, false),
     ] {
         let choice = json!({"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop",
             "logprobs": logprobs});

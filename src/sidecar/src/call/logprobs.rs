@@ -7,6 +7,7 @@ use std::ops::Range;
 use provider::openai::Channel;
 use provider::openai::response::View;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 /// How much of a text has come and has left, in bytes of the original.
@@ -18,8 +19,9 @@ pub struct Progress {
     pub released: usize,
 }
 
-/// `logprobs` of one chunk of a chat stream.
+/// `logprobs` of one chunk of a chat stream. With anything else in it, it is of another shape.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Wire<'a> {
     #[serde(borrow, default)]
     content: Option<Vec<&'a RawValue>>,
@@ -143,6 +145,7 @@ pub fn take_in(raw: &str, content: &mut Tokens, refusal: &mut Tokens) -> bool {
 
 /// `logprobs` of a whole answer: as in a stream, or as completions have it.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Whole {
     #[serde(default)]
     content: Option<Vec<Token>>,
@@ -150,6 +153,12 @@ struct Whole {
     refusal: Option<Vec<Token>>,
     #[serde(default)]
     tokens: Option<Vec<String>>,
+    #[serde(default, rename = "token_logprobs")]
+    _logprobs: IgnoredAny,
+    #[serde(default, rename = "top_logprobs")]
+    _alternatives: IgnoredAny,
+    #[serde(default, rename = "text_offset")]
+    _offsets: IgnoredAny,
 }
 
 /// Where `logprobs` of a whole answer stand that do not spell the texts of their choice.
@@ -248,6 +257,7 @@ mod tests {
             "[1]",
             r#"{"content":[{"x":1}]}"#,
             r#"{"content":[{"token":"ana@example.com","bytes":[97]}]}"#,
+            r#"{"content":[{"token":"a"}],"note":"ana@example.com"}"#,
         ] {
             assert!(!take_in(raw, &mut content, &mut refusal), "{raw}");
         }
