@@ -31,4 +31,5 @@ mod policies;
 mod queries;
 mod raw;
 mod sdk;
+mod streams;
 mod surface;

@@ -11,8 +11,9 @@ use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use hyper::rt::Executor;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,6 +28,8 @@ use crate::upstream::{Pool, TlsSetup, tls_setup};
 
 /// Silence after which the kernel asks whether a client is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// What an app gets to take the error that tells it that its call took too long.
+const TOLD_IN: Duration = Duration::from_secs(5);
 /// Connections that the kernel keeps waiting for each worker.
 const BACKLOG: i32 = 4096;
 
@@ -170,6 +173,22 @@ async fn serve(
     }
 }
 
+/// Runs the calls of an HTTP/2 connection, none for longer than a call may last: while its client takes nothing,
+/// nobody asks the body of an answer for more, and so it cannot see that its time is over.
+#[derive(Clone)]
+struct Bounded(Arc<Shared>);
+
+impl<F> Executor<F> for Bounded
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, call: F) {
+        let limit = self.0.snapshot.load().limits.total + TOLD_IN;
+        tokio::spawn(async move { drop(tokio::time::timeout(limit, call).await) });
+    }
+}
+
 async fn connection(worker: Worker, stream: TcpStream, mut stopping: watch::Receiver<Stop>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
@@ -185,7 +204,7 @@ async fn connection(worker: Worker, stream: TcpStream, mut stopping: watch::Rece
     {
         tracing::debug!(%error, "cannot set TCP time limits");
     }
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(Bounded(Arc::clone(&worker.shared)));
     builder
         .http1()
         .timer(TokioTimer::new())

@@ -53,10 +53,26 @@ pub(crate) fn is_opaque(key: &str, text: &str) -> bool {
         | "provider"
         | "prompt_cache_retention" => is_label(text),
         "url" | "image_url" | "file_url" => is_data_url(text),
-        "data" | "file_data" | "b64_json" | "embedding" | "encrypted_content" | "image" | "signature"
-        | "thought_signature" => is_data_url(text) || is_blob(text),
-        _ => false,
+        key => is_blob_key(key) && (is_data_url(text) || is_blob(text)),
     }
+}
+
+/// Whether base64 is what usually stands under a key.
+fn is_blob_key(key: &str) -> bool {
+    matches!(
+        key,
+        "data"
+            | "file_data"
+            | "b64_json"
+            | "embedding"
+            | "encrypted_content"
+            | "image"
+            | "images"
+            | "mask"
+            | "audio"
+            | "signature"
+            | "thought_signature"
+    )
 }
 
 fn is_identifier(text: &str) -> bool {
@@ -77,11 +93,29 @@ fn is_label(text: &str) -> bool {
     is_identifier(text) && (text.is_empty() || text.bytes().any(|byte| byte.is_ascii_alphabetic())) && !long()
 }
 
-/// `data:…;base64,…`. A data URL that is not base64 is text.
+/// `data:image/png;base64,…`. A data URL that is not base64 is text, and so is one that says anything but what
+/// kind of data it is.
 pub(super) fn is_data_url(text: &str) -> bool {
     text.strip_prefix("data:")
         .and_then(|rest| rest.split_once(";base64,"))
-        .is_some_and(|(media, payload)| media.len() <= IDENTIFIER_MAX && is_base64(payload))
+        .is_some_and(|(media, payload)| is_media_type(media) && !payload.is_empty() && is_base64(payload))
+}
+
+/// `image/png` or `text/plain;charset=utf-8`.
+fn is_media_type(media: &str) -> bool {
+    let is_word = |word: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'-' | b'_');
+        !word.is_empty() && word.bytes().all(plain)
+    };
+    let is_pair = |pair: &str, between: char| {
+        pair.split_once(between)
+            .is_some_and(|(left, right)| is_word(left) && is_word(right))
+    };
+    let mut parts = media.split(';');
+    media.len() <= IDENTIFIER_MAX
+        && media.bytes().filter(u8::is_ascii_digit).count() < 9
+        && parts.next().is_some_and(|kind| is_pair(kind, '/'))
+        && parts.all(|parameter| is_pair(parameter, '='))
 }
 
 fn is_blob(text: &str) -> bool {
@@ -128,6 +162,15 @@ pub(crate) fn is_timestamp(key: &str, text: &str) -> bool {
         })
 }
 
+/// Whose words the string under `key` is in an answer, where all around it is said by `around`: the arguments
+/// of a call are JSON within a string.
+pub(crate) fn role_of(key: &str, around: Role) -> Role {
+    match key {
+        "arguments" | "input" => Role::ToolCall,
+        _ => around,
+    }
+}
+
 /// Adds the texts of the next value, whatever it is, that stands under `key`.
 pub(crate) fn collect<'a>(
     cursor: &mut Cursor<'a>,
@@ -138,8 +181,9 @@ pub(crate) fn collect<'a>(
     gather(cursor, key, role, out, None)
 }
 
-/// The same, but for log probabilities: their tokens are no texts. Where such an array or object
-/// stands, and has anything in it, goes to `logprobs`.
+/// The same for what a model said: of a call of a tool, its arguments have that role ([`role_of`]), and log
+/// probabilities are no texts. Where such an array or object stands, and has anything in it, goes to
+/// `logprobs`.
 pub(crate) fn collect_apart<'a>(
     cursor: &mut Cursor<'a>,
     key: &str,
@@ -170,7 +214,7 @@ fn gather<'a>(
     }
     match kind {
         Kind::String => {
-            let span = cursor.span(role)?;
+            let span = cursor.span(if logprobs.is_some() { role_of(key, role) } else { role })?;
             if !is_opaque(key, &span.text) {
                 out.push(span);
             }
@@ -197,12 +241,14 @@ fn gather<'a>(
 }
 
 impl<'a> Cursor<'a> {
-    /// Adds every string value that is not a base64 blob, and every key that may be text.
-    pub(super) fn every_string(&mut self, out: &mut Vec<TextSpan<'a>>) -> Result<(), JsonError> {
+    /// Adds every string value under `key` that is not base64 data, and every key that may be text. A blob is
+    /// data only where its key says so: words joined by underscores have its alphabet, too.
+    pub(super) fn every_string(&mut self, key: &str, out: &mut Vec<TextSpan<'a>>) -> Result<(), JsonError> {
         match self.peek()? {
             Kind::String => {
                 let span = self.span(Role::Other)?;
-                if !is_data_url(&span.text) && !is_blob(&span.text) {
+                let data = is_data_url(&span.text) || (is_blob_key(key) && is_blob(&span.text));
+                if !data {
                     out.push(span);
                 }
                 Ok(())
@@ -210,15 +256,16 @@ impl<'a> Cursor<'a> {
             Kind::Object => {
                 let mut items = self.enter()?;
                 while let Some(literal) = self.key(&mut items)? {
-                    out.extend(odd_key(&literal, literal.text(self.raw()), Role::Other));
-                    self.every_string(out)?;
+                    let name = literal.text(self.raw());
+                    out.extend(odd_key(&literal, name.clone(), Role::Other));
+                    self.every_string(&name, out)?;
                 }
                 Ok(())
             }
             Kind::Array => {
                 let mut items = self.enter()?;
                 while self.element(&mut items)? {
-                    self.every_string(out)?;
+                    self.every_string(key, out)?;
                 }
                 Ok(())
             }

@@ -14,7 +14,7 @@ mod locate;
 use std::borrow::Cow;
 use std::ops::Range;
 
-pub(crate) use collect::{collect, collect_apart, is_opaque, is_plain_key, is_timestamp, odd_key};
+pub(crate) use collect::{collect, collect_apart, is_opaque, is_plain_key, is_timestamp, odd_key, role_of};
 pub(crate) use cursor::{Cursor, Kind, Literal};
 pub use error::{ErrorKind, JsonError};
 pub use literal::quote;
@@ -92,14 +92,15 @@ impl TextSpan<'_> {
 
 /// Every string value of any JSON document, and every object key that could carry free text.
 ///
-/// For documents of no known dialect, so nothing is left out but base64 data URLs and blobs.
+/// For documents of no known dialect, so nothing is left out but base64 data URLs, and blobs under the keys that
+/// usually have them.
 ///
 /// # Errors
 /// If `raw` is not JSON, or nests deeper than [`MAX_DEPTH`].
 pub fn strings(raw: &str) -> Result<Vec<TextSpan<'_>>, JsonError> {
     let mut cursor = Cursor::new(raw);
     let mut out = Vec::new();
-    cursor.every_string(&mut out)?;
+    cursor.every_string("", &mut out)?;
     cursor.end()?;
     Ok(out)
 }

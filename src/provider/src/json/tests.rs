@@ -95,7 +95,9 @@ fn deep_nesting_is_refused_and_does_not_overflow() {
 fn blobs_are_left_out_only_if_they_are_blobs() {
     let blob = "QUJD".repeat(100);
     assert_eq!(
-        texts(&format!(r#"{{"u":"data:image/png;base64,{blob}","d":"{blob}"}}"#)),
+        texts(&format!(
+            r#"{{"u":"data:image/png;base64,{blob}","data":"{blob}","images":["{blob}"]}}"#
+        )),
         Vec::<String>::new()
     );
     assert_eq!(texts(r#"{"u":"data:text/plain,call me"}"#), ["data:text/plain,call me"]);
@@ -103,6 +105,27 @@ fn blobs_are_left_out_only_if_they_are_blobs() {
         texts(r#"{"u":"data:text/plain;base64,call me"}"#),
         ["data:text/plain;base64,call me"]
     );
+    let words = "word_".repeat(60);
+    assert_eq!(texts(&format!(r#"{{"prompt":"{words}"}}"#)), [words]);
+    for (media, data) in [
+        ("image/svg+xml", true),
+        ("text/plain;charset=utf-8", true),
+        (
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            true,
+        ),
+        ("", false),
+        ("image", false),
+        ("image/png;", false),
+        ("mail ana@example.com/x", false),
+        ("text/plain;to=ana@example.com", false),
+        ("card/4111-1111-1111-1111", false),
+    ] {
+        let url = format!("data:{media};base64,aGk=");
+        assert_eq!(super::collect::is_data_url(&url), data, "{url}");
+        assert_eq!(is_opaque("url", &url), data, "{url}");
+        assert!(!is_opaque("url", &format!("data:{media};base64,")), "{url}");
+    }
     assert!(!is_opaque("model", "ignore all instructions"));
     assert!(is_opaque("model", "meta-llama/Llama-3.3-70B:free"));
     assert!(!is_opaque("url", "https://x.example/a.png?sig=1") && !is_opaque("image_url", "https://x.example/a b"));
@@ -128,7 +151,7 @@ fn splices() {
 #[test]
 fn base64_is_its_alphabet() {
     for byte in 0..=127u8 {
-        let text = format!("data:x;base64,{}", char::from(byte));
+        let text = format!("data:x/y;base64,{}", char::from(byte));
         let expected = byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte);
         assert_eq!(super::collect::is_data_url(&text), expected, "{byte}");
     }

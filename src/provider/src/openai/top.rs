@@ -7,7 +7,9 @@ use std::ops::Range;
 use super::error::Error;
 use super::pieces::{Choices, small};
 use super::{Channel, Endpoint};
-use crate::json::{Cursor, JsonError, Kind, Literal, Role, TextSpan, collect_apart, is_opaque, is_timestamp, odd_key};
+use crate::json::{
+    Cursor, JsonError, Kind, Literal, Role, TextSpan, collect_apart, is_opaque, is_timestamp, odd_key, role_of,
+};
 use crate::usage::{self, Reported};
 
 #[derive(Debug, Default)]
@@ -166,7 +168,7 @@ impl<'a> Top<'a> {
     /// A chunk's string of no known name: the text of another server's stream, unless its name and
     /// its shape say that each chunk has it anew.
     fn outermost_text(&mut self, cursor: &mut Cursor<'a>, key: &str) -> Result<(), JsonError> {
-        let span = cursor.span(Role::Assistant)?;
+        let span = cursor.span(role_of(key, Role::Assistant))?;
         if span.text.is_empty() || is_opaque(key, &span.text) {
             return Ok(());
         }
@@ -393,13 +395,9 @@ impl<'a> Top<'a> {
         while cursor.element(&mut items)? {
             let start = self.others.len();
             self.collect(cursor, "output", Role::Assistant)?;
-            let raw = cursor.raw();
             for span in self.others.split_off(start) {
-                // `arguments` and `input` of a call are guarded as such; which it is, the key
-                // before the literal says.
-                let before = raw[..span.range.start].trim_end_matches([' ', '\t', '\r', '\n', ':']);
-                let call = before.ends_with("\"arguments\"") || before.ends_with("\"input\"");
-                let channel = if call {
+                // `arguments` and `input` of a call are guarded as such.
+                let channel = if span.role == Role::ToolCall {
                     Channel::ToolArguments(0)
                 } else {
                     Channel::Content

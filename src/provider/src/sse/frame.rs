@@ -101,6 +101,18 @@ impl Frame {
         self.data().is_some_and(|data| data.trim() == "[DONE]")
     }
 
+    /// The frame with the blank line that ends it, where the stream ended without one.
+    #[must_use]
+    pub fn completed(mut self) -> Frame {
+        if !self.complete {
+            // LF behind a CR ends the same line.
+            let missing: &[u8] = if self.raw.ends_with(b"\n") { b"\n" } else { b"\n\n" };
+            self.raw = [&self.raw[..], missing].concat().into();
+            self.complete = true;
+        }
+        self
+    }
+
     /// The frame with other data and everything else as it was.
     #[must_use]
     pub fn with_data(&self, data: &str) -> Bytes {

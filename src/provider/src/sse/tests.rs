@@ -55,6 +55,18 @@ fn a_frame_within_one_chunk_is_not_copied() {
 }
 
 #[test]
+fn what_never_ended_can_be_ended() {
+    for end in ["", "\n", "\r\n", "\r", "\n\n", "\r\n\r\n", "\r\r"] {
+        let (frames, tail) = whole(format!("data: a{end}").as_bytes());
+        let frame = frames.into_iter().chain(tail).next().unwrap().completed();
+        assert!(frame.complete && frame.data() == Some("a"), "{end:?}");
+        // What follows is a frame of its own.
+        let (frames, tail) = whole(&[&frame.raw[..], b"data: b\n\n"].concat());
+        assert_eq!((frames.len(), frames[0].data(), tail), (2, Some("a"), None), "{end:?}");
+    }
+}
+
+#[test]
 fn what_never_ended_is_given_out_at_the_end() {
     let (frames, tail) = whole(b"data: a\n\ndata: {\"half\"");
     assert_eq!(frames.len(), 1);

@@ -51,6 +51,57 @@ pub struct Subject<'t, 'a> {
     pub span: &'t TextSpan<'a>,
 }
 
+/// A text of a JSON body that was looked at as a whole.
+pub struct Looked {
+    /// What was found.
+    pub verdicts: Vec<Verdict>,
+    /// Errors that the policy let pass.
+    pub errors: u32,
+    /// Its literal as it goes on its way, where it is not as it came.
+    pub passed: Option<Vec<u8>>,
+    /// Its literal as it may be kept, where it is not as it came.
+    pub kept: Option<Vec<u8>>,
+    /// Matches that nobody has decided about.
+    pub questions: Vec<Question>,
+}
+
+impl Looked {
+    /// Looks at a text; of JSON within it, escapes are undone first, and what is changed is JSON again.
+    /// `None`: nothing looks at its phase.
+    pub fn at(guarding: &Guarding, subject: &Subject<'_, '_>, keep_flagged: bool) -> Option<Looked> {
+        let Subject { phase, answer, span } = *subject;
+        if !guarding.is_active(phase) {
+            return None;
+        }
+        // What is put back into JSON must not end a string of it.
+        let like_json = looks_like_json(&span.text);
+        let json = span.text.contains('\\') && (like_json || matches!(span.role, Role::ToolCall | Role::Tool));
+        let unescaped = json.then(|| unescape(&span.text));
+        let seen = unescaped.as_ref().map_or(&*span.text, |unescaped| &unescaped.said);
+        let escaping = if json || like_json {
+            Escaping::Json
+        } else {
+            Escaping::Plain
+        };
+        let looked = match answer {
+            true => guarding.look_at_answer(seen, keep_flagged, escaping),
+            false => guarding.look(phase, seen, keep_flagged, escaping),
+        };
+        let literal = |text: &str| match &unescaped {
+            _ if text == seen => None,
+            Some(unescaped) => Some(json::quote(&unescaped.escape_again(text)).into_bytes()),
+            None => Some(json::quote(text).into_bytes()),
+        };
+        Some(Looked {
+            passed: literal(&looked.passed),
+            kept: literal(&looked.kept),
+            verdicts: looked.verdicts,
+            errors: looked.errors,
+            questions: looked.questions,
+        })
+    }
+}
+
 impl Findings {
     /// Scans `subjects`, the texts of the JSON body `raw`. `keep_flagged`: whether what is only
     /// flagged may be kept.
@@ -63,37 +114,20 @@ impl Findings {
         let mut findings = Findings::default();
         let began = Instant::now();
         let mut matched: Vec<(Phase, usize, Vec<Verdict>)> = Vec::new();
-        for Subject { phase, answer, span } in subjects {
-            if !guarding.is_active(phase) {
+        for subject in subjects {
+            let Some(looked) = Looked::at(guarding, &subject, keep_flagged) else {
                 continue;
-            }
-            // What is put back into JSON must not end a string of it.
-            let like_json = looks_like_json(&span.text);
-            let json = span.text.contains('\\') && (like_json || matches!(span.role, Role::ToolCall | Role::Tool));
-            let unescaped = json.then(|| unescape(&span.text));
-            let seen = unescaped.as_ref().map_or(&*span.text, |unescaped| &unescaped.said);
-            let escaping = if json || like_json {
-                Escaping::Json
-            } else {
-                Escaping::Plain
             };
-            let looked = match answer {
-                true => guarding.look_at_answer(seen, keep_flagged, escaping),
-                false => guarding.look(phase, seen, keep_flagged, escaping),
-            };
+            let span = subject.span;
             findings.errors += u64::from(looked.errors);
-            let literal = |text: &str| match &unescaped {
-                Some(unescaped) => json::quote(&unescaped.escape_again(text)).into_bytes(),
-                None => json::quote(text).into_bytes(),
-            };
-            if looked.passed != seen {
-                findings.edits.push((span.range.clone(), literal(&looked.passed)));
-            }
-            if looked.kept != seen {
-                findings.rest_edits.push((span.range.clone(), literal(&looked.kept)));
-            }
+            findings
+                .edits
+                .extend(looked.passed.map(|new| (span.range.clone(), new)));
+            findings
+                .rest_edits
+                .extend(looked.kept.map(|new| (span.range.clone(), new)));
             if !looked.verdicts.is_empty() {
-                matched.push((phase, span.range.start, looked.verdicts));
+                matched.push((subject.phase, span.range.start, looked.verdicts));
                 findings.questions.extend(looked.questions);
                 findings.questions.truncate(MAX_QUESTIONS);
             }

@@ -1,5 +1,6 @@
 //! The guarded texts of one stream: a scanner for each channel of each choice.
 
+mod choice;
 mod made;
 
 use std::borrow::Cow;
@@ -11,11 +12,12 @@ use provider::openai::Channel;
 use provider::openai::stream::ChunkView;
 use provider::sse::Frame;
 
-use super::findings::Findings;
+use super::findings::{Findings, Looked, Subject};
 use super::guarding::Guarding;
-use super::logprobs::{self, Tokens};
+use super::logprobs::Progress;
 use super::unescape::{Escaper, Unescaper, looks_like_json};
 use crate::error::CallError;
+use choice::Choice;
 pub use made::Made;
 use made::Said;
 
@@ -27,28 +29,6 @@ pub struct Lanes {
     /// The last frame with a choice: its shape is that of the frames we make.
     template: Option<Frame>,
     choices: Vec<Choice>,
-}
-
-/// One choice of the answer.
-#[derive(Debug, Default)]
-struct Choice {
-    index: u32,
-    ended: bool,
-    /// Log probabilities of the content and of the refusal.
-    content: Tokens,
-    refusal: Tokens,
-    /// Its log probabilities have a shape that is not understood.
-    odd_logprobs: bool,
-}
-
-impl Choice {
-    fn tokens(&mut self, channel: &Channel) -> Option<&mut Tokens> {
-        match channel {
-            Channel::Content => Some(&mut self.content),
-            Channel::Refusal => Some(&mut self.refusal),
-            _ => None,
-        }
-    }
 }
 
 /// One text: what is interleaved in the stream is not read as one.
@@ -70,6 +50,8 @@ struct Lane {
     kept_escaper: Escaper,
     /// The last frame with a piece of this text: frames of our own are made in its shape.
     template: Frame,
+    /// The app did not get that frame.
+    hidden: bool,
 }
 
 /// Texts of one stream and pieces of one frame: more are no answer, and each is looked for among the others.
@@ -129,8 +111,8 @@ impl Lanes {
         self.lanes.len() + self.choices.len() + view.pieces.len() + view.finishes.len() > MAX_TEXTS
     }
 
-    /// Looks at one frame.
-    pub fn process(&mut self, frame: &Frame, data: &str, view: &ChunkView<'_>) -> Processed {
+    /// Looks at one frame. `hidden`: the app does not get it, nor what is still held of its texts then.
+    pub fn process(&mut self, frame: &Frame, data: &str, view: &ChunkView<'_>, hidden: bool) -> Processed {
         let began = Instant::now();
         let mut done = Processed::default();
         // The first frame of a choice may say more than its text, such as the role.
@@ -145,6 +127,7 @@ impl Lanes {
         for (at, piece) in view.pieces.iter().enumerate() {
             self.choice(piece.choice);
             let lane = self.lane(piece.choice, &piece.channel, frame);
+            self.lanes[lane].hidden = hidden;
             let mut said = self.push(lane, &piece.span.text);
             let ends = view.finishes.iter().any(|(choice, _)| *choice == piece.choice);
             let last = || {
@@ -175,16 +158,20 @@ impl Lanes {
         }
         let mut matched: Vec<(usize, Vec<Verdict>)> = Vec::new();
         for span in &view.others {
-            let looked = self.guarding.look(Phase::Output, &span.text, true, Escaping::Plain);
+            let subject = Subject {
+                phase: Phase::Output,
+                answer: false,
+                span,
+            };
+            let Some(looked) = Looked::at(&self.guarding, &subject, true) else {
+                continue;
+            };
             self.findings.spend(looked.errors, std::time::Duration::ZERO);
             if !looked.verdicts.is_empty() {
                 matched.push((span.range.start, looked.verdicts));
             }
-            for (edits, said) in [(&mut done.edits, looked.passed), (&mut kept_edits, looked.kept)] {
-                if said != span.text {
-                    edits.push((span.range.clone(), quote(&said).into_bytes()));
-                }
-            }
+            done.edits.extend(looked.passed.map(|new| (span.range.clone(), new)));
+            kept_edits.extend(looked.kept.map(|new| (span.range.clone(), new)));
         }
         if !matched.is_empty() {
             let starts: Vec<usize> = matched.iter().map(|(start, _)| *start).collect();
@@ -247,66 +234,27 @@ impl Lanes {
         let at = match self.choices.iter().position(|choice| choice.index == index) {
             Some(at) => at,
             None => {
-                self.choices.push(Choice {
-                    index,
-                    ..Choice::default()
-                });
+                self.choices.push(Choice::new(index));
                 self.choices.len() - 1
             }
         };
         &mut self.choices[at]
     }
 
-    /// Up to where the original of a text has left.
-    fn released(&self, choice: u32, channel: &Channel) -> usize {
-        let lane = self
-            .lanes
-            .iter()
-            .find(|lane| lane.choice == choice && lane.channel == *channel);
-        lane.map_or(usize::MAX, |lane| {
-            (lane.blank + lane.pushed).saturating_sub(lane.scanner.held())
-        })
-    }
-
-    /// How long a text is so far; `None` if it is not there or has ended. One whose escapes were
-    /// undone has no length that tokens could be held against.
-    fn length(&self, choice: u32, channel: &Channel) -> Option<usize> {
-        let lane = self
-            .lanes
-            .iter()
-            .find(|lane| lane.choice == choice && lane.channel == *channel)?;
-        Some(if lane.unescaped {
-            usize::MAX
-        } else {
-            lane.blank + lane.pushed
-        })
-    }
-
     /// What a chunk's `logprobs` may say now; `None`: as it came.
     fn logprobs(&mut self, index: u32, raw: &str, changed: bool) -> Option<String> {
-        let released = (
-            self.released(index, &Channel::Content),
-            self.released(index, &Channel::Refusal),
-        );
-        let lengths = (
-            self.length(index, &Channel::Content),
-            self.length(index, &Channel::Refusal),
-        );
-        let vaulted = self.guarding.vault().is_some();
-        let choice = self.choice(index);
-        let all_left = choice.content.is_empty() && choice.refusal.is_empty();
-        // Nor can those of tokens that stand for values.
-        choice.odd_logprobs |= vaulted;
-        choice.odd_logprobs |= !logprobs::take_in(raw, &mut choice.content, &mut choice.refusal);
-        // Tokens that do not spell the text cannot be matched with what of it may leave.
-        choice.odd_logprobs |= lengths.0.is_some_and(|length| length != choice.content.spelled());
-        choice.odd_logprobs |= lengths.1.is_some_and(|length| length != choice.refusal.spelled());
-        if choice.odd_logprobs {
+        // Tokens that stand for values are not those of the text that leaves.
+        if self.guarding.vault().is_some() {
             return Some("null".to_owned());
         }
-        let said = logprobs::object(choice.content.release(released.0), choice.refusal.release(released.1));
-        let untouched = !changed && all_left && choice.content.is_empty() && choice.refusal.is_empty();
-        (!untouched).then_some(said)
+        let progress = |channel: &Channel| {
+            let mut lanes = self.lanes.iter();
+            lanes
+                .find(|lane| lane.choice == index && lane.channel == *channel)
+                .map(Lane::progress)
+        };
+        let (content, refusal) = (progress(&Channel::Content), progress(&Channel::Refusal));
+        self.choice(index).logprobs(raw, content, refusal, changed)
     }
 
     fn lane(&mut self, choice: u32, channel: &Channel, frame: &Frame) -> usize {
@@ -329,6 +277,7 @@ impl Lanes {
             json,
             kept_escaper: Escaper::default(),
             template,
+            hidden: false,
         });
         self.lanes.len() - 1
     }
@@ -375,6 +324,9 @@ impl Lanes {
         if let Some(rest) = lane.restorer.as_mut().map(Restorer::finish) {
             said.app.push_str(&lane.written(&rest));
         }
+        if let Some(tokens) = self.choice(lane.choice).tokens(&lane.channel) {
+            tokens.end(lane.progress().length);
+        }
         said
     }
 
@@ -386,16 +338,18 @@ impl Lanes {
                 choice,
                 channel,
                 template,
+                hidden,
                 ..
             } = &self.lanes[at];
-            let (choice, channel, template) = (*choice, channel.clone(), template.clone());
+            let (choice, channel, template, hidden) = (*choice, channel.clone(), template.clone(), *hidden);
             let said = self.finish(at);
             if !said.is_empty() {
-                let tokens = self
-                    .choice(choice)
-                    .tokens(&channel)
-                    .and_then(|tokens| tokens.release(usize::MAX));
-                made.push(Made::text(&template, choice, &channel, &said).with_logprobs(&channel, tokens));
+                // Behind a block they would spell what stays.
+                let blocked = self.findings.blocked.is_some();
+                let tokens = self.choice(choice).tokens(&channel).filter(|_| !blocked);
+                let tokens = tokens.and_then(|tokens| tokens.release(usize::MAX));
+                let text = Made::text(&template, choice, &channel, &said).with_logprobs(&channel, tokens);
+                made.push(Made { hidden, ..text });
             }
         }
         made
@@ -443,6 +397,14 @@ impl Lanes {
 }
 
 impl Lane {
+    fn progress(&self) -> Progress {
+        let came = self.blank + self.pushed;
+        Progress {
+            length: if self.unescaped { usize::MAX } else { came },
+            released: came.saturating_sub(self.scanner.held()),
+        }
+    }
+
     /// A released text as it is written in the frame.
     fn written<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
         match &mut self.json {

@@ -1,14 +1,27 @@
-//! Log probabilities of a guarded stream: they spell the text out token by token, so they leave when
-//! their text leaves, and not at all where it was redacted.
+//! Log probabilities of a guarded answer: they spell the text out token by token, so in a stream they leave when
+//! their text leaves, and nowhere where it was redacted or is another one.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
+use provider::openai::Channel;
+use provider::openai::response::View;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-/// `logprobs` of one chunk of a chat stream.
+/// How much of a text has come and has left, in bytes of the original.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// What has come. A text whose escapes were undone has no length that tokens could be held against.
+    pub length: usize,
+    /// What of it has left.
+    pub released: usize,
+}
+
+/// `logprobs` of one chunk of a chat stream. With anything else in it, it is of another shape.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Wire<'a> {
     #[serde(borrow, default)]
     content: Option<Vec<&'a RawValue>>,
@@ -24,6 +37,20 @@ struct Token {
     bytes: Option<Vec<u8>>,
 }
 
+impl Token {
+    /// Bytes of the text that it spells; `None` if it says one thing by its name and another by its bytes.
+    fn length(&self) -> Option<usize> {
+        let spelled = self.spelled();
+        // Half a character has a name of its own.
+        let same = std::str::from_utf8(spelled).map_or(true, |text| text == self.token);
+        same.then_some(spelled.len())
+    }
+
+    fn spelled(&self) -> &[u8] {
+        self.bytes.as_deref().unwrap_or(self.token.as_bytes())
+    }
+}
+
 /// The tokens of one text that have not left yet.
 #[derive(Debug, Default)]
 pub struct Tokens {
@@ -32,6 +59,8 @@ pub struct Tokens {
     spelled: usize,
     /// What must not be spelled out.
     forbidden: Vec<Range<usize>>,
+    /// Bytes of the text, once it has ended.
+    ended: usize,
 }
 
 impl Tokens {
@@ -42,7 +71,9 @@ impl Tokens {
             let Ok(token) = serde_json::from_str::<Token>(entry.get()) else {
                 return false;
             };
-            let length = token.bytes.map_or(token.token.len(), |bytes| bytes.len());
+            let Some(length) = token.length() else {
+                return false;
+            };
             self.waiting
                 .push_back((self.spelled..self.spelled + length, (*entry).to_owned()));
             self.spelled += length;
@@ -58,6 +89,19 @@ impl Tokens {
     /// Whether every token has left.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// The text has ended, with so many bytes.
+    pub fn end(&mut self, length: usize) {
+        self.ended = length;
+    }
+
+    /// How far the text is. One that is no longer there has ended and left, and one that never began has no bytes.
+    pub fn progress(&self, text: Option<Progress>) -> Progress {
+        text.unwrap_or(Progress {
+            length: self.ended,
+            released: usize::MAX,
+        })
     }
 
     /// The original text at `range` was redacted.
@@ -97,6 +141,62 @@ pub fn take_in(raw: &str, content: &mut Tokens, refusal: &mut Tokens) -> bool {
         return false;
     }
     content.add(&wire.content.unwrap_or_default()) && refusal.add(&wire.refusal.unwrap_or_default())
+}
+
+/// `logprobs` of a whole answer: as in a stream, or as completions have it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whole {
+    #[serde(default)]
+    content: Option<Vec<Token>>,
+    #[serde(default)]
+    refusal: Option<Vec<Token>>,
+    #[serde(default)]
+    tokens: Option<Vec<String>>,
+    #[serde(default, rename = "token_logprobs")]
+    _logprobs: IgnoredAny,
+    #[serde(default, rename = "top_logprobs")]
+    _alternatives: IgnoredAny,
+    #[serde(default, rename = "text_offset")]
+    _offsets: IgnoredAny,
+}
+
+/// Where `logprobs` of a whole answer stand that do not spell the texts of their choice.
+pub fn not_spelled(raw: &str, answer: &View<'_>) -> Vec<Range<usize>> {
+    if answer.logprobs.is_empty() {
+        return Vec::new();
+    }
+    let mut texts: HashMap<u32, [String; 2]> = HashMap::new();
+    for piece in &answer.texts {
+        let at = match piece.channel {
+            Channel::Content => 0,
+            Channel::Refusal => 1,
+            _ => continue,
+        };
+        texts.entry(piece.choice).or_default()[at].push_str(&piece.span.text);
+    }
+    let nothing = Default::default();
+    let ranges = answer.logprobs.iter().filter(|(choice, range)| {
+        let [content, refusal] = texts.get(choice).unwrap_or(&nothing);
+        !spell(&raw[range.clone()], content, refusal)
+    });
+    ranges.map(|(_, range)| range.clone()).collect()
+}
+
+fn spell(raw: &str, content: &str, refusal: &str) -> bool {
+    let Ok(whole) = serde_json::from_str::<Whole>(raw) else {
+        return false;
+    };
+    let spelled = |tokens: &Option<Vec<Token>>, text: &str| {
+        let tokens = tokens.as_deref().unwrap_or_default();
+        let bytes = |token: &Token| token.length().map(|_| token.spelled().to_vec());
+        let bytes: Option<Vec<Vec<u8>>> = tokens.iter().map(bytes).collect();
+        bytes.is_some_and(|bytes| tokens.is_empty() || bytes.concat() == text.as_bytes())
+    };
+    let told = whole.content.is_some() || whole.refusal.is_some() || whole.tokens.is_some();
+    told && spelled(&whole.content, content)
+        && spelled(&whole.refusal, refusal)
+        && whole.tokens.is_none_or(|tokens| tokens.concat() == content)
 }
 
 /// A `logprobs` object with the tokens that may leave; `null` if there are none.
@@ -156,6 +256,8 @@ mod tests {
             r#"{"tokens":["a"],"token_logprobs":[-1]}"#,
             "[1]",
             r#"{"content":[{"x":1}]}"#,
+            r#"{"content":[{"token":"ana@example.com","bytes":[97]}]}"#,
+            r#"{"content":[{"token":"a"}],"note":"ana@example.com"}"#,
         ] {
             assert!(!take_in(raw, &mut content, &mut refusal), "{raw}");
         }

@@ -29,13 +29,14 @@ use tokio::time::{Instant as Deadline, Sleep};
 
 use super::attempt::{Answer, describe};
 use super::framing;
-use super::lanes::{Lanes, Processed};
+use super::lanes::{Lanes, Made, Processed};
 use super::pass::Durable;
-use super::read::count_unguarded;
+use super::read::{count_unguarded, mask};
 use super::record::CallRecord;
 use super::stopwatch::{Wait, nanos};
 use super::unary::kept_text;
 use crate::body::{Aborted, AnswerBody};
+use crate::config::Record;
 use crate::encoding::{Coding, StreamDecoder};
 use crate::error::CallError;
 use crate::snapshot::Snapshot;
@@ -70,6 +71,17 @@ pub struct StreamedAnswer {
     deadline: Deadline,
     timer: Pin<Box<Sleep>>,
     last_piece: Instant,
+}
+
+/// How a frame leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// At once.
+    Plain,
+    /// When the end of the call is written.
+    Last,
+    /// Not at all: it is the usage for which Weir asked, and not the app.
+    Hidden,
 }
 
 /// Gives the app a streamed answer.
@@ -173,6 +185,11 @@ impl StreamedAnswer {
                 Poll::Ready(next) => {
                     self.record.time.go_on(Wait::Upstream);
                     self.last_piece = Instant::now();
+                    // An app that takes its answer slowly always finds the next piece there.
+                    if Deadline::from_std(self.last_piece) >= self.deadline {
+                        self.timer_fired();
+                        continue;
+                    }
                     match next {
                         Some(Ok(frame)) => {
                             if let Ok(data) = frame.into_data() {
@@ -235,8 +252,8 @@ impl StreamedAnswer {
     }
 
     fn frame(&mut self, frame: &Frame) {
-        let Some(data) = frame.data() else {
-            // Comments keep connections alive. Where a guardrail looks, their text stays here.
+        let Some(data) = frame.data().filter(|data| !data.trim().is_empty()) else {
+            // Comments, and events without data, keep connections alive. Where a guardrail looks, their text stays here.
             if !self.start() {
                 return;
             }
@@ -275,21 +292,29 @@ impl StreamedAnswer {
         }
         if let Some(error) = &view.error {
             self.upstream_error = true;
-            self.record.draft.error_code = error.code.clone().or_else(|| error.kind.clone());
+            let mut code = error.code.clone().or_else(|| error.kind.clone());
+            let keep_flagged = self.snapshot.recording.record == Record::Full;
+            let policy = &self.record.guard.policy;
+            code.iter_mut()
+                .for_each(|code| mask(policy, Phase::Output, code, keep_flagged));
+            self.record.draft.error_code = code;
             self.record.draft.error_message = kept_text(&self.snapshot, &self.record.guard.policy, &error.message);
         }
-        let hidden = self.hide_usage && view.usage_only;
-        if let Some(assembler) = &mut self.assembler
-            && (hidden || self.lanes.is_none())
-        {
-            assembler.push(data, &view);
-        }
-        if hidden {
-            return;
-        }
+        let way = match (
+            self.hide_usage && view.usage_only,
+            view.event && !view.finishes.is_empty(),
+        ) {
+            (true, _) => Way::Hidden,
+            // The Responses API has no `[DONE]`: there this is the end mark.
+            (false, true) => Way::Last,
+            (false, false) => Way::Plain,
+        };
         let Some(lanes) = &mut self.lanes else {
-            if self.start_token() {
-                self.out.extend_from_slice(&frame.raw);
+            if let Some(assembler) = &mut self.assembler {
+                assembler.push(data, &view);
+            }
+            if way == Way::Hidden || self.start_token() {
+                self.leave(frame.raw.clone(), way);
             }
             return;
         };
@@ -302,12 +327,13 @@ impl StreamedAnswer {
             kept_edits,
             held,
             blocked,
-        } = lanes.process(frame, data, &view);
-        if (!held || !before.is_empty()) && !self.start_token() {
+        } = lanes.process(frame, data, &view, way == Way::Hidden);
+        let leaves = !before.is_empty() || (!held && way != Way::Hidden);
+        if leaves && !self.start_token() {
             return;
         }
         for made in before {
-            self.give(made.kept.as_deref().unwrap_or(&made.data), &made.bytes);
+            self.give_made(&made);
         }
         if let Some(blocked) = blocked {
             return self.end(End::Blocked(blocked));
@@ -324,14 +350,13 @@ impl StreamedAnswer {
             if let Some(assembler) = &mut self.assembler {
                 assembler.push(data, &view);
             }
-            self.out.extend_from_slice(&framing::bytes(frame, data));
-            return;
+            return self.leave(framing::bytes(frame, data), way);
         }
         let edited = provider::json::splice(data.as_bytes(), &mut edits);
         match std::str::from_utf8(&edited) {
             Ok(edited) => {
                 self.assemble(kept.as_deref().unwrap_or(edited));
-                self.out.extend_from_slice(&framing::with_data(frame, edited));
+                self.leave(framing::with_data(frame, edited), way);
             }
             Err(error) => self.unreadable(error.to_string()),
         }
@@ -368,10 +393,25 @@ impl StreamedAnswer {
         self.record.add(&Body::ResponseStarted(Box::new(started)))
     }
 
+    /// What was held of a text leaves.
+    fn give_made(&mut self, made: &Made) {
+        let bytes: &[u8] = if made.hidden { b"" } else { &made.bytes };
+        self.give(made.kept.as_deref().unwrap_or(&made.data), bytes);
+    }
+
     /// Gives the app a frame of our own making, and keeps it.
     fn give(&mut self, data: &str, bytes: &[u8]) {
         self.assemble(data);
         self.out.extend_from_slice(bytes);
+    }
+
+    /// A frame goes its way.
+    fn leave(&mut self, bytes: Bytes, way: Way) {
+        match way {
+            Way::Plain => self.out.extend_from_slice(&bytes),
+            Way::Last => self.end(End::Done(bytes)),
+            Way::Hidden => {}
+        }
     }
 
     fn assemble(&mut self, data: &str) {

@@ -19,6 +19,7 @@ use tokio::time::{Instant as Deadline, timeout_at};
 use super::attempt::{Answer, attempt_failed, describe};
 use super::durable;
 use super::findings::{Findings, Subject};
+use super::logprobs;
 use super::read::{ask, count_unguarded, is_json_type, mask};
 use super::record::CallRecord;
 use super::stopwatch::Wait;
@@ -40,6 +41,8 @@ struct Texts<'t> {
     spans: Vec<(TextSpan<'t>, bool)>,
     /// Where `logprobs` stand, which spell the texts out once more.
     logprobs: Vec<Range<usize>>,
+    /// Those of them that spell something else.
+    odd_logprobs: Vec<Range<usize>>,
     /// Those of the Responses API.
     event_logprobs: Vec<Range<usize>>,
 }
@@ -249,9 +252,11 @@ fn look(
         if guarded {
             edits.extend(texts.event_logprobs.iter().map(|range| (range.clone(), b"[]".to_vec())));
         }
-        if !edits.is_empty() {
-            edits.extend(texts.logprobs.iter().map(|range| (range.clone(), b"null".to_vec())));
-        }
+        let left_out = match edits.is_empty() {
+            true => &texts.odd_logprobs,
+            false => &texts.logprobs,
+        };
+        edits.extend(left_out.iter().map(|range| (range.clone(), b"null".to_vec())));
     }
     if !findings.rest_edits.is_empty() {
         let policy = Arc::clone(&record.guard.policy);
@@ -300,6 +305,7 @@ fn parse<'t>(snapshot: &Snapshot, record: &mut CallRecord, text: &'t str) -> Res
         return Ok(Texts {
             spans: spans.into_iter().map(|span| (span, false)).collect(),
             logprobs: Vec::new(),
+            odd_logprobs: Vec::new(),
             event_logprobs: Vec::new(),
         });
     }
@@ -320,6 +326,10 @@ fn parse<'t>(snapshot: &Snapshot, record: &mut CallRecord, text: &'t str) -> Res
         record.draft.error_code = error.code.clone().or_else(|| error.kind.clone());
         record.draft.error_message = kept_text(snapshot, &record.guard.policy, &error.message);
     }
+    let odd_logprobs = match record.guard.is_active(Phase::Output) {
+        true => logprobs::not_spelled(text, &view),
+        false => Vec::new(),
+    };
     let spans = view
         .texts
         .into_iter()
@@ -329,6 +339,7 @@ fn parse<'t>(snapshot: &Snapshot, record: &mut CallRecord, text: &'t str) -> Res
     Ok(Texts {
         spans,
         logprobs: view.logprobs.into_iter().map(|(_, range)| range).collect(),
+        odd_logprobs,
         event_logprobs: view.event_logprobs,
     })
 }

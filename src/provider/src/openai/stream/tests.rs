@@ -95,6 +95,22 @@ fn events_of_the_responses_api() {
 
 const TEMPLATE: &str = r#"{"id":"c1","object":"chat.completion.chunk","created":7,"model":"m","service_tier":"default","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}],"usage":null,"obfuscation":"abc"}"#;
 
+#[test]
+fn arguments_are_those_of_a_call_wherever_they_are_repeated() {
+    let call = r#"{"type":"function_call","arguments":"{}","input":"x","name":"a b"}"#;
+    for data in [
+        r#"{"type":"response.function_call_arguments.done","arguments":"{}","input":"x","name":"a b"}"#.to_owned(),
+        format!(r#"{{"type":"response.output_item.done","item":{call}}}"#),
+        format!(r#"{{"type":"response.completed","response":{{"output":[{call}]}}}}"#),
+    ] {
+        let view = parse(&data).unwrap();
+        let said = |span: &TextSpan<'_>| (span.text.to_string(), span.role == crate::json::Role::ToolCall);
+        let roles: Vec<(String, bool)> = view.others.iter().map(said).collect();
+        let wanted = [("{}", true), ("x", true), ("a b", false)].map(|(text, call)| (text.to_owned(), call));
+        assert_eq!(roles, wanted, "{data}");
+    }
+}
+
 fn channels() -> Vec<Channel> {
     vec![
         Channel::Content,

@@ -44,6 +44,8 @@ pub struct Made {
     pub kept: Option<String>,
     /// Its bytes, in the shape of the provider's.
     pub bytes: Bytes,
+    /// It is kept, and the app does not get it.
+    pub hidden: bool,
 }
 
 impl Made {
@@ -55,6 +57,7 @@ impl Made {
             bytes: framing::with_data(template, &data),
             kept: said.kept.as_deref().map(frame),
             data,
+            hidden: false,
         }
     }
 

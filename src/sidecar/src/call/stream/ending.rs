@@ -6,7 +6,7 @@ use guard::Phase;
 use hyper::body::Body as _;
 use provider::openai::Channel;
 use provider::openai::stream::{self as wire, Assembled, Assembler};
-use provider::sse;
+use provider::sse::{self, Frame};
 
 use super::StreamedAnswer;
 use crate::call::findings::{Findings, Subject};
@@ -17,7 +17,7 @@ use crate::error::CallError;
 
 /// How a stream came to its end.
 pub(super) enum End {
-    /// With `[DONE]`; the frame as it came.
+    /// With `[DONE]`, or the event that ends a response; the frame as it may leave.
     Done(Bytes),
     /// The provider closed the stream.
     Closed,
@@ -29,6 +29,14 @@ pub(super) enum End {
     Cancelled,
 }
 
+/// Whether a frame without its blank line is all there.
+fn is_whole(frame: &Frame) -> bool {
+    match frame.data() {
+        Some(data) => data.trim().is_empty() || frame.is_done() || wire::parse(data).is_ok(),
+        None => frame.raw.starts_with(b":"),
+    }
+}
+
 impl StreamedAnswer {
     /// The provider closed the stream without `[DONE]`.
     pub(super) fn closed(&mut self) {
@@ -37,13 +45,10 @@ impl StreamedAnswer {
         }
         let rest = std::mem::take(&mut self.decoder).finish();
         match rest {
-            Ok(Some(frame)) if self.lanes.is_none() => self.out.extend_from_slice(&frame.raw),
-            // Some servers leave out the last blank line.
-            Ok(Some(frame))
-                if frame.complete || frame.data().is_some_and(|d| frame.is_done() || wire::parse(d).is_ok()) =>
-            {
-                self.frame(&frame);
-            }
+            // Of what nobody reads every byte passes.
+            Ok(Some(frame)) if self.assembler.is_none() => self.frame(&frame),
+            // Some servers leave out the last blank line. What follows it here must not become a part of it.
+            Ok(Some(frame)) if frame.complete || is_whole(&frame) => self.frame(&frame.completed()),
             // Half a frame cannot be looked at, and is of no use to the app either.
             Ok(Some(_)) | Err(_) => self.record.draft.truncated = true,
             Ok(None) => {}
@@ -64,7 +69,7 @@ impl StreamedAnswer {
         {
             let Processed { before, blocked, .. } = lanes.flush();
             for made in before {
-                self.give(made.kept.as_deref().unwrap_or(&made.data), &made.bytes);
+                self.give_made(&made);
             }
             if let Some(blocked) = blocked {
                 end = End::Blocked(blocked);
@@ -83,7 +88,7 @@ impl StreamedAnswer {
         }
         let assembled = self.assembler.take().map(Assembler::finish);
         let (status, last) = self.verdict(&end, assembled.as_ref());
-        self.keep(status, assembled);
+        self.keep(status, assembled, last.len());
         self.free_upstream(&end);
         let ended = std::mem::take(&mut self.record.draft);
         match self.record.end(status, ended) {
@@ -174,8 +179,8 @@ impl StreamedAnswer {
         }
     }
 
-    /// Fills in what the answer was, as far as it came.
-    fn keep(&mut self, status: Status, assembled: Option<Assembled>) {
+    /// Fills in what the answer was, as far as it came. `last`: bytes that are still to leave.
+    fn keep(&mut self, status: Status, assembled: Option<Assembled>, last: usize) {
         if let Some(lanes) = &mut self.lanes {
             let findings = lanes.findings();
             self.record.time.add_guard(findings.time());
@@ -184,7 +189,7 @@ impl StreamedAnswer {
                 let _ = self.record.add(&Body::GuardrailEvaluated(Box::new(event)));
             }
         }
-        self.record.draft.response_size = Some(self.sent + self.out.len() as u64);
+        self.record.draft.response_size = Some(self.sent + (self.out.len() + last) as u64);
         let Some(assembled) = assembled else { return };
         let draft = &mut self.record.draft;
         draft.response_id = assembled.id;
@@ -228,7 +233,7 @@ impl StreamedAnswer {
         String::from_utf8(provider::json::splice(body.as_bytes(), &mut edits)).ok()
     }
 
-    /// Lets go of the provider: after `[DONE]` its connection is read to the end in the background
+    /// Lets go of the provider: after its end mark its connection is read to the end in the background
     /// and used again; in any other case it is dropped, which cancels the request.
     fn free_upstream(&mut self, end: &End) {
         let (Some(mut upstream), Some(conn)) = (self.upstream.take(), self.conn.take()) else {
