@@ -32,3 +32,4 @@ mod queries;
 mod raw;
 mod sdk;
 mod surface;
+mod trouble;

@@ -15,7 +15,7 @@ const EMAIL: &str = "ana.keller@example.com";
 
 /// A provider that answers every request with `answer`, in pieces with a pause between them, and tells what
 /// it was asked.
-fn provider(answer: Vec<Vec<u8>>) -> (String, Receiver<String>) {
+pub fn provider(answer: Vec<Vec<u8>>) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
     let (tell, told) = sync_channel(100);
@@ -44,26 +44,26 @@ fn provider(answer: Vec<Vec<u8>>) -> (String, Receiver<String>) {
 }
 
 /// An answer with these headers and this body, to its end.
-fn answer(head: &str, body: &str) -> Vec<Vec<u8>> {
+pub fn answer(head: &str, body: &str) -> Vec<Vec<u8>> {
     vec![format!("HTTP/1.1 200 OK\r\nconnection: close\r\n{head}\r\n{body}").into_bytes()]
 }
 
-fn events(body: &str) -> Vec<Vec<u8>> {
+pub fn events(body: &str) -> Vec<Vec<u8>> {
     answer("content-type: text/event-stream\r\n", body)
 }
 
-fn chunk(delta: Value) -> String {
+pub fn chunk(delta: Value) -> String {
     let choice = json!({"index": 0, "delta": delta, "finish_reason": null});
     json!({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}).to_string()
 }
 
-fn finish() -> String {
+pub fn finish() -> String {
     let choice = json!({"index": 0, "delta": {}, "finish_reason": "stop"});
     let end = json!({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]});
     format!("data: {end}\n\ndata: [DONE]\n\n")
 }
 
-fn ask(stream: bool) -> Vec<u8> {
+pub fn ask(stream: bool) -> Vec<u8> {
     json!({"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hello"}]})
         .to_string()
         .into_bytes()

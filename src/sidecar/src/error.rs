@@ -96,6 +96,18 @@ pub enum CallError {
         /// What went wrong.
         reason: String,
     },
+    /// The provider sends the app elsewhere, where nobody would look at the call.
+    #[error(
+        "upstream {upstream} answered {status} and sends this request to {location}, past Weir: set the upstream's base_url to where the API is now, and ask for the path as it is written there"
+    )]
+    Redirect {
+        /// The upstream's name.
+        upstream: String,
+        /// The HTTP status.
+        status: u16,
+        /// Where to, without the query.
+        location: String,
+    },
     /// It took too long.
     #[error("upstream {upstream} did not answer in time: {phase} time-out")]
     Timeout {
@@ -155,6 +167,12 @@ impl CallError {
                 "upstream_error",
                 Upstream,
             ),
+            CallError::Redirect { .. } => (
+                StatusCode::BAD_GATEWAY,
+                "upstream_redirect",
+                "upstream_error",
+                Upstream,
+            ),
             CallError::Timeout { .. } => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "upstream_timeout",
@@ -194,6 +212,7 @@ impl CallError {
             CallError::Timeout { phase, .. } => (phase_class(phase), true),
             CallError::AnswerTooLarge { .. } => ("answer_too_large", false),
             CallError::UnreadableAnswer { .. } => ("answer_unreadable", false),
+            CallError::Redirect { .. } => ("redirect", false),
             CallError::BodyRead(_) | CallError::BodyTimeout => ("client_body", false),
             _ => ("internal", false),
         }

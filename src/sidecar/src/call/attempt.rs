@@ -8,13 +8,13 @@ use event::body::{AttemptFailed, AttemptStarted};
 use guard::Phase;
 use http::header::{self, HeaderValue};
 use http::uri::{PathAndQuery, Scheme, Uri};
-use http::{Request, Response, Version, request, response};
+use http::{Request, Response, StatusCode, Version, request, response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use provider::openai::request as wire;
 use tokio::time::{Instant as Deadline, timeout_at};
 
-use super::read::{Sent, Whole};
+use super::read::{Sent, Whole, mask};
 use super::record::CallRecord;
 use super::stopwatch::Wait;
 use super::upload::{Progress, Tally, Upload};
@@ -26,6 +26,9 @@ use crate::metrics::AttemptLabels;
 use crate::route::Route;
 use crate::snapshot::Snapshot;
 use crate::upstream::{PooledConn, RequestBody, SendFailure, Target};
+
+/// Characters of a redirect's place that an error names.
+const MAX_LOCATION: usize = 300;
 
 /// An answer whose head has arrived.
 pub struct Answer {
@@ -161,7 +164,17 @@ pub async fn respond(
     mut answer: Answer,
 ) -> Result<Response<AnswerBody>, CallError> {
     strip_hop_by_hop(&mut answer.head.headers);
+    // The version is each connection's own: told 1.0, hyper would end the answer by closing the connection, and
+    // one that was cut would look whole.
+    answer.head.version = Version::HTTP_11;
     let status = answer.head.status;
+    if let Some(location) = leads_elsewhere(&answer.head) {
+        let error = redirected(record, &answer.target, status, location);
+        let target = Arc::clone(&answer.target);
+        let took = record.time.arrived().elapsed();
+        attempt_failed(record, &target, &error, Some(status.as_u16()), took)?;
+        return Err(error);
+    }
     if status.is_client_error() || status.is_server_error() {
         let class = format!("http_{}", status.as_u16());
         let retryable = status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 425 | 429);
@@ -196,6 +209,28 @@ pub async fn respond(
         return unary::respond(snapshot, record, answer).await;
     }
     pass::respond(snapshot, record, answer).await
+}
+
+/// Where an answer sends the app: its SDK would go there by itself, prompt and all, and nobody would look.
+fn leads_elsewhere(head: &response::Parts) -> Option<&HeaderValue> {
+    let redirects = head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED;
+    head.headers.get(header::LOCATION).filter(|_| redirects)
+}
+
+/// The error that names the place. A provider makes it of what it was asked, so it may hold what no rule lets
+/// through; a query is the provider's own business.
+fn redirected(record: &CallRecord, target: &Target, status: StatusCode, location: &HeaderValue) -> CallError {
+    let location = String::from_utf8_lossy(location.as_bytes());
+    let place = location.split(['?', '#']).next().unwrap_or_default();
+    let mut place: String = place.chars().take(MAX_LOCATION).collect();
+    for phase in [Phase::Input, Phase::Output] {
+        mask(&record.guard.policy, phase, &mut place, false);
+    }
+    CallError::Redirect {
+        upstream: target.name.to_string(),
+        status: status.as_u16(),
+        location: place,
+    }
 }
 
 fn request_body(
