@@ -208,8 +208,13 @@ impl PooledConn {
     /// Gives the connection back. Only after the answer was read to its end; otherwise drop it, and
     /// the request is cancelled.
     pub fn release(mut self) {
-        let Some(Conn::Http1(send)) = self.conn.take() else {
-            return;
+        let send = match self.conn.take() {
+            Some(Conn::Http1(send)) => send,
+            // It is in the pool all the time, and one request fewer is on it when this is dropped.
+            shared => {
+                self.conn = shared;
+                return;
+            }
         };
         if send.is_closed() {
             return;
@@ -227,5 +232,50 @@ impl Drop for PooledConn {
         if let Some(Conn::Http2(shared)) = &self.conn {
             shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool() -> Pool {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        Pool::new(Arc::new(config))
+    }
+
+    #[tokio::test]
+    async fn a_shared_connection_carries_any_number_of_requests_one_after_the_other() {
+        let pool = pool();
+        let key: Key = ("provider".into(), 443, true);
+        let (ours, _theirs) = tokio::io::duplex(1 << 16);
+        let handshake = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(ours));
+        let (send, driver) = handshake.await.unwrap();
+        drive(driver);
+        let shared = Shared2 {
+            send,
+            in_flight: Arc::default(),
+        };
+        pool.lock().entry(key.clone()).or_default().http2.push(shared.clone());
+        let take = || PooledConn {
+            pool: pool.clone(),
+            key: key.clone(),
+            conn: Some(pool.take_idle(&key).unwrap()),
+            reused: true,
+        };
+        for _ in 0..3 * MAX_STREAMS {
+            take().release();
+            drop(take());
+        }
+        assert_eq!(shared.in_flight.load(Ordering::Relaxed), 0);
+        let busy: Vec<PooledConn> = (0..MAX_STREAMS).map(|_| take()).collect();
+        assert!(pool.take_idle(&key).is_none(), "it is full");
+        drop(busy);
+        assert!(pool.take_idle(&key).is_some());
     }
 }
