@@ -13,7 +13,7 @@ use provider::tokens;
 
 use super::guarding::Guarding;
 use super::stopwatch::Stopwatch;
-use super::upload::Tally;
+use super::upload::{Progress, Tally};
 
 use crate::error::CallError;
 use crate::metrics::{Ended, ReasonLabels};
@@ -256,9 +256,11 @@ impl CallRecord {
         self.end(status, ended)
     }
 
-    /// What the app sent in a body that was passed through unread.
+    /// What the app sent in a body that was passed through unread, if that is all there; of a part there is
+    /// nothing to say.
     pub fn note_upload(&mut self, tally: Option<&Tally>) {
-        if let Some((size, blake3)) = tally.map(Tally::result) {
+        let whole = tally.filter(|tally| tally.progress().0 == Progress::Done);
+        if let Some((size, blake3)) = whole.map(Tally::result) {
             self.draft.request_size = Some(size);
             self.draft.request_blake3 = Some(blake3);
         }
