@@ -71,3 +71,71 @@ fn a_cut_answer_of_an_old_provider_is_no_whole_one() {
     assert_eq!(place.call(&answer.call_id())["error_code"], "upstream_timeout");
     weir.stop();
 }
+
+/// Errors have as many shapes as there are servers, and none of them costs anything.
+#[test]
+fn errors_of_any_shape_cost_nothing() {
+    for (status, body) in [
+        ("422 Unprocessable Entity", r#"{"detail":[{"loc":["body"],"msg":"field required"}]}"#),
+        ("401 Unauthorized", r#"{"message":"no key"}"#),
+        ("429 Too Many Requests", r#"[{"error":{"code":429,"message":"quota","status":"RESOURCE_EXHAUSTED"}}]"#),
+        ("500 Internal Server Error", r#""it broke""#),
+    ] {
+        let (url, _) = provider(plain(status, "content-type: application/json\r\n", body));
+        let place = Place::new();
+        let config = format!("[[upstream]]\nname = \"u\"\nbase_url = \"{url}\"\nprices = \"openai\"\n");
+        let weir = Weir::start_config(&place, &config);
+        let asked = json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]});
+        let answer = post(&weir.addr, CHAT, &[], asked.to_string().as_bytes());
+        assert_eq!(answer.text(), body);
+        let row = place.call(&answer.call_id());
+        assert_eq!(row["status"], "failed", "{row}");
+        for column in ["input_tokens", "output_tokens", "cost_nano_usd"] {
+            assert_eq!(row[column], Value::Null, "{status} {column}: {row}");
+        }
+        weir.stop();
+    }
+}
+
+/// What is given as numbers of tokens is counted as such; what no provider has cost nothing.
+#[test]
+fn estimates_count_what_was_used() {
+    let data = json!({"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
+        "model": "text-embedding-3-small"});
+    let (url, _) = provider(plain("200 OK", "content-type: application/json\r\n", &data.to_string()));
+    // Nobody accepts there: connections wait until they are given up.
+    let full = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = full.local_addr().unwrap();
+    let waiting: Vec<TcpStream> = std::iter::from_fn(|| {
+        TcpStream::connect_timeout(&silent, Duration::from_millis(300)).ok()
+    })
+    .take(5000)
+    .collect();
+    let place = Place::new();
+    let config = format!(
+        "[[upstream]]\nname = \"u\"\nbase_url = \"{url}\"\nprices = \"openai\"\nmodels = [\"text-embedding-3-small\"]\n\
+         [[upstream]]\nname = \"full\"\nbase_url = \"http://{silent}/v1\"\nprices = \"openai\"\n\
+         models = [\"text-embedding-3-large\"]\n"
+    );
+    let weir = Weir::start_config(&place, &config);
+    let asked = json!({"model": "text-embedding-3-small", "input": [[1, 2, 3], [4, 5]]}).to_string();
+    let answer = post(&weir.addr, "/v1/embeddings", &[], asked.as_bytes());
+    let row = place.call(&answer.call_id());
+    assert_eq!((&row["input_tokens"], &row["usage_source"]), (&json!(5), &json!("estimated")), "{row}");
+    assert!(row["cost_nano_usd"].as_i64().unwrap() > 0, "{row}");
+
+    let asked = json!({"model": "text-embedding-3-large", "input": "hello"}).to_string();
+    let mut app = TcpStream::connect(&weir.addr).unwrap();
+    let head = format!("POST /v1/embeddings HTTP/1.1\r\nhost: w\r\ncontent-length: {}\r\n\r\n", asked.len());
+    app.write_all((head + &asked).as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    drop(app);
+    let query = "select * from calls where request_model = 'text-embedding-3-large'";
+    let rows = crate::harness::eventually("the call has ended", Duration::from_secs(30), || {
+        Some(place.sql(query)).filter(|rows| !rows.is_empty())
+    });
+    assert_eq!(rows[0]["status"], "cancelled", "{rows:?}");
+    assert_eq!((&rows[0]["input_tokens"], &rows[0]["cost_nano_usd"]), (&Value::Null, &Value::Null), "{rows:?}");
+    drop(waiting);
+    weir.stop();
+}

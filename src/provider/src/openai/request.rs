@@ -64,8 +64,8 @@ pub struct View<'a> {
     pub images: u32,
     /// How many tools or functions are offered.
     pub tools: u32,
-    /// The prompt, or a part of it, is given in numbers of tokens: nothing of it is in `texts`.
-    pub token_ids: bool,
+    /// How many tokens of the prompt are given by their numbers: nothing of them is in `texts`.
+    pub token_ids: u64,
     places: Places,
 }
 
@@ -125,7 +125,7 @@ impl View<'_> {
             messages: 0,
             images: 0,
             tools: 0,
-            token_ids: false,
+            token_ids: 0,
             places: Places::default(),
         }
     }
@@ -236,7 +236,7 @@ impl<'a> View<'a> {
     fn prompt(&mut self, cursor: &mut Cursor<'a>, key: &str, role: Role) -> Result<(), JsonError> {
         match cursor.peek()? {
             kind @ Kind::Number => {
-                self.token_ids = true;
+                self.token_ids += 1;
                 cursor.scalar(kind)
             }
             Kind::Array => {

@@ -176,6 +176,7 @@ pub async fn respond(
         return Err(error);
     }
     if status.is_client_error() || status.is_server_error() {
+        record.asked = false;
         let class = format!("http_{}", status.as_u16());
         let retryable = status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 425 | 429);
         let target = Arc::clone(&answer.target);
@@ -307,6 +308,7 @@ async fn exchange(
         };
         let request = build(parts, payload, target, &path, conn.is_http2())?;
         record.time.wait(Wait::Upstream);
+        record.asked = true;
         let sent = head(&mut conn, request, upload.as_ref(), snapshot, deadline).await;
         record.time.go_on(Wait::Upstream);
         if let Some((Progress::Broken(why), _)) = upload.as_ref().map(Tally::progress)
@@ -318,7 +320,10 @@ async fn exchange(
             Ok(Ok(response)) => return Ok((conn, response)),
             Ok(Err(failure)) => match failure.unsent {
                 // Nothing of it left on a connection that the provider had closed: safe to repeat.
-                Some(unsent) if conn.reused => body = Some(unsent.into_parts()),
+                Some(unsent) if conn.reused => {
+                    body = Some(unsent.into_parts());
+                    record.asked = false;
+                }
                 _ => {
                     let reason = failure
                         .error

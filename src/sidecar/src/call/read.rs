@@ -241,7 +241,7 @@ fn inspect(
         }
         prepare_guard(record, &view);
         findings = guard(&record.guard, &text, &view.texts, keep_flagged);
-        if view.token_ids && record.guard.is_active(Phase::Input) {
+        if view.token_ids > 0 && record.guard.is_active(Phase::Input) {
             count_unguarded(record, "token_ids");
         }
         if let Some(edit) = wire::inject_include_usage(&text, &view) {

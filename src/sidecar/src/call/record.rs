@@ -49,6 +49,9 @@ pub struct CallRecord {
     pub model: Option<String>,
     /// The provider asked last.
     pub target: Option<Arc<Target>>,
+    /// Whether a provider has the request, or some of it, and has not said that it refuses it: then the prompt
+    /// may cost something, whatever becomes of the call.
+    pub asked: bool,
     /// What is known of the end while the call runs.
     pub draft: CallEnded,
     /// What was sent to the provider, if it is JSON: tokens are estimated from it where the
@@ -105,6 +108,7 @@ impl CallRecord {
             endpoint,
             model: None,
             target: None,
+            asked: false,
             draft: CallEnded::default(),
             sent: None,
             service_tier: None,
@@ -303,7 +307,10 @@ impl CallRecord {
         let view = request::parse(self.endpoint, prompt).ok()?;
         Some(match prompt.len() <= MAX_COUNTED_BYTES {
             true => tokens::estimate_chat(model, &view),
-            false => view.texts.iter().map(|span| tokens::estimate_bytes(&span.text)).sum(),
+            false => {
+                let texts = view.texts.iter().map(|span| tokens::estimate_bytes(&span.text));
+                texts.sum::<u64>() + view.token_ids
+            }
         })
     }
 
@@ -312,7 +319,8 @@ impl CallRecord {
         let target = self.target.as_ref()?;
         let usage = ended.usage();
         if usage.is_unknown() {
-            return (ended.error_code.is_none() && self.endpoint.operation().is_some()).then_some("no_usage");
+            let answered = ended.error_code.is_none() && ended.http_status.is_none_or(|status| status < 400);
+            return (answered && self.endpoint.operation().is_some()).then_some("no_usage");
         }
         let snapshot = self.shared.snapshot.load();
         let asked = self.model.as_deref();
@@ -373,7 +381,7 @@ fn count(model: &str, text: &str) -> u64 {
 impl Drop for CallRecord {
     fn drop(&mut self) {
         if self.started && !self.ended {
-            if self.target.is_some() && self.draft.usage().is_unknown() {
+            if self.asked && self.draft.usage().is_unknown() {
                 self.estimate_prompt();
             }
             let ended = std::mem::take(&mut self.draft);

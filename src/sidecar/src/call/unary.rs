@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use event::{Body, Json, Status, UsageSource};
 use guard::{Phase, Policy};
-use http::Response;
 use http::header;
+use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use provider::TextSpan;
@@ -220,7 +220,7 @@ fn look(
         return Ok(Looked::default());
     }
     let keep_flagged = snapshot.recording.record == Record::Full;
-    let parsed = parse(snapshot, record, text);
+    let parsed = parse(snapshot, record, text, head.status);
     let texts = match parsed {
         Ok(texts) => texts,
         Err(reason) if guarded && !failed && is_json_type(content_type) => return Err(unreadable(reason)),
@@ -294,7 +294,12 @@ fn apply(text: &str, edits: &mut [Edit]) -> Result<Option<String>, CallError> {
 }
 
 /// The texts of a JSON answer; fills in what the answer says of model, usage and end.
-fn parse<'t>(snapshot: &Snapshot, record: &mut CallRecord, text: &'t str) -> Result<Texts<'t>, String> {
+fn parse<'t>(
+    snapshot: &Snapshot,
+    record: &mut CallRecord,
+    text: &'t str,
+    status: StatusCode,
+) -> Result<Texts<'t>, String> {
     if record.endpoint == Endpoint::Other {
         let spans = json::strings(text).map_err(|e| e.to_string())?;
         return Ok(Texts {
@@ -313,7 +318,8 @@ fn parse<'t>(snapshot: &Snapshot, record: &mut CallRecord, text: &'t str) -> Res
     record.media = view.reported.is_some_and(media);
     if !view.usage.is_unknown() {
         record.draft.set_usage(&view.usage, UsageSource::Provider);
-    } else if view.error.is_none() {
+    } else if view.error.is_none() && status.is_success() {
+        // Whatever an error looks like, nobody pays for it.
         record.estimate(view.texts.iter().map(|piece| &*piece.span.text));
     }
     if let Some(error) = &view.error {

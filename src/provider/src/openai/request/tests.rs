@@ -151,7 +151,7 @@ fn odd_keys_are_texts_at_every_level() {
 fn token_ids_are_told() {
     let told = |endpoint, raw: &str| {
         let view = parse(endpoint, raw).unwrap();
-        (view.token_ids, view.texts.len())
+        (view.token_ids > 0, view.texts.len())
     };
     for (raw, expected) in [
         (r#"{"prompt":5}"#, (true, 0)),
