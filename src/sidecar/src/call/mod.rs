@@ -83,7 +83,7 @@ pub async fn handle(worker: &Worker, request: Request<Incoming>) -> Response<Ans
 }
 
 /// What is asked for. Servers read several slashes as one, and so do we.
-fn endpoint(method: &str, path: &str) -> Endpoint {
+pub fn endpoint(method: &str, path: &str) -> Endpoint {
     if !path.contains("//") {
         return Endpoint::of(method, path);
     }
