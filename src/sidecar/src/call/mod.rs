@@ -67,7 +67,7 @@ pub async fn handle(worker: &Worker, request: Request<Incoming>) -> Response<Ans
     let endpoint = endpoint(request.method().as_str(), request.uri().path());
     let mut record = CallRecord::new(
         Arc::clone(&worker.shared),
-        Arc::clone(snapshot.policies.fallback()),
+        Arc::clone(&snapshot),
         endpoint,
         arrived,
     );

@@ -6,7 +6,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use event::body::CallEnded;
 use event::{Body, CallId, Draft, Scope, Status, Usage, UsageSource};
-use guard::Policy;
 use journal::clock;
 use provider::openai::{Endpoint, request};
 use provider::tokens;
@@ -19,6 +18,7 @@ use crate::error::CallError;
 use crate::metrics::{Ended, ReasonLabels};
 use crate::open_calls::OpenCall;
 use crate::shared::Shared;
+use crate::snapshot::Snapshot;
 use crate::upstream::Target;
 
 /// Texts up to this size are counted token by token.
@@ -28,6 +28,8 @@ const MAX_COUNTED_BYTES: usize = 256 << 10;
 /// that, it records `call.cancelled`, because hyper drops a call whose app went away.
 pub struct CallRecord {
     shared: Arc<Shared>,
+    /// The configuration that the call began with.
+    snapshot: Arc<Snapshot>,
     /// The call's key.
     pub call_id: CallId,
     /// Whom it belongs to.
@@ -74,14 +76,10 @@ pub struct CallRecord {
 
 impl CallRecord {
     /// A call that has just arrived.
-    pub fn new(shared: Arc<Shared>, policy: Arc<Policy>, endpoint: Endpoint, arrived: Instant) -> CallRecord {
-        let mut record = CallRecord::shell(
-            shared,
-            Guarding::new(policy, None),
-            CallId::new(),
-            endpoint,
-            Stopwatch::new(arrived),
-        );
+    pub fn new(shared: Arc<Shared>, snapshot: Arc<Snapshot>, endpoint: Endpoint, arrived: Instant) -> CallRecord {
+        let guard = Guarding::new(Arc::clone(snapshot.policies.fallback()), None);
+        let time = Stopwatch::new(arrived);
+        let mut record = CallRecord::shell(shared, snapshot, guard, CallId::new(), endpoint, time);
         record.pending.reserve(4);
         record
     }
@@ -89,15 +87,23 @@ impl CallRecord {
     /// The record itself, for the body that streams the answer; what stays behind has nothing to
     /// record any more.
     pub fn hand_over(&mut self) -> CallRecord {
-        let (shared, guard) = (Arc::clone(&self.shared), self.guard.clone());
-        let shell = CallRecord::shell(shared, guard, self.call_id, self.endpoint, self.time);
+        let (shared, snapshot, guard) = (Arc::clone(&self.shared), Arc::clone(&self.snapshot), self.guard.clone());
+        let shell = CallRecord::shell(shared, snapshot, guard, self.call_id, self.endpoint, self.time);
         std::mem::replace(self, shell)
     }
 
     /// A record of which nothing is written yet.
-    fn shell(shared: Arc<Shared>, guard: Guarding, call_id: CallId, endpoint: Endpoint, time: Stopwatch) -> CallRecord {
+    fn shell(
+        shared: Arc<Shared>,
+        snapshot: Arc<Snapshot>,
+        guard: Guarding,
+        call_id: CallId,
+        endpoint: Endpoint,
+        time: Stopwatch,
+    ) -> CallRecord {
         CallRecord {
             shared,
+            snapshot,
             call_id,
             scope: Scope::default(),
             client_key: None,
@@ -322,13 +328,13 @@ impl CallRecord {
             let answered = ended.error_code.is_none() && ended.http_status.is_none_or(|status| status < 400);
             return (answered && self.endpoint.operation().is_some()).then_some("no_usage");
         }
-        let snapshot = self.shared.snapshot.load();
+        let prices = &self.snapshot.prices;
         let asked = self.model.as_deref();
         let answered = ended.response_model.as_deref();
         let models = [answered, asked].into_iter().flatten();
         let Some(price) = models
             .into_iter()
-            .find_map(|model| snapshot.prices.lookup(&target.prices, model))
+            .find_map(|model| prices.lookup(&target.prices, model))
         else {
             return Some("unknown_model");
         };
@@ -344,7 +350,7 @@ impl CallRecord {
             let known = usage.input.is_some() && usage.output.is_some();
             return Some(if known { "unknown_price" } else { "no_usage" });
         }
-        ended.price_version = Some(snapshot.prices.version().to_owned());
+        ended.price_version = Some(prices.version().to_owned());
         None
     }
 }
