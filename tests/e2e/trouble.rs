@@ -139,3 +139,65 @@ fn estimates_count_what_was_used() {
     drop(waiting);
     weir.stop();
 }
+
+/// What the history masks of a model's name is a matter of the history.
+#[test]
+fn a_masked_model_is_still_that_model() {
+    let upstream = Upstream::start();
+    for record in ["full", "redacted", "metadata"] {
+        let place = Place::new();
+        let pack = place.config().with_file_name("own.toml");
+        let rule = "name = \"own\"\nversion = \"1\"\n[[rule]]\nid = \"word\"\nentity = \"WORD\"\nkind = \"topic\"\n\
+            action = \"flag\"\nphase = \"input\"\nregex = 'medical'\n";
+        std::fs::write(&pack, rule).unwrap();
+        let more = format!(
+            "[recording]\nrecord = \"{record}\"\n[guard]\npack_files = [\"own.toml\"]\n[guard.policy]\npacks = [\"own\"]\n\
+             [[price]]\nmodel = \"medical-1\"\ninput = \"1\"\noutput = \"1\"\n\
+             [[upstream]]\nname = \"other\"\nbase_url = \"http://127.0.0.1:9/v1\"\nmodels = [\"gpt-*\"]\n"
+        );
+        let config = config(&upstream, &more) + "models = [\"medical-*\"]\n";
+        let weir = Weir::start_config(&place, &config);
+        for model in ["medical-1", "demo/medical-1"] {
+            let body = json!({"model": model, "messages": [{"role": "user", "content": "hello"}]}).to_string();
+            let answer = post(&weir.addr, CHAT, &[("x-demo", "keep=one")], body.as_bytes());
+            assert_eq!(answer.status, 200, "{record}: {}", answer.text());
+            let row = place.call(&answer.call_id());
+            let kept = model.replace("medical", if record == "full" { "medical" } else { "[WORD]" });
+            assert_eq!(row["request_model"], kept, "{record}: {row}");
+            assert!(row["cost_nano_usd"].as_i64().unwrap_or(0) > 0, "{record}: {row}");
+            let sent = upstream.kept("one").to_string();
+            assert!(sent.contains("medical-1") || !sent.contains("[WORD]"), "{sent}");
+        }
+        let body = json!({"model": "medicalx", "messages": [{"role": "user", "content": "hello"}]}).to_string();
+        let answer = post(&weir.addr, CHAT, &[], body.as_bytes());
+        assert_eq!(answer.status, 404, "{}", answer.text());
+        let said = place.call(&answer.call_id())["error_message"].to_string();
+        assert_eq!(said.contains("medical"), record == "full", "{record}: {said}");
+        weir.stop();
+    }
+}
+
+/// A change of prices is for calls that begin after it.
+#[test]
+fn a_call_has_the_prices_that_it_began_with() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let priced = |input: &str| {
+        let price = format!("[[price]]\nmodel = \"m1\"\ninput = \"{input}\"\noutput = \"0\"\n");
+        config(&upstream, &price)
+    };
+    let weir = Weir::start_config(&place, &priced("1"));
+    let body = json!({"model": "m1", "stream": true, "messages": [{"role": "user", "content": "Why is the sky blue?"}]});
+    let mut open = raw::open(&weir.addr, CHAT, &[("x-demo", "delay_ms=200")], body.to_string().as_bytes());
+    assert!(open.next().is_some());
+    place.write_config(&priced("2"));
+    weir.signal("HUP");
+    crate::harness::eventually("it is read again", Duration::from_secs(20), || {
+        weir.log().contains("configuration reloaded").then_some(())
+    });
+    let answer = open.read_all().unwrap();
+    assert!(answer.complete && answer.text().contains("[DONE]"), "{}", answer.text());
+    let row = place.call(&answer.call_id());
+    let tokens = row["input_tokens"].as_i64().unwrap();
+    assert_eq!(row["cost_nano_usd"], tokens * 1000, "{row}");
+    weir.stop();
+}

@@ -190,6 +190,15 @@ impl CallError {
         }
     }
 
+    /// The same error, of a model by the name that may be kept.
+    #[must_use]
+    pub fn about_model(mut self, kept: Option<&str>) -> CallError {
+        if let (CallError::UnknownModel { model, .. }, Some(kept)) = (&mut self, kept) {
+            *model = kept.chars().take(200).collect();
+        }
+        self
+    }
+
     /// The error as an OpenAI-shaped JSON body.
     #[must_use]
     pub fn body(&self) -> String {

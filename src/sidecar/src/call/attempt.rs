@@ -61,7 +61,12 @@ pub async fn send(
     let target = route.target;
     record.target = Some(Arc::clone(&target));
     record.draft.attempts = 1;
-    let model = route.model.as_deref().or(record.model.as_deref());
+    let model = match (&route.model, &record.asked_model) {
+        (Some(model), None) => Some(model.as_str()),
+        // Of a name that may not be kept as it is, what may, without the provider's.
+        (Some(_), Some(_)) => (record.model.as_deref()).map(|kept| kept.split_once('/').map_or(kept, |(_, rest)| rest)),
+        (None, _) => record.model.as_deref(),
+    };
     let credential = target.credential_id.clone();
     let app_key = || {
         let passed_on = !snapshot.wants_client_key() && parts.headers.contains_key(header::AUTHORIZATION);

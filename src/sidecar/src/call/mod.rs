@@ -124,7 +124,8 @@ async fn serve(
     if let Some(blocked) = findings.blocked {
         return block_input(snapshot, record, &blocked, stream).await;
     }
-    let route = snapshot.routes.choose(record.model.as_deref(), &snapshot.prices)?;
+    let route = snapshot.routes.choose(record.asked_model(), &snapshot.prices);
+    let route = route.map_err(|error| error.about_model(record.model.as_deref()))?;
     let answer = attempt::send(worker, snapshot, record, route, parts, sent, stream).await?;
     attempt::respond(snapshot, record, answer).await
 }

@@ -1,5 +1,6 @@
 //! Reading a request: its body, what it asks for, and what the guardrails say of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -221,6 +222,7 @@ fn inspect(
     let mut hide_usage = false;
     let mut findings;
     let mut is_json = true;
+    let mut model = None;
     if record.endpoint == Endpoint::Other {
         match json::strings(&text) {
             Ok(spans) => findings = guard(&record.guard, &text, &spans, keep_flagged),
@@ -233,6 +235,7 @@ fn inspect(
     } else {
         let view = wire::parse(record.endpoint, &text).map_err(malformed)?;
         fill(started, &view);
+        model.clone_from(&view.model);
         let before = Arc::clone(&record.guard.policy);
         choose_policy(snapshot, record, started);
         if !Arc::ptr_eq(&before, &record.guard.policy) {
@@ -261,6 +264,14 @@ fn inspect(
         None
     } else {
         Some(splice(&text, &mut edits)?)
+    };
+    // Where it is masked, the provider is asked for what is sent.
+    record.asked_model = match started.request_model.as_deref() == model.as_deref() {
+        true => None,
+        false => {
+            let sent = wire::parse(record.endpoint, edited.as_ref().unwrap_or(&text)).ok();
+            sent.and_then(|view| view.model.map(Cow::into_owned))
+        }
     };
     if is_json && snapshot.recording.record != Record::Metadata {
         let kept = match findings.rest_edits.is_empty() {

@@ -47,8 +47,11 @@ pub struct CallRecord {
     pub time: Stopwatch,
     /// The endpoint.
     pub endpoint: Endpoint,
-    /// The model asked for.
+    /// The model asked for, as it may be kept.
     pub model: Option<String>,
+    /// The same as the provider is asked for it, where that is another: where the history masks what is only
+    /// flagged, it is still that model.
+    pub asked_model: Option<String>,
     /// The provider asked last.
     pub target: Option<Arc<Target>>,
     /// Whether a provider has the request, or some of it, and has not said that it refuses it: then the prompt
@@ -113,6 +116,7 @@ impl CallRecord {
             time,
             endpoint,
             model: None,
+            asked_model: None,
             target: None,
             asked: false,
             draft: CallEnded::default(),
@@ -132,6 +136,11 @@ impl CallRecord {
     /// What all workers share.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// The model asked for: what routes, prices and tokenizers go by. Never to be kept.
+    pub fn asked_model(&self) -> Option<&str> {
+        self.asked_model.as_deref().or(self.model.as_deref())
     }
 
     /// Whether the call has ended.
@@ -286,7 +295,7 @@ impl CallRecord {
             .draft
             .response_model
             .clone()
-            .or_else(|| self.model.clone())
+            .or_else(|| self.asked_model().map(str::to_owned))
             .unwrap_or_default();
         let usage = Usage {
             input: self.prompt_tokens(&model),
@@ -298,9 +307,8 @@ impl CallRecord {
 
     /// Counts the tokens of the prompt alone, where nothing is known of an answer.
     fn estimate_prompt(&mut self) {
-        let model = self.model.clone().unwrap_or_default();
         let usage = Usage {
-            input: self.prompt_tokens(&model),
+            input: self.prompt_tokens(self.asked_model().unwrap_or_default()),
             ..Usage::default()
         };
         if self.endpoint.operation().is_some() && !usage.is_unknown() {
@@ -329,7 +337,7 @@ impl CallRecord {
             return (answered && self.endpoint.operation().is_some()).then_some("no_usage");
         }
         let prices = &self.snapshot.prices;
-        let asked = self.model.as_deref();
+        let asked = self.asked_model();
         let answered = ended.response_model.as_deref();
         let models = [answered, asked].into_iter().flatten();
         let Some(price) = models

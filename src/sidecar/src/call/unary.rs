@@ -230,6 +230,9 @@ fn look(
         }
         Err(_) => {
             let mut findings = Findings::of_text(&record.guard, Phase::Output, text, keep_flagged);
+            if failed {
+                count_upstream_error(record, &findings);
+            }
             let mut edits = std::mem::take(&mut findings.edits);
             let edited = apply(text, &mut edits)?.filter(|_| !failed);
             return Ok(Looked {
@@ -271,9 +274,7 @@ fn look(
         .map(|edited| edited.unwrap_or_else(|| text.to_owned()));
     // A provider's own error passes unchanged, whatever it quotes; only what is kept is masked.
     if failed {
-        if !findings.edits.is_empty() || findings.blocked.is_some() {
-            count_unguarded(record, "upstream_error");
-        }
+        count_upstream_error(record, &findings);
         return Ok(Looked {
             edited: None,
             kept,
@@ -282,6 +283,13 @@ fn look(
     }
     let edited = apply(text, &mut findings.edits)?;
     Ok(Looked { edited, kept, findings })
+}
+
+/// Counts a provider's own error that passes though a rule found something in it.
+fn count_upstream_error(record: &CallRecord, findings: &Findings) {
+    if !findings.edits.is_empty() || findings.blocked.is_some() {
+        count_unguarded(record, "upstream_error");
+    }
 }
 
 fn apply(text: &str, edits: &mut [Edit]) -> Result<Option<String>, CallError> {
