@@ -201,3 +201,21 @@ fn a_call_has_the_prices_that_it_began_with() {
     assert_eq!(row["cost_nano_usd"], tokens * 1000, "{row}");
     weir.stop();
 }
+
+/// A provider's own error passes as it came, and what a rule finds in it is counted, JSON or not.
+#[test]
+fn errors_that_quote_what_a_rule_forbids_are_counted() {
+    for kind in ["application/json", "text/plain"] {
+        let body = format!("\"bad request of {EMAIL}\"");
+        let body = if kind == "text/plain" { &body[1..] } else { &body };
+        let head = format!("content-type: {kind}\r\n");
+        let (url, _) = provider(plain("400 Bad Request", &head, body));
+        let place = Place::new();
+        let weir = Weir::start_with(&place, &["--upstream", &url]);
+        assert_eq!(post(&weir.addr, CHAT, &[], &ask(false)).text(), body);
+        let metrics = raw::get(&weir.addr, "/metrics").text();
+        let counted = "weir_unguarded_bodies_total{reason=\"upstream_error\"} 1";
+        assert!(metrics.contains(counted), "{kind}: {metrics}");
+        weir.stop();
+    }
+}
