@@ -219,3 +219,36 @@ fn errors_that_quote_what_a_rule_forbids_are_counted() {
         weir.stop();
     }
 }
+
+/// Whatever goes wrong with an attempt, it is recorded once.
+#[test]
+fn an_attempt_fails_once() {
+    let json = "content-type: application/json\r\n";
+    let stream = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\n\r\n";
+    let cut = |status: &str| {
+        vec![format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{").into_bytes()]
+    };
+    let event = |data: &str| vec![format!("{stream}data: {data}\n\n").into_bytes()];
+    let file = b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: 100\r\n\r\n\x01".to_vec();
+    for (path, answer, class) in [
+        (CHAT, answer(json, "{broken"), "answer_unreadable"),
+        (CHAT, cut("200 OK"), "reset"),
+        (CHAT, cut("500 Internal Server Error"), "http_500"),
+        (CHAT, event("{broken"), "answer_unreadable"),
+        (CHAT, event(r#"{"id":"c","choices":[{"index":0,"delta":{"content":"hi"}}]}"#), "reset"),
+        (CHAT, event(r#"{"error":{"message":"no","code":"busy"}}"#), "error_in_answer"),
+        ("/v1/audio/speech", vec![file], "reset"),
+    ] {
+        let (url, _) = provider(answer);
+        let place = Place::new();
+        let weir = Weir::start_with(&place, &["--upstream", &url]);
+        let answer = post(&weir.addr, path, &[], &ask(true));
+        assert_eq!(place.call(&answer.call_id())["status"], "failed", "{class}");
+        let failures = place.sql("select body from events where type = 'attempt.failed'");
+        assert_eq!(failures.len(), 1, "{path} {class}: {failures:?}");
+        let failure: Value = serde_json::from_str(failures[0]["body"].as_str().unwrap()).unwrap();
+        assert_eq!(failure["error.type"], class, "{failure}");
+        weir.stop();
+        place.verify();
+    }
+}

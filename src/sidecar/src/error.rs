@@ -128,6 +128,28 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// All codes that [`CallError::kind`] gives.
+    pub const CODES: [&str; 18] = [
+        "malformed_json",
+        "undecodable_body",
+        "incomplete_body",
+        "body_timeout",
+        "request_too_large",
+        "invalid_client_key",
+        "model_not_found",
+        "guardrail_blocked",
+        "no_upstream_configured",
+        "upstream_unreachable",
+        "upstream_reset",
+        "upstream_answer_too_large",
+        "upstream_answer_unreadable",
+        "upstream_redirect",
+        "upstream_timeout",
+        "journal_full",
+        "journal_unavailable",
+        "shutting_down",
+    ];
+
     /// HTTP status, stable code, OpenAI error type, whose fault.
     #[must_use]
     pub fn kind(&self) -> (StatusCode, &'static str, &'static str, Fault) {
@@ -287,4 +309,63 @@ pub enum StartError {
     /// The journal cannot be read or written at start.
     #[error("the journal cannot be recovered: {0}")]
     Journal(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_listed() {
+        let text = || "x".to_owned();
+        let errors = [
+            CallError::MalformedJson(text()),
+            CallError::Encoding(text()),
+            CallError::TooLarge { limit: 1 },
+            CallError::BodyRead(text()),
+            CallError::BodyTimeout,
+            CallError::Unauthorized,
+            CallError::UnknownModel {
+                model: text(),
+                nearest: Vec::new(),
+            },
+            CallError::NoUpstream,
+            CallError::Blocked {
+                rule: text(),
+                entity: text(),
+                phase: "input",
+            },
+            CallError::Connect {
+                upstream: text(),
+                reason: text(),
+            },
+            CallError::Reset {
+                upstream: text(),
+                reason: text(),
+            },
+            CallError::AnswerTooLarge {
+                upstream: text(),
+                limit: 1,
+            },
+            CallError::UnreadableAnswer {
+                upstream: text(),
+                reason: text(),
+            },
+            CallError::Redirect {
+                upstream: text(),
+                status: 307,
+                location: text(),
+            },
+            CallError::Timeout {
+                upstream: text(),
+                phase: "idle",
+            },
+            CallError::JournalFull,
+            CallError::Journal(text()),
+            CallError::ShuttingDown,
+        ];
+        let codes = errors.iter().map(|error| error.kind().1);
+        assert!(codes.clone().all(|code| CallError::CODES.contains(&code)));
+        assert_eq!(codes.count(), CallError::CODES.len());
+    }
 }

@@ -1,10 +1,10 @@
 //! One request to one provider, and what becomes of its answer.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use event::Body;
-use event::body::{AttemptFailed, AttemptStarted};
+use event::body::AttemptStarted;
 use guard::Phase;
 use http::header::{self, HeaderValue};
 use http::uri::{PathAndQuery, Scheme, Uri};
@@ -20,9 +20,8 @@ use super::stopwatch::Wait;
 use super::upload::{Progress, Tally, Upload};
 use super::{Worker, pass, stream, unary};
 use crate::body::AnswerBody;
-use crate::error::CallError;
+use crate::error::{CallError, Fault};
 use crate::headers::{strip_hop_by_hop, strip_own};
-use crate::metrics::AttemptLabels;
 use crate::route::Route;
 use crate::snapshot::Snapshot;
 use crate::upstream::{PooledConn, RequestBody, SendFailure, Target};
@@ -61,6 +60,7 @@ pub async fn send(
     let target = route.target;
     record.target = Some(Arc::clone(&target));
     record.draft.attempts = 1;
+    record.attempt_began = Some(Instant::now());
     let model = match (&route.model, &record.asked_model) {
         (Some(model), None) => Some(model.as_str()),
         // Of a name that may not be kept as it is, what may, without the provider's.
@@ -88,7 +88,6 @@ pub async fn send(
     let (body, uploaded) = request_body(record, &mut parts, sent, route.model.as_deref());
     let guarded_stream = stream && record.guard.is_active(Phase::Output);
     let deadline = Deadline::from_std(record.time.arrived() + snapshot.limits.total);
-    let began = Instant::now();
     let outgoing = Outgoing {
         parts,
         body,
@@ -111,59 +110,29 @@ pub async fn send(
             })
         }
         Err(error) => {
-            attempt_failed(record, &target, &error, None, began.elapsed())?;
+            record.attempt_failed(&error, None)?;
             Err(error)
         }
     }
 }
 
-/// Adds `attempt.failed`; it is written with the event that ends the call.
-pub fn attempt_failed(
-    record: &mut CallRecord,
-    target: &Target,
-    error: &CallError,
-    http_status: Option<u16>,
-    took: Duration,
-) -> Result<(), CallError> {
-    let (class, retryable) = error.attempt_class();
-    add_failure(
-        record,
-        target,
-        class.to_owned(),
-        Some(error.to_string()),
-        http_status,
-        retryable,
-        took,
-    )
-}
-
-fn add_failure(
-    record: &mut CallRecord,
-    target: &Target,
-    error_type: String,
-    message: Option<String>,
-    http_status: Option<u16>,
-    retryable: bool,
-    took: Duration,
-) -> Result<(), CallError> {
-    let labels = AttemptLabels {
-        gen_ai_provider_name: target.name.to_string(),
-        error_type: error_type.clone(),
-    };
-    record.shared().metrics.attempt_failures.get_or_create(&labels).inc();
-    record.add(&Body::AttemptFailed(Box::new(AttemptFailed {
-        index: 0,
-        provider: target.name.to_string(),
-        error_type,
-        message,
-        http_status,
-        retryable,
-        duration_ns: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
-    })))
-}
-
 /// Turns an answer into what the app gets.
 pub async fn respond(
+    snapshot: &Arc<Snapshot>,
+    record: &mut CallRecord,
+    answer: Answer,
+) -> Result<Response<AnswerBody>, CallError> {
+    let status = answer.head.status;
+    let result = pass_on(snapshot, record, answer).await;
+    if let Err(error) = &result
+        && error.kind().3 == Fault::Upstream
+    {
+        record.attempt_failed(error, Some(status))?;
+    }
+    result
+}
+
+async fn pass_on(
     snapshot: &Arc<Snapshot>,
     record: &mut CallRecord,
     mut answer: Answer,
@@ -174,26 +143,11 @@ pub async fn respond(
     answer.head.version = Version::HTTP_11;
     let status = answer.head.status;
     if let Some(location) = leads_elsewhere(&answer.head) {
-        let error = redirected(record, &answer.target, status, location);
-        let target = Arc::clone(&answer.target);
-        let took = record.time.arrived().elapsed();
-        attempt_failed(record, &target, &error, Some(status.as_u16()), took)?;
-        return Err(error);
+        return Err(redirected(record, &answer.target, status, location));
     }
     if status.is_client_error() || status.is_server_error() {
         record.asked = false;
-        let class = format!("http_{}", status.as_u16());
-        let retryable = status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 425 | 429);
-        let target = Arc::clone(&answer.target);
-        add_failure(
-            record,
-            &target,
-            class,
-            None,
-            Some(status.as_u16()),
-            retryable,
-            record.time.arrived().elapsed(),
-        )?;
+        record.attempt_refused(status)?;
     }
     let content_type = answer
         .head

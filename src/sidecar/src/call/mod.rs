@@ -11,6 +11,7 @@
 
 mod ask;
 mod attempt;
+mod failure;
 mod findings;
 mod framing;
 mod guarding;

@@ -57,6 +57,8 @@ pub struct CallRecord {
     /// Whether a provider has the request, or some of it, and has not said that it refuses it: then the prompt
     /// may cost something, whatever becomes of the call.
     pub asked: bool,
+    /// When the attempt began of which nothing bad is recorded yet.
+    pub attempt_began: Option<Instant>,
     /// What is known of the end while the call runs.
     pub draft: CallEnded,
     /// What was sent to the provider, if it is JSON: tokens are estimated from it where the
@@ -119,6 +121,7 @@ impl CallRecord {
             asked_model: None,
             target: None,
             asked: false,
+            attempt_began: None,
             draft: CallEnded::default(),
             sent: None,
             service_tier: None,
@@ -141,6 +144,11 @@ impl CallRecord {
     /// The model asked for: what routes, prices and tokenizers go by. Never to be kept.
     pub fn asked_model(&self) -> Option<&str> {
         self.asked_model.as_deref().or(self.model.as_deref())
+    }
+
+    /// Whether the call took all the time that it may.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.time.arrived().elapsed() >= self.snapshot.limits.total
     }
 
     /// Whether the call has ended.
@@ -244,6 +252,10 @@ impl CallRecord {
             ended: &ended,
             unpriced,
         });
+        if status == Status::Failed {
+            // The end of the call matters more; a journal that fails shows there.
+            let _ = self.attempt_broke(&ended);
+        }
         let mut body = end_body(status, ended);
         let mut result = self.add(&body).and_then(|()| self.write());
         // A full journal has room for the fact, if not for the text.

@@ -16,7 +16,7 @@ use provider::json::{self, Edit};
 use provider::openai::{Channel, Endpoint, response as wire};
 use tokio::time::{Instant as Deadline, timeout_at};
 
-use super::attempt::{Answer, attempt_failed, describe};
+use super::attempt::{Answer, describe};
 use super::durable;
 use super::findings::{Findings, Subject};
 use super::read::{ask, count_unguarded, is_json_type, mask};
@@ -79,16 +79,10 @@ pub async fn respond(
         uploaded,
         ..
     } = answer;
-    let began = record.time.wait(Wait::Upstream);
+    record.time.wait(Wait::Upstream);
     let collected = collect(snapshot, body, &target.name, deadline).await;
     record.time.go_on(Wait::Upstream);
-    let raw = match collected {
-        Ok(raw) => raw,
-        Err(error) => {
-            attempt_failed(record, &target, &error, Some(head.status.as_u16()), began.elapsed())?;
-            return Err(error);
-        }
-    };
+    let raw = collected?;
     conn.release();
     let mut looked = look(snapshot, record, &head, &raw, &target.name)?;
     let questions = std::mem::take(&mut looked.findings.questions);
