@@ -252,3 +252,28 @@ fn an_attempt_fails_once() {
         place.verify();
     }
 }
+
+/// A path has parts that the app chooses, and so has a content type.
+#[test]
+fn paths_and_content_types_are_masked() {
+    let (url, told) = provider(answer("content-length: 2\r\ncontent-type: application/json\r\n", "{}"));
+    let place = Place::new();
+    let weir = Weir::start_with(&place, &["--upstream", &url]);
+    let kind = format!("application/json; note={EMAIL}");
+    let file = format!("multipart/form-data; boundary={EMAIL}");
+    for (method, path, kind) in [
+        ("GET", format!("/v1/models/{EMAIL}"), "application/json"),
+        ("GET", format!("/v1/responses/{EMAIL}"), "application/json"),
+        ("POST", format!("/v1/{EMAIL}/embeddings"), "application/json"),
+        ("POST", CHAT.to_owned(), &kind),
+        ("POST", "/v1/files".to_owned(), &file),
+    ] {
+        let body = if method == "POST" { ask(false) } else { Vec::new() };
+        let headers = [("content-type", kind)];
+        let open = try_send(&weir.addr, method, &path, &headers, &body).unwrap();
+        place.call(&open.read_all().unwrap().call_id());
+        assert!(told.recv_timeout(Duration::from_secs(10)).unwrap().contains(&path), "{path}");
+    }
+    place.assert_absent(EMAIL);
+    weir.stop();
+}

@@ -160,9 +160,10 @@ impl Arriving<'_> {
 
     /// Adds `call.started` to the record. Returns whether a stream was asked for.
     fn take_down(&mut self) -> Result<bool, CallError> {
-        let Some(started) = self.started.take() else {
+        let Some(mut started) = self.started.take() else {
             return Ok(false);
         };
+        read::mask_place(self.record, &mut started);
         self.record.model.clone_from(&started.request_model);
         let stream = started.stream;
         self.record.add(&Body::CallStarted(started))?;

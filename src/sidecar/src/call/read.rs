@@ -429,11 +429,30 @@ pub fn mask_context(snapshot: &Snapshot, record: &mut CallRecord, started: &mut 
     started.tags.iter_mut().for_each(mask);
     started.user_agent.iter_mut().for_each(mask);
     record.scope.app.iter_mut().for_each(mask);
-    // Of what Weir reads, both are known words.
-    if record.endpoint == Endpoint::Other {
-        mask(&mut started.endpoint);
-        started.request_content_type.iter_mut().for_each(mask);
+}
+
+/// Paths without a part that the app may choose.
+const FIXED_PATHS: [&str; 6] = [
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/models",
+    "/v1/moderations",
+    "/v1/responses",
+];
+
+/// ... nor by way of the path or the content type. To be called last: policies are chosen by the path.
+pub fn mask_place(record: &CallRecord, started: &mut CallStarted) {
+    if !record.guard.is_active(Phase::Input) {
+        return;
     }
+    let keep_flagged = record.recorded() == Record::Full;
+    let mask = |text: &mut String| mask(&record.guard.policy, Phase::Input, text, keep_flagged);
+    if !FIXED_PATHS.contains(&started.endpoint.as_str()) {
+        mask(&mut started.endpoint);
+    }
+    let free = |kind: &&mut String| !kind.eq_ignore_ascii_case("application/json");
+    started.request_content_type.iter_mut().filter(free).for_each(mask);
 }
 
 /// ... nor by way of a parameter.

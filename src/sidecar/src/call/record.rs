@@ -14,6 +14,7 @@ use super::guarding::Guarding;
 use super::stopwatch::Stopwatch;
 use super::upload::{Progress, Tally};
 
+use crate::config::Record;
 use crate::error::CallError;
 use crate::metrics::{Ended, ReasonLabels};
 use crate::open_calls::OpenCall;
@@ -144,6 +145,11 @@ impl CallRecord {
     /// The model asked for: what routes, prices and tokenizers go by. Never to be kept.
     pub fn asked_model(&self) -> Option<&str> {
         self.asked_model.as_deref().or(self.model.as_deref())
+    }
+
+    /// What is kept of bodies.
+    pub fn recorded(&self) -> Record {
+        self.snapshot.recording.record
     }
 
     /// Whether the call took all the time that it may.
