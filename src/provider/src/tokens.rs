@@ -117,7 +117,11 @@ mod tests {
         for (endpoint, raw, tokens) in [
             (Endpoint::Embeddings, r#"{"model":"m","input":[1,2,3]}"#, 3),
             (Endpoint::Embeddings, r#"{"model":"m","input":[[1,2],[3,4,5]]}"#, 5),
-            (Endpoint::Completions, r#"{"model":"gpt-4","prompt":[1,"hello world"]}"#, 3),
+            (
+                Endpoint::Completions,
+                r#"{"model":"gpt-4","prompt":[1,"hello world"]}"#,
+                3,
+            ),
         ] {
             let view = request::parse(endpoint, raw).unwrap();
             assert_eq!(estimate_chat("gpt-4", &view), tokens, "{raw}");

@@ -189,12 +189,7 @@ impl CallError {
                 "upstream_error",
                 Upstream,
             ),
-            CallError::Redirect { .. } => (
-                StatusCode::BAD_GATEWAY,
-                "upstream_redirect",
-                "upstream_error",
-                Upstream,
-            ),
+            CallError::Redirect { .. } => (StatusCode::BAD_GATEWAY, "upstream_redirect", "upstream_error", Upstream),
             CallError::Timeout { .. } => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "upstream_timeout",

@@ -55,8 +55,9 @@ pub struct View<'a> {
     pub service_tier: Option<Cow<'a, str>>,
     /// `reasoning_effort`
     pub reasoning_effort: Option<Cow<'a, str>>,
-    /// Every text of the request, in its order. Left out are identifiers, image URLs and base64
-    /// blobs, and only where they have the shape of one.
+    /// Every text of the request, in its order, and after them whole numbers of nine or more digits under no
+    /// known name. Left out are identifiers, image URLs and base64 blobs, and only where they have the shape
+    /// of one.
     pub texts: Vec<TextSpan<'a>>,
     /// How many messages or input items there are.
     pub messages: u32,
@@ -156,7 +157,7 @@ fn schema_in(raw: &str) -> Result<Option<&str>, JsonError> {
 /// # Errors
 /// If `raw` is not JSON, nests too deep, or is no object where the endpoint takes one.
 pub fn parse(endpoint: Endpoint, raw: &str) -> Result<View<'_>, JsonError> {
-    let mut cursor = Cursor::new(raw);
+    let mut cursor = Cursor::noting_numbers(raw);
     let mut view = View::new(endpoint);
     if cursor.peek()? == Kind::Object {
         let mut items = cursor.enter()?;
@@ -170,6 +171,7 @@ pub fn parse(endpoint: Endpoint, raw: &str) -> Result<View<'_>, JsonError> {
         collect(&mut cursor, "", Role::Other, &mut view.texts)?;
     }
     cursor.end()?;
+    view.texts.extend(cursor.long_numbers());
     Ok(view)
 }
 

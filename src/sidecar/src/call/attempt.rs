@@ -14,12 +14,14 @@ use hyper::body::Incoming;
 use provider::openai::request as wire;
 use tokio::time::{Instant as Deadline, timeout_at};
 
-use super::read::{Sent, Whole, mask};
+use super::masking::mask;
+use super::read::{Sent, Whole};
 use super::record::CallRecord;
 use super::stopwatch::Wait;
 use super::upload::{Progress, Tally, Upload};
 use super::{Worker, pass, stream, unary};
 use crate::body::AnswerBody;
+use crate::config::Record;
 use crate::error::{CallError, Fault};
 use crate::headers::{strip_hop_by_hop, strip_own};
 use crate::route::Route;
@@ -184,7 +186,12 @@ fn redirected(record: &CallRecord, target: &Target, status: StatusCode, location
     let place = location.split(['?', '#']).next().unwrap_or_default();
     let mut place: String = place.chars().take(MAX_LOCATION).collect();
     for phase in [Phase::Input, Phase::Output] {
-        mask(&record.guard.policy, phase, &mut place, false);
+        mask(
+            &record.guard.policy,
+            phase,
+            &mut place,
+            record.recorded() == Record::Full,
+        );
     }
     CallError::Redirect {
         upstream: target.name.to_string(),

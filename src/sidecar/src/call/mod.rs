@@ -17,7 +17,9 @@ mod framing;
 mod guarding;
 mod lanes;
 mod logprobs;
+mod masking;
 mod pass;
+mod query;
 mod read;
 mod record;
 mod refusal;
@@ -66,12 +68,7 @@ pub async fn handle(worker: &Worker, request: Request<Incoming>) -> Response<Ans
     let arrived = Instant::now();
     let snapshot = worker.shared.snapshot.load_full();
     let endpoint = endpoint(request.method().as_str(), request.uri().path());
-    let mut record = CallRecord::new(
-        Arc::clone(&worker.shared),
-        Arc::clone(&snapshot),
-        endpoint,
-        arrived,
-    );
+    let mut record = CallRecord::new(Arc::clone(&worker.shared), Arc::clone(&snapshot), endpoint, arrived);
     let call_id = record.call_id;
     let mut response = match serve(worker, &snapshot, &mut record, request).await {
         Ok(response) => response,
@@ -147,7 +144,7 @@ impl Arriving<'_> {
         let authorized = authorize(snapshot, record, &request);
         read::know_session(record, started);
         read::choose_policy(snapshot, record, started);
-        read::mask_context(snapshot, record, started);
+        masking::mask_context(snapshot, record, started);
         authorized?;
         if record.shared().is_draining() {
             return Err(CallError::ShuttingDown);
@@ -163,7 +160,7 @@ impl Arriving<'_> {
         let Some(mut started) = self.started.take() else {
             return Ok(false);
         };
-        read::mask_place(self.record, &mut started);
+        masking::mask_place(self.record, &mut started);
         self.record.model.clone_from(&started.request_model);
         let stream = started.stream;
         self.record.add(&Body::CallStarted(started))?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use event::Json;
 use event::body::CallStarted;
-use guard::{Action, Phase, Policy};
+use guard::{Action, Phase};
 use http::header::{self, HeaderMap};
 use http::{Request, request};
 use http_body_util::BodyExt;
@@ -21,6 +21,8 @@ use tokio::time::{Instant as Deadline, timeout_at};
 use super::ask::{Asker, Question};
 use super::findings::{Findings, Subject};
 use super::guarding::Guarding;
+use super::masking::{mask_context, mask_parameters};
+use super::query;
 use super::record::CallRecord;
 use super::stopwatch::Wait;
 use super::upload::Tally;
@@ -72,6 +74,19 @@ pub struct Whole {
 
 /// Reads `request`, fills in `started`, and applies the input guardrails.
 pub async fn prepare(
+    snapshot: &Arc<Snapshot>,
+    record: &mut CallRecord,
+    started: &mut CallStarted,
+    request: Request<Incoming>,
+) -> Result<Prepared, CallError> {
+    let mut prepared = prepare_body(snapshot, record, started, request).await?;
+    if record.guard.is_active(Phase::Input) && prepared.parts.uri.query().is_some() {
+        query::look_at(snapshot, record, started.request_model.as_deref(), &mut prepared).await?;
+    }
+    Ok(prepared)
+}
+
+async fn prepare_body(
     snapshot: &Arc<Snapshot>,
     record: &mut CallRecord,
     started: &mut CallStarted,
@@ -139,6 +154,10 @@ pub async fn prepare(
         }
         Err(error) => return Err(error),
     };
+    // It may be read otherwise there than it was looked at here.
+    if is_text && content_type.as_deref().is_some_and(has_odd_charset) && record.guard.is_active(Phase::Input) {
+        count_unguarded(record, "request_content_type");
+    }
     let (mut sent, mut findings) = inspect(snapshot, record, started, body.clone(), text)?;
     let questions = std::mem::take(&mut findings.questions);
     if snapshot.webhook.is_some() && !questions.is_empty() {
@@ -160,6 +179,22 @@ pub fn is_json_type(content_type: &str) -> bool {
 fn is_text_type(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     kind.starts_with("text/") || kind == "application/x-www-form-urlencoded"
+}
+
+/// Whether a content type names a charset that is not UTF-8: UTF-16 may be valid UTF-8, too, and says
+/// something else then.
+fn has_odd_charset(content_type: &str) -> bool {
+    let parameters = content_type
+        .split(';')
+        .skip(1)
+        .filter_map(|parameter| parameter.split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    charsets.any(|(_, value)| {
+        let value = value.trim().trim_matches('"');
+        !["utf-8", "utf8", "us-ascii", "ascii"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(value))
+    })
 }
 
 /// Counts a body that no guardrail could look at.
@@ -224,7 +259,7 @@ fn inspect(
     let mut is_json = true;
     let mut model = None;
     if record.endpoint == Endpoint::Other {
-        match json::strings(&text) {
+        match json::strings_and_numbers(&text) {
             Ok(spans) => findings = guard(&record.guard, &text, &spans, keep_flagged),
             Err(_) if started.request_content_type.as_deref().is_some_and(is_text_type) => {
                 is_json = false;
@@ -413,72 +448,6 @@ fn prepare_guard(record: &mut CallRecord, view: &wire::View<'_>) {
             }
         };
         record.guard.use_vault(session);
-    }
-}
-
-/// What a guardrail takes out of a body must not be kept by way of a header either.
-pub fn mask_context(snapshot: &Snapshot, record: &mut CallRecord, started: &mut CallStarted) {
-    if !record.guard.is_active(Phase::Input) {
-        return;
-    }
-    let keep_flagged = snapshot.recording.record == Record::Full;
-    let policy = Arc::clone(&record.guard.policy);
-    let mask = |text: &mut String| mask(&policy, Phase::Input, text, keep_flagged);
-    started.user_id.iter_mut().for_each(mask);
-    started.session_id.iter_mut().for_each(mask);
-    started.tags.iter_mut().for_each(mask);
-    started.user_agent.iter_mut().for_each(mask);
-    record.scope.app.iter_mut().for_each(mask);
-}
-
-/// Paths without a part that the app may choose.
-const FIXED_PATHS: [&str; 6] = [
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/embeddings",
-    "/v1/models",
-    "/v1/moderations",
-    "/v1/responses",
-];
-
-/// ... nor by way of the path or the content type. To be called last: policies are chosen by the path.
-pub fn mask_place(record: &CallRecord, started: &mut CallStarted) {
-    if !record.guard.is_active(Phase::Input) {
-        return;
-    }
-    let keep_flagged = record.recorded() == Record::Full;
-    let mask = |text: &mut String| mask(&record.guard.policy, Phase::Input, text, keep_flagged);
-    if !FIXED_PATHS.contains(&started.endpoint.as_str()) {
-        mask(&mut started.endpoint);
-    }
-    let free = |kind: &&mut String| !kind.eq_ignore_ascii_case("application/json");
-    started.request_content_type.iter_mut().filter(free).for_each(mask);
-}
-
-/// ... nor by way of a parameter.
-fn mask_parameters(policy: &Policy, started: &mut CallStarted, keep_flagged: bool) {
-    let mask = |text: &mut String| mask(policy, Phase::Input, text, keep_flagged);
-    started.user_id.iter_mut().for_each(mask);
-    started.stop_sequences.iter_mut().for_each(mask);
-    started.request_model.iter_mut().for_each(mask);
-    let unusual = |kind: &&mut String| !matches!(kind.as_str(), "text" | "json_object" | "json_schema");
-    started.output_type.iter_mut().filter(unusual).for_each(mask);
-    started.metadata = std::mem::take(&mut started.metadata)
-        .into_iter()
-        .map(|(mut key, mut value)| {
-            mask(&mut key);
-            mask(&mut value);
-            (key, value)
-        })
-        .collect();
-}
-
-/// Takes out of `text` what may not be kept.
-pub fn mask(policy: &Policy, phase: Phase, text: &mut String, keep_flagged: bool) {
-    let outcome = policy.scan(phase, text);
-    let at_rest = outcome.at_rest(text, keep_flagged);
-    if at_rest != text.as_str() {
-        *text = at_rest.into_owned();
     }
 }
 
