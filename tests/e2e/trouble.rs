@@ -40,6 +40,7 @@ fn redirects_end_at_weir() {
         let open = try_send(&weir.addr, method, CHAT, &[], &body).unwrap();
         let answer = open.read_all().unwrap();
         assert_eq!((answer.status, answer.header("location")), (502, None), "{status}");
+        assert_eq!(answer.header("x-should-retry"), Some("false"), "{status}");
         let error = answer.json()["error"].clone();
         assert_eq!(error["code"], "upstream_redirect", "{error}");
         let said = error["message"].as_str().unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Every error has a stable `code`, OpenAI's error shape, and an owner: the app's, the provider's
 //! or ours. Official SDKs retry 408, 409, 429 and 5xx by themselves, so an error that a retry
-//! cannot mend never has one of those.
+//! cannot mend never has one of those, or is sent with `x-should-retry: false`, which they heed.
 
 use http::StatusCode;
 
@@ -221,6 +221,13 @@ impl CallError {
     pub fn body(&self) -> String {
         let (status, code, kind, _) = self.kind();
         provider::openai::error::body(status.as_u16(), code, kind, &self.to_string(), self.param())
+    }
+
+    /// Whether it is of those that SDKs retry, and no retry mends it: the request would go out once more for
+    /// nothing.
+    #[must_use]
+    pub fn forbids_retry(&self) -> bool {
+        matches!(self, CallError::Redirect { .. })
     }
 
     /// The request parameter at fault.

@@ -34,7 +34,7 @@ use std::time::Instant;
 
 use event::body::CallStarted;
 use event::{Body, Json, Status};
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use provider::openai::Endpoint;
@@ -254,6 +254,10 @@ async fn answer_error(record: &mut CallRecord, error: &CallError) -> Response<An
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if error.forbids_retry() {
+        let retry = HeaderName::from_static("x-should-retry");
+        response.headers_mut().insert(retry, HeaderValue::from_static("false"));
+    }
     if status == StatusCode::UNAUTHORIZED {
         response
             .headers_mut()
