@@ -196,3 +196,33 @@ fn a_query_without_a_time_limit_is_answered() {
     assert_eq!(place.sql_number("select count(*) as n from calls"), 0);
     weir.stop();
 }
+
+/// Who reads only the first line still learns from the exit status what the rest says.
+#[test]
+fn a_verdict_does_not_depend_on_who_reads_it() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start(&place, &upstream);
+    let answer = post(&weir.addr, CHAT, &[], &ask("hello", false));
+    place.call(&answer.call_id());
+    weir.stop();
+    let run = |what: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = weir_command();
+        command.args(what).arg("--data").arg(place.data()).stdout(writer);
+        command.status().unwrap().code()
+    };
+    let (journal, lake) = (["journal", "verify"], ["lake", "verify"]);
+    assert_eq!((run(&journal), run(&lake)), (Some(0), Some(0)));
+    let folder = std::fs::read_dir(place.data().join("journal")).unwrap();
+    let damaged = folder.filter_map(|entry| {
+        let path = entry.unwrap().path();
+        let mut bytes = std::fs::read(&path).ok()?;
+        let at = bytes.windows(12).position(|text| text == b"call.started")?;
+        bytes[at] ^= 1;
+        std::fs::write(&path, bytes).ok()
+    });
+    assert_eq!(damaged.count(), 1);
+    assert_eq!(run(&journal), Some(1));
+    assert_eq!(run(&["journal", "verify", "--json"]), Some(1));
+}

@@ -33,3 +33,4 @@ mod raw;
 mod sdk;
 mod streams;
 mod surface;
+mod trouble;

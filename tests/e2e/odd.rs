@@ -198,6 +198,9 @@ fn paths_that_hide_an_endpoint_are_refused() {
         "/v1/chat%2fcompletions",
         "/v1/chat%5Ccompletions",
         "/v1/chat/completions;a=b",
+        "/v1/models/..%2fchat%2fcompletions",
+        "/v1/models/..\\chat\\completions",
+        "/v1/Chat/Completions",
     ] {
         let answer = post(&weir.addr, path, &[], &ask(true));
         assert_eq!(

@@ -33,7 +33,8 @@ pub fn preload() {
     let _ = count("", "a");
 }
 
-/// Tokens of a request: its texts, and what the chat format and images add.
+/// Tokens of a request: its texts, tokens that are given by their numbers, and what the chat format and
+/// images add.
 #[must_use]
 pub fn estimate_chat(model: &str, view: &View<'_>) -> u64 {
     let texts: u64 = view
@@ -42,6 +43,7 @@ pub fn estimate_chat(model: &str, view: &View<'_>) -> u64 {
         .map(|span: &TextSpan<'_>| count(model, &span.text))
         .sum();
     texts
+        .saturating_add(view.token_ids)
         .saturating_add(u64::from(view.messages).saturating_mul(PER_MESSAGE))
         .saturating_add(u64::from(view.images).saturating_mul(PER_IMAGE))
         .saturating_add(if view.messages > 0 { ANSWER_PRIMER } else { 0 })
@@ -108,6 +110,22 @@ mod tests {
         let raw = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"hello world"}]}"#;
         let view = request::parse(Endpoint::ChatCompletions, raw).unwrap();
         assert_eq!(estimate_chat("gpt-4o", &view), 2 + PER_MESSAGE + ANSWER_PRIMER);
+    }
+
+    #[test]
+    fn tokens_given_by_their_numbers_are_tokens() {
+        for (endpoint, raw, tokens) in [
+            (Endpoint::Embeddings, r#"{"model":"m","input":[1,2,3]}"#, 3),
+            (Endpoint::Embeddings, r#"{"model":"m","input":[[1,2],[3,4,5]]}"#, 5),
+            (
+                Endpoint::Completions,
+                r#"{"model":"gpt-4","prompt":[1,"hello world"]}"#,
+                3,
+            ),
+        ] {
+            let view = request::parse(endpoint, raw).unwrap();
+            assert_eq!(estimate_chat("gpt-4", &view), tokens, "{raw}");
+        }
     }
 
     #[test]

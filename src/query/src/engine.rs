@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use lake::{TableKind, Tail};
 
 use crate::QueryError;
-use crate::bounds::bound;
+use crate::bounds::{JoinedTexts, bound};
 use crate::length;
 use crate::named::resolve;
 use crate::pauses::JoinsPause;
@@ -96,6 +96,7 @@ impl Engine {
         let mut base = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
+            .with_expr_planners(vec![Arc::new(JoinedTexts::default())])
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(JoinsPause))
             .build();

@@ -2,7 +2,7 @@
 //!
 //! Every error has a stable `code`, OpenAI's error shape, and an owner: the app's, the provider's
 //! or ours. Official SDKs retry 408, 409, 429 and 5xx by themselves, so an error that a retry
-//! cannot mend never has one of those.
+//! cannot mend never has one of those, or is sent with `x-should-retry: false`, which they heed.
 
 use http::StatusCode;
 
@@ -96,6 +96,18 @@ pub enum CallError {
         /// What went wrong.
         reason: String,
     },
+    /// The provider sends the app elsewhere, where nobody would look at the call.
+    #[error(
+        "upstream {upstream} answered {status} and sends this request to {location}, past Weir: set the upstream's base_url to where the API is now, and ask for the path as it is written there"
+    )]
+    Redirect {
+        /// The upstream's name.
+        upstream: String,
+        /// The HTTP status.
+        status: u16,
+        /// Where to, without the query.
+        location: String,
+    },
     /// It took too long.
     #[error("upstream {upstream} did not answer in time: {phase} time-out")]
     Timeout {
@@ -116,6 +128,28 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// All codes that [`CallError::kind`] gives.
+    pub const CODES: [&str; 18] = [
+        "malformed_json",
+        "undecodable_body",
+        "incomplete_body",
+        "body_timeout",
+        "request_too_large",
+        "invalid_client_key",
+        "model_not_found",
+        "guardrail_blocked",
+        "no_upstream_configured",
+        "upstream_unreachable",
+        "upstream_reset",
+        "upstream_answer_too_large",
+        "upstream_answer_unreadable",
+        "upstream_redirect",
+        "upstream_timeout",
+        "journal_full",
+        "journal_unavailable",
+        "shutting_down",
+    ];
+
     /// HTTP status, stable code, OpenAI error type, whose fault.
     #[must_use]
     pub fn kind(&self) -> (StatusCode, &'static str, &'static str, Fault) {
@@ -155,6 +189,7 @@ impl CallError {
                 "upstream_error",
                 Upstream,
             ),
+            CallError::Redirect { .. } => (StatusCode::BAD_GATEWAY, "upstream_redirect", "upstream_error", Upstream),
             CallError::Timeout { .. } => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "upstream_timeout",
@@ -172,11 +207,27 @@ impl CallError {
         }
     }
 
+    /// The same error, of a model by the name that may be kept.
+    #[must_use]
+    pub fn about_model(mut self, kept: Option<&str>) -> CallError {
+        if let (CallError::UnknownModel { model, .. }, Some(kept)) = (&mut self, kept) {
+            *model = kept.chars().take(200).collect();
+        }
+        self
+    }
+
     /// The error as an OpenAI-shaped JSON body.
     #[must_use]
     pub fn body(&self) -> String {
         let (status, code, kind, _) = self.kind();
         provider::openai::error::body(status.as_u16(), code, kind, &self.to_string(), self.param())
+    }
+
+    /// Whether it is of those that SDKs retry, and no retry mends it: the request would go out once more for
+    /// nothing.
+    #[must_use]
+    pub fn forbids_retry(&self) -> bool {
+        matches!(self, CallError::Redirect { .. })
     }
 
     /// The request parameter at fault.
@@ -194,6 +245,7 @@ impl CallError {
             CallError::Timeout { phase, .. } => (phase_class(phase), true),
             CallError::AnswerTooLarge { .. } => ("answer_too_large", false),
             CallError::UnreadableAnswer { .. } => ("answer_unreadable", false),
+            CallError::Redirect { .. } => ("redirect", false),
             CallError::BodyRead(_) | CallError::BodyTimeout => ("client_body", false),
             _ => ("internal", false),
         }
@@ -259,4 +311,63 @@ pub enum StartError {
     /// The journal cannot be read or written at start.
     #[error("the journal cannot be recovered: {0}")]
     Journal(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_listed() {
+        let text = || "x".to_owned();
+        let errors = [
+            CallError::MalformedJson(text()),
+            CallError::Encoding(text()),
+            CallError::TooLarge { limit: 1 },
+            CallError::BodyRead(text()),
+            CallError::BodyTimeout,
+            CallError::Unauthorized,
+            CallError::UnknownModel {
+                model: text(),
+                nearest: Vec::new(),
+            },
+            CallError::NoUpstream,
+            CallError::Blocked {
+                rule: text(),
+                entity: text(),
+                phase: "input",
+            },
+            CallError::Connect {
+                upstream: text(),
+                reason: text(),
+            },
+            CallError::Reset {
+                upstream: text(),
+                reason: text(),
+            },
+            CallError::AnswerTooLarge {
+                upstream: text(),
+                limit: 1,
+            },
+            CallError::UnreadableAnswer {
+                upstream: text(),
+                reason: text(),
+            },
+            CallError::Redirect {
+                upstream: text(),
+                status: 307,
+                location: text(),
+            },
+            CallError::Timeout {
+                upstream: text(),
+                phase: "idle",
+            },
+            CallError::JournalFull,
+            CallError::Journal(text()),
+            CallError::ShuttingDown,
+        ];
+        let codes = errors.iter().map(|error| error.kind().1);
+        assert!(codes.clone().all(|code| CallError::CODES.contains(&code)));
+        assert_eq!(codes.count(), CallError::CODES.len());
+    }
 }

@@ -5,6 +5,7 @@
 //! the rest is under `weir_`. The [`name`] module is the list that dashboards are tested against.
 
 pub mod extra;
+mod labels;
 
 use std::collections::HashSet;
 use std::sync::{Arc, RwLock};
@@ -282,7 +283,7 @@ impl Metrics {
             reason = "a histogram of seconds does not need the nanosecond"
         )]
         let seconds = |ns: u64| ns as f64 / 1e9;
-        let error_type = error_label(ended.error_code.as_deref());
+        let error_type = labels::error_type(ended.error_code.as_deref());
         self.duration
             .get_or_create(&DurationLabels {
                 gen_ai_operation_name: labels.gen_ai_operation_name.clone(),
@@ -402,22 +403,6 @@ pub struct Ended<'a> {
     pub ended: &'a event::body::CallEnded,
     /// Why there is no cost, for a call that should have one.
     pub unpriced: Option<&'static str>,
-}
-
-/// A provider's own error codes are many: only those of our own vocabulary become labels.
-fn error_label(code: Option<&str>) -> String {
-    match code {
-        None => String::new(),
-        Some(code)
-            if code.len() <= 40
-                && code
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()) =>
-        {
-            code.to_owned()
-        }
-        Some(_) => "provider".to_owned(),
-    }
 }
 
 /// OpenTelemetry's advice for `gen_ai.client.token.usage`.

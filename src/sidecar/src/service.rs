@@ -31,7 +31,7 @@ pub async fn answer(worker: &Worker, request: Request<Incoming>) -> Response<Ans
 /// here, or a web page that reaches for a sidecar without keys.
 fn refuse(worker: &Worker, request: &Request<Incoming>) -> Option<Response<AnswerBody>> {
     let path = request.uri().path();
-    if path.split('/').any(|part| matches!(part, "." | "..")) || hides_a_letter(path) || hides_an_end(path) {
+    if hides_what_it_asks_for(request.method(), path) {
         return Some(error(
             StatusCode::BAD_REQUEST,
             "bad_path",
@@ -54,14 +54,33 @@ fn hides_a_letter(path: &str) -> bool {
     })
 }
 
+/// Whether some servers would read the path as another one.
+fn hides_what_it_asks_for(method: &Method, path: &str) -> bool {
+    has_dots(path) || hides_a_letter(path) || hides_an_end(method, path) || hides_by_case(method, path)
+}
+
+/// Whether a part of the path stands for another one, as servers see parts that read escaped slashes as slashes.
+fn has_dots(path: &str) -> bool {
+    let has = |path: &str| path.split(['/', '\\']).any(|part| matches!(part, "." | ".."));
+    has(path) || (path.contains('%') && has(&path.to_ascii_lowercase().replace("%2f", "/").replace("%5c", "/")))
+}
+
 /// Whether some servers would read the path as another one: with a slash that is escaped, as it is within the
 /// name of a model, or with an end that they cut off.
-fn hides_an_end(path: &str) -> bool {
+fn hides_an_end(method: &Method, path: &str) -> bool {
     let escapes = |code: &str| {
         let mut escaped = path.split('%').skip(1).filter_map(|rest| rest.get(..2));
         escaped.any(|digits| digits.eq_ignore_ascii_case(code))
     };
-    !path.starts_with("/v1/models/") && (path.contains([';', '\\']) || escapes("2f") || escapes("5c"))
+    let names_a_model = matches!(*method, Method::GET | Method::DELETE) && path.starts_with("/v1/models/");
+    path.contains([';', '\\']) || escapes("5c") || (escapes("2f") && !names_a_model)
+}
+
+/// Whether a server that takes no notice of case would read another endpoint.
+fn hides_by_case(method: &Method, path: &str) -> bool {
+    let method = method.as_str();
+    path.bytes().any(|byte| byte.is_ascii_uppercase())
+        && call::endpoint(method, path) != call::endpoint(method, &path.to_ascii_lowercase())
 }
 
 fn is_local(origin: &HeaderValue) -> bool {
@@ -160,15 +179,29 @@ mod tests {
         ] {
             assert_eq!(hides_a_letter(path), hides, "{path}");
         }
-        for (path, hides) in [
-            ("/v1/chat/completions", false),
-            ("/v1/models/a%2Fb", false),
-            ("/v1/chat%2fcompletions", true),
-            ("/v1/chat%5Ccompletions", true),
-            ("/v1/chat/completions;a=b", true),
-            ("/v1/x%aé", false),
+        let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
+        for (method, path, hides) in [
+            (&post, "/v1/chat/completions", false),
+            (&get, "/v1/models/a%2Fb", false),
+            (&delete, "/v1/models/ft:a%2fb", false),
+            (&post, "/v1/chat%2fcompletions", true),
+            (&post, "/v1/chat%5Ccompletions", true),
+            (&post, "/v1/chat/completions;a=b", true),
+            (&get, "/v1/files/x%aé", true),
+            (&post, "/v1/models/..%2fchat%2fcompletions", true),
+            (&post, "/v1/models/a%2fb", true),
+            (&post, "/v1/models/..\\chat\\completions", true),
+            (&get, "/v1/models/..%2Fresponses%2Fresp_1", true),
+            (&get, "/v1/models/x\\y", true),
+            (&get, "/v1/models/x%5cy", true),
+            (&post, "/v1/Chat/Completions", true),
+            (&post, "/v1//CHAT/completions", true),
+            (&get, "/v1/Responses/resp_1", true),
+            (&get, "/v1/responses/resp_ABC", false),
+            (&get, "/v1/models/Qwen%2FQwen3-8B", false),
+            (&post, "/v1/deployments/GPT/chat/completions", false),
         ] {
-            assert_eq!(hides_an_end(path), hides, "{path}");
+            assert_eq!(hides_what_it_asks_for(method, path), hides, "{method} {path}");
         }
     }
 

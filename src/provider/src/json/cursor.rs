@@ -50,7 +50,12 @@ pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
     depth: u32,
+    /// Where long whole numbers stand that nobody asked for, if somebody wants to know.
+    numbers: Option<Vec<Range<usize>>>,
 }
+
+/// Digits from which on a number may be one of a card, an account or a person.
+const LONG_NUMBER: usize = 9;
 
 type Result<T> = std::result::Result<T, JsonError>;
 
@@ -61,7 +66,27 @@ impl<'a> Cursor<'a> {
             bytes: raw.as_bytes(),
             at: 0,
             depth: 0,
+            numbers: None,
         }
+    }
+
+    /// One that takes down long numbers: [`Cursor::long_numbers`].
+    pub(crate) fn noting_numbers(raw: &'a str) -> Cursor<'a> {
+        Cursor {
+            numbers: Some(Vec::new()),
+            ..Cursor::new(raw)
+        }
+    }
+
+    /// The whole numbers of nine or more digits that were passed over as values of no known meaning.
+    pub(crate) fn long_numbers(&mut self) -> impl Iterator<Item = TextSpan<'a>> + use<'a> {
+        let raw = self.raw;
+        let numbers = self.numbers.as_mut().map(std::mem::take).unwrap_or_default();
+        numbers.into_iter().map(move |range| TextSpan {
+            text: Cow::Borrowed(raw.get(range.clone()).unwrap_or("")),
+            range,
+            role: Role::Other,
+        })
     }
 
     pub(crate) fn raw(&self) -> &'a str {
@@ -255,7 +280,17 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn scalar(&mut self, kind: Kind) -> Result<()> {
         match kind {
-            Kind::Number => self.number().map(drop),
+            Kind::Number => {
+                let start = self.at;
+                let number = self.number()?;
+                let digits = number.bytes().skip_while(|byte| *byte == b'-');
+                if let Some(numbers) = &mut self.numbers
+                    && digits.take_while(u8::is_ascii_digit).count() >= LONG_NUMBER
+                {
+                    numbers.push(start..self.at);
+                }
+                Ok(())
+            }
             Kind::True => self.word(b"true"),
             Kind::False => self.word(b"false"),
             Kind::Null => self.word(b"null"),

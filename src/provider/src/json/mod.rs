@@ -105,6 +105,20 @@ pub fn strings(raw: &str) -> Result<Vec<TextSpan<'_>>, JsonError> {
     Ok(out)
 }
 
+/// [`strings`], and whole numbers of nine or more digits: as texts, they may be redacted like these, and
+/// then a string stands in their place.
+///
+/// # Errors
+/// If `raw` is not JSON, or nests deeper than [`MAX_DEPTH`].
+pub fn strings_and_numbers(raw: &str) -> Result<Vec<TextSpan<'_>>, JsonError> {
+    let mut cursor = Cursor::noting_numbers(raw);
+    let mut out = Vec::new();
+    cursor.every_string("", &mut out)?;
+    cursor.end()?;
+    out.extend(cursor.long_numbers());
+    Ok(out)
+}
+
 /// `raw` with `edits` made and every other byte as it was.
 ///
 /// Edits are sorted here; of two that overlap, the one that starts first is made (of two that

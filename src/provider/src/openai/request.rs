@@ -55,8 +55,9 @@ pub struct View<'a> {
     pub service_tier: Option<Cow<'a, str>>,
     /// `reasoning_effort`
     pub reasoning_effort: Option<Cow<'a, str>>,
-    /// Every text of the request, in its order. Left out are identifiers, image URLs and base64
-    /// blobs, and only where they have the shape of one.
+    /// Every text of the request, in its order, and after them whole numbers of nine or more digits under no
+    /// known name. Left out are identifiers, image URLs and base64 blobs, and only where they have the shape
+    /// of one.
     pub texts: Vec<TextSpan<'a>>,
     /// How many messages or input items there are.
     pub messages: u32,
@@ -64,8 +65,8 @@ pub struct View<'a> {
     pub images: u32,
     /// How many tools or functions are offered.
     pub tools: u32,
-    /// The prompt, or a part of it, is given in numbers of tokens: nothing of it is in `texts`.
-    pub token_ids: bool,
+    /// How many tokens of the prompt are given by their numbers: nothing of them is in `texts`.
+    pub token_ids: u64,
     places: Places,
 }
 
@@ -125,7 +126,7 @@ impl View<'_> {
             messages: 0,
             images: 0,
             tools: 0,
-            token_ids: false,
+            token_ids: 0,
             places: Places::default(),
         }
     }
@@ -156,7 +157,7 @@ fn schema_in(raw: &str) -> Result<Option<&str>, JsonError> {
 /// # Errors
 /// If `raw` is not JSON, nests too deep, or is no object where the endpoint takes one.
 pub fn parse(endpoint: Endpoint, raw: &str) -> Result<View<'_>, JsonError> {
-    let mut cursor = Cursor::new(raw);
+    let mut cursor = Cursor::noting_numbers(raw);
     let mut view = View::new(endpoint);
     if cursor.peek()? == Kind::Object {
         let mut items = cursor.enter()?;
@@ -170,6 +171,7 @@ pub fn parse(endpoint: Endpoint, raw: &str) -> Result<View<'_>, JsonError> {
         collect(&mut cursor, "", Role::Other, &mut view.texts)?;
     }
     cursor.end()?;
+    view.texts.extend(cursor.long_numbers());
     Ok(view)
 }
 
@@ -236,7 +238,7 @@ impl<'a> View<'a> {
     fn prompt(&mut self, cursor: &mut Cursor<'a>, key: &str, role: Role) -> Result<(), JsonError> {
         match cursor.peek()? {
             kind @ Kind::Number => {
-                self.token_ids = true;
+                self.token_ids += 1;
                 cursor.scalar(kind)
             }
             Kind::Array => {

@@ -74,7 +74,7 @@ impl<'a> Top<'a> {
                 top.member(endpoint, &mut cursor, &key, key.text(raw))?;
             }
         } else {
-            top.collect(&mut cursor, "", Role::Other)?;
+            top.listed(&mut cursor)?;
         }
         cursor.end()?;
         top.others.append(&mut top.choices.others);
@@ -90,6 +90,31 @@ impl<'a> Top<'a> {
             });
         }
         Ok(top)
+    }
+
+    /// A document that is no object. Some providers put their errors into arrays: `[{"error": {…}}]`.
+    fn listed(&mut self, cursor: &mut Cursor<'a>) -> Result<(), JsonError> {
+        if cursor.peek()? != Kind::Array {
+            return self.collect(cursor, "", Role::Other);
+        }
+        let mut elements = cursor.enter()?;
+        while cursor.element(&mut elements)? {
+            if cursor.peek()? != Kind::Object {
+                self.collect(cursor, "", Role::Other)?;
+                continue;
+            }
+            let mut items = cursor.enter()?;
+            while let Some(key) = cursor.key(&mut items)? {
+                let name = key.text(cursor.raw());
+                if name == "error" {
+                    let error = self.error_object(cursor)?;
+                    self.error = self.error.take().or(error);
+                } else {
+                    self.unknown_field(cursor, &key, name)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn member(

@@ -4,6 +4,7 @@ mod columnar;
 mod csv;
 mod json;
 mod table;
+mod watched;
 
 use std::io::Write;
 use std::str::FromStr;
@@ -12,6 +13,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt as _;
 
 use crate::QueryError;
+use watched::Watched;
 
 pub use columnar::read_arrow;
 
@@ -77,7 +79,22 @@ impl FromStr for Format {
 ///
 /// `width` is the terminal's, in columns: long texts in a table are cut so that it fits, and CSV is
 /// rid of what would steer it; without it nothing is cut, and CSV is as it was recorded.
+///
+/// # Errors
+/// [`QueryError::Write`] where `out` failed, whatever the library made of it that wrote there; else why the
+/// query did.
 pub async fn write<W: Write + Send>(
+    rows: SendableRecordBatchStream,
+    format: Format,
+    width: Option<usize>,
+    out: W,
+) -> Result<u64, QueryError> {
+    let (out, failed) = Watched::new(out);
+    let written = write_rows(rows, format, width, out).await;
+    written.map_err(|error| failed.take().map_or(error, QueryError::Write))
+}
+
+async fn write_rows<W: Write + Send>(
     mut rows: SendableRecordBatchStream,
     format: Format,
     width: Option<usize>,

@@ -1,31 +1,35 @@
 //! One request to one provider, and what becomes of its answer.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use event::Body;
-use event::body::{AttemptFailed, AttemptStarted};
+use event::body::AttemptStarted;
 use guard::Phase;
 use http::header::{self, HeaderValue};
 use http::uri::{PathAndQuery, Scheme, Uri};
-use http::{Request, Response, Version, request, response};
+use http::{Request, Response, StatusCode, Version, request, response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use provider::openai::request as wire;
 use tokio::time::{Instant as Deadline, timeout_at};
 
+use super::masking::mask;
 use super::read::{Sent, Whole};
 use super::record::CallRecord;
 use super::stopwatch::Wait;
 use super::upload::{Progress, Tally, Upload};
 use super::{Worker, pass, stream, unary};
 use crate::body::AnswerBody;
-use crate::error::CallError;
+use crate::config::Record;
+use crate::error::{CallError, Fault};
 use crate::headers::{strip_hop_by_hop, strip_own};
-use crate::metrics::AttemptLabels;
 use crate::route::Route;
 use crate::snapshot::Snapshot;
 use crate::upstream::{PooledConn, RequestBody, SendFailure, Target};
+
+/// Characters of a redirect's place that an error names.
+const MAX_LOCATION: usize = 300;
 
 /// An answer whose head has arrived.
 pub struct Answer {
@@ -58,7 +62,13 @@ pub async fn send(
     let target = route.target;
     record.target = Some(Arc::clone(&target));
     record.draft.attempts = 1;
-    let model = route.model.as_deref().or(record.model.as_deref());
+    record.attempt_began = Some(Instant::now());
+    let model = match (&route.model, &record.asked_model) {
+        (Some(model), None) => Some(model.as_str()),
+        // Of a name that may not be kept as it is, what may, without the provider's.
+        (Some(_), Some(_)) => (record.model.as_deref()).map(|kept| kept.split_once('/').map_or(kept, |(_, rest)| rest)),
+        (None, _) => record.model.as_deref(),
+    };
     let credential = target.credential_id.clone();
     let app_key = || {
         let passed_on = !snapshot.wants_client_key() && parts.headers.contains_key(header::AUTHORIZATION);
@@ -80,7 +90,6 @@ pub async fn send(
     let (body, uploaded) = request_body(record, &mut parts, sent, route.model.as_deref());
     let guarded_stream = stream && record.guard.is_active(Phase::Output);
     let deadline = Deadline::from_std(record.time.arrived() + snapshot.limits.total);
-    let began = Instant::now();
     let outgoing = Outgoing {
         parts,
         body,
@@ -103,78 +112,44 @@ pub async fn send(
             })
         }
         Err(error) => {
-            attempt_failed(record, &target, &error, None, began.elapsed())?;
+            record.attempt_failed(&error, None)?;
             Err(error)
         }
     }
-}
-
-/// Adds `attempt.failed`; it is written with the event that ends the call.
-pub fn attempt_failed(
-    record: &mut CallRecord,
-    target: &Target,
-    error: &CallError,
-    http_status: Option<u16>,
-    took: Duration,
-) -> Result<(), CallError> {
-    let (class, retryable) = error.attempt_class();
-    add_failure(
-        record,
-        target,
-        class.to_owned(),
-        Some(error.to_string()),
-        http_status,
-        retryable,
-        took,
-    )
-}
-
-fn add_failure(
-    record: &mut CallRecord,
-    target: &Target,
-    error_type: String,
-    message: Option<String>,
-    http_status: Option<u16>,
-    retryable: bool,
-    took: Duration,
-) -> Result<(), CallError> {
-    let labels = AttemptLabels {
-        gen_ai_provider_name: target.name.to_string(),
-        error_type: error_type.clone(),
-    };
-    record.shared().metrics.attempt_failures.get_or_create(&labels).inc();
-    record.add(&Body::AttemptFailed(Box::new(AttemptFailed {
-        index: 0,
-        provider: target.name.to_string(),
-        error_type,
-        message,
-        http_status,
-        retryable,
-        duration_ns: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
-    })))
 }
 
 /// Turns an answer into what the app gets.
 pub async fn respond(
     snapshot: &Arc<Snapshot>,
     record: &mut CallRecord,
+    answer: Answer,
+) -> Result<Response<AnswerBody>, CallError> {
+    let status = answer.head.status;
+    let result = pass_on(snapshot, record, answer).await;
+    if let Err(error) = &result
+        && error.kind().3 == Fault::Upstream
+    {
+        record.attempt_failed(error, Some(status))?;
+    }
+    result
+}
+
+async fn pass_on(
+    snapshot: &Arc<Snapshot>,
+    record: &mut CallRecord,
     mut answer: Answer,
 ) -> Result<Response<AnswerBody>, CallError> {
     strip_hop_by_hop(&mut answer.head.headers);
+    // The version is each connection's own: told 1.0, hyper would end the answer by closing the connection, and
+    // one that was cut would look whole.
+    answer.head.version = Version::HTTP_11;
     let status = answer.head.status;
+    if let Some(location) = leads_elsewhere(&answer.head) {
+        return Err(redirected(record, &answer.target, status, location));
+    }
     if status.is_client_error() || status.is_server_error() {
-        let class = format!("http_{}", status.as_u16());
-        let retryable = status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 425 | 429);
-        let target = Arc::clone(&answer.target);
-        add_failure(
-            record,
-            &target,
-            class,
-            None,
-            Some(status.as_u16()),
-            retryable,
-            record.time.arrived().elapsed(),
-        )?;
+        record.asked = false;
+        record.attempt_refused(status)?;
     }
     let content_type = answer
         .head
@@ -196,6 +171,33 @@ pub async fn respond(
         return unary::respond(snapshot, record, answer).await;
     }
     pass::respond(snapshot, record, answer).await
+}
+
+/// Where an answer sends the app: its SDK would go there by itself, prompt and all, and nobody would look.
+fn leads_elsewhere(head: &response::Parts) -> Option<&HeaderValue> {
+    let redirects = head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED;
+    head.headers.get(header::LOCATION).filter(|_| redirects)
+}
+
+/// The error that names the place. A provider makes it of what it was asked, so it may hold what no rule lets
+/// through; a query is the provider's own business.
+fn redirected(record: &CallRecord, target: &Target, status: StatusCode, location: &HeaderValue) -> CallError {
+    let location = String::from_utf8_lossy(location.as_bytes());
+    let place = location.split(['?', '#']).next().unwrap_or_default();
+    let mut place: String = place.chars().take(MAX_LOCATION).collect();
+    for phase in [Phase::Input, Phase::Output] {
+        mask(
+            &record.guard.policy,
+            phase,
+            &mut place,
+            record.recorded() == Record::Full,
+        );
+    }
+    CallError::Redirect {
+        upstream: target.name.to_string(),
+        status: status.as_u16(),
+        location: place,
+    }
 }
 
 fn request_body(
@@ -272,6 +274,7 @@ async fn exchange(
         };
         let request = build(parts, payload, target, &path, conn.is_http2())?;
         record.time.wait(Wait::Upstream);
+        record.asked = true;
         let sent = head(&mut conn, request, upload.as_ref(), snapshot, deadline).await;
         record.time.go_on(Wait::Upstream);
         if let Some((Progress::Broken(why), _)) = upload.as_ref().map(Tally::progress)
@@ -283,7 +286,10 @@ async fn exchange(
             Ok(Ok(response)) => return Ok((conn, response)),
             Ok(Err(failure)) => match failure.unsent {
                 // Nothing of it left on a connection that the provider had closed: safe to repeat.
-                Some(unsent) if conn.reused => body = Some(unsent.into_parts()),
+                Some(unsent) if conn.reused => {
+                    body = Some(unsent.into_parts());
+                    record.asked = false;
+                }
                 _ => {
                     let reason = failure
                         .error

@@ -1,5 +1,7 @@
 //! What the guardrails find in a whole body, and the edits that follow.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event::body::{GuardrailEvaluated, GuardrailVerdict};
@@ -21,7 +23,8 @@ const MAX_LISTED: usize = 200;
 pub struct PhaseFindings {
     phase: Phase,
     listed: Vec<GuardrailVerdict>,
-    omitted: u64,
+    /// Verdicts that are not listed, by rule and action.
+    omitted: BTreeMap<(Arc<str>, Action), u64>,
     action: Option<Action>,
 }
 
@@ -180,7 +183,7 @@ impl Findings {
                 self.phases.push(PhaseFindings {
                     phase,
                     listed: Vec::new(),
-                    omitted: 0,
+                    omitted: BTreeMap::new(),
                     action: None,
                 });
                 self.phases.len() - 1
@@ -203,7 +206,7 @@ impl Findings {
                 });
             }
             if found.listed.len() == MAX_LISTED {
-                found.omitted += 1;
+                *found.omitted.entry((Arc::clone(&verdict.rule), action)).or_default() += 1;
                 continue;
             }
             found.listed.push(GuardrailVerdict {
@@ -248,11 +251,19 @@ impl Findings {
                 };
                 metrics.guardrail_matches.get_or_create(&labels).inc();
             }
+            for ((rule, action), count) in &found.omitted {
+                let labels = GuardLabels {
+                    rule: rule.to_string(),
+                    action: action.to_string(),
+                    phase: phase_name(found.phase),
+                };
+                metrics.guardrail_matches.get_or_create(&labels).inc_by(*count);
+            }
             GuardrailEvaluated {
                 phase: phase_name(found.phase).to_owned(),
                 action: found.action.map(|action| action.to_string()),
                 verdicts: found.listed.clone(),
-                verdicts_omitted: found.omitted,
+                verdicts_omitted: found.omitted.values().sum(),
                 policy_version: guarding.policy.version().to_owned(),
                 policy: guarding.name.as_deref().map(str::to_owned),
                 errors: self.errors,

@@ -11,12 +11,15 @@
 
 mod ask;
 mod attempt;
+mod failure;
 mod findings;
 mod framing;
 mod guarding;
 mod lanes;
 mod logprobs;
+mod masking;
 mod pass;
+mod query;
 mod read;
 mod record;
 mod refusal;
@@ -31,7 +34,7 @@ use std::time::Instant;
 
 use event::body::CallStarted;
 use event::{Body, Json, Status};
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use provider::openai::Endpoint;
@@ -65,12 +68,7 @@ pub async fn handle(worker: &Worker, request: Request<Incoming>) -> Response<Ans
     let arrived = Instant::now();
     let snapshot = worker.shared.snapshot.load_full();
     let endpoint = endpoint(request.method().as_str(), request.uri().path());
-    let mut record = CallRecord::new(
-        Arc::clone(&worker.shared),
-        Arc::clone(snapshot.policies.fallback()),
-        endpoint,
-        arrived,
-    );
+    let mut record = CallRecord::new(Arc::clone(&worker.shared), Arc::clone(&snapshot), endpoint, arrived);
     let call_id = record.call_id;
     let mut response = match serve(worker, &snapshot, &mut record, request).await {
         Ok(response) => response,
@@ -83,7 +81,7 @@ pub async fn handle(worker: &Worker, request: Request<Incoming>) -> Response<Ans
 }
 
 /// What is asked for. Servers read several slashes as one, and so do we.
-fn endpoint(method: &str, path: &str) -> Endpoint {
+pub fn endpoint(method: &str, path: &str) -> Endpoint {
     if !path.contains("//") {
         return Endpoint::of(method, path);
     }
@@ -124,7 +122,8 @@ async fn serve(
     if let Some(blocked) = findings.blocked {
         return block_input(snapshot, record, &blocked, stream).await;
     }
-    let route = snapshot.routes.choose(record.model.as_deref(), &snapshot.prices)?;
+    let route = snapshot.routes.choose(record.asked_model(), &snapshot.prices);
+    let route = route.map_err(|error| error.about_model(record.model.as_deref()))?;
     let answer = attempt::send(worker, snapshot, record, route, parts, sent, stream).await?;
     attempt::respond(snapshot, record, answer).await
 }
@@ -145,7 +144,7 @@ impl Arriving<'_> {
         let authorized = authorize(snapshot, record, &request);
         read::know_session(record, started);
         read::choose_policy(snapshot, record, started);
-        read::mask_context(snapshot, record, started);
+        masking::mask_context(snapshot, record, started);
         authorized?;
         if record.shared().is_draining() {
             return Err(CallError::ShuttingDown);
@@ -158,9 +157,10 @@ impl Arriving<'_> {
 
     /// Adds `call.started` to the record. Returns whether a stream was asked for.
     fn take_down(&mut self) -> Result<bool, CallError> {
-        let Some(started) = self.started.take() else {
+        let Some(mut started) = self.started.take() else {
             return Ok(false);
         };
+        masking::mask_place(self.record, &mut started);
         self.record.model.clone_from(&started.request_model);
         let stream = started.stream;
         self.record.add(&Body::CallStarted(started))?;
@@ -254,6 +254,10 @@ async fn answer_error(record: &mut CallRecord, error: &CallError) -> Response<An
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if error.forbids_retry() {
+        let retry = HeaderName::from_static("x-should-retry");
+        response.headers_mut().insert(retry, HeaderValue::from_static("false"));
+    }
     if status == StatusCode::UNAUTHORIZED {
         response
             .headers_mut()

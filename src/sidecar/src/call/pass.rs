@@ -30,6 +30,8 @@ pub struct PassThrough {
     body: Incoming,
     conn: Option<PooledConn>,
     tally: Tally,
+    /// What the app sent, if that was passed through, too.
+    uploaded: Option<Tally>,
     failed: bool,
     deadline: Deadline,
     idle: Duration,
@@ -52,13 +54,13 @@ pub async fn respond(
     if record.guard.is_active(Phase::Output) {
         count_unguarded(record, "response_content_type");
     }
-    record.note_upload(answer.uploaded.as_ref());
     record.time.mark_first_token();
     record.draft.http_status = Some(answer.head.status.as_u16());
     let failed = answer.head.status.is_client_error() || answer.head.status.is_server_error();
     if answer.body.is_end_stream() {
         // Nobody asks for the pieces of a body that has none.
         answer.conn.release();
+        record.note_upload(answer.uploaded.as_ref());
         let offset = finish(record, &Tally::default(), ended_as(failed))?;
         durable(record, offset).await?;
         return Ok(Response::from_parts(answer.head, AnswerBody::Whole(None)));
@@ -68,6 +70,7 @@ pub async fn respond(
         body: answer.body,
         conn: Some(answer.conn),
         tally: Tally::default(),
+        uploaded: answer.uploaded,
         failed,
         deadline: answer.deadline,
         idle: snapshot.limits.idle,
@@ -179,6 +182,7 @@ impl PassThrough {
     }
 
     fn finish(&mut self, status: Status) -> Result<i64, CallError> {
+        self.record.note_upload(self.uploaded.as_ref());
         finish(&mut self.record, &self.tally, status)
     }
 }

@@ -1,5 +1,6 @@
 //! Reading a request: its body, what it asks for, and what the guardrails say of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use event::Json;
 use event::body::CallStarted;
-use guard::{Action, Phase, Policy};
+use guard::{Action, Phase};
 use http::header::{self, HeaderMap};
 use http::{Request, request};
 use http_body_util::BodyExt;
@@ -20,6 +21,8 @@ use tokio::time::{Instant as Deadline, timeout_at};
 use super::ask::{Asker, Question};
 use super::findings::{Findings, Subject};
 use super::guarding::Guarding;
+use super::masking::{mask_context, mask_parameters};
+use super::query;
 use super::record::CallRecord;
 use super::stopwatch::Wait;
 use super::upload::Tally;
@@ -71,6 +74,19 @@ pub struct Whole {
 
 /// Reads `request`, fills in `started`, and applies the input guardrails.
 pub async fn prepare(
+    snapshot: &Arc<Snapshot>,
+    record: &mut CallRecord,
+    started: &mut CallStarted,
+    request: Request<Incoming>,
+) -> Result<Prepared, CallError> {
+    let mut prepared = prepare_body(snapshot, record, started, request).await?;
+    if record.guard.is_active(Phase::Input) && prepared.parts.uri.query().is_some() {
+        query::look_at(snapshot, record, started.request_model.as_deref(), &mut prepared).await?;
+    }
+    Ok(prepared)
+}
+
+async fn prepare_body(
     snapshot: &Arc<Snapshot>,
     record: &mut CallRecord,
     started: &mut CallStarted,
@@ -138,6 +154,10 @@ pub async fn prepare(
         }
         Err(error) => return Err(error),
     };
+    // It may be read otherwise there than it was looked at here.
+    if is_text && content_type.as_deref().is_some_and(has_odd_charset) && record.guard.is_active(Phase::Input) {
+        count_unguarded(record, "request_content_type");
+    }
     let (mut sent, mut findings) = inspect(snapshot, record, started, body.clone(), text)?;
     let questions = std::mem::take(&mut findings.questions);
     if snapshot.webhook.is_some() && !questions.is_empty() {
@@ -159,6 +179,22 @@ pub fn is_json_type(content_type: &str) -> bool {
 fn is_text_type(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     kind.starts_with("text/") || kind == "application/x-www-form-urlencoded"
+}
+
+/// Whether a content type names a charset that is not UTF-8: UTF-16 may be valid UTF-8, too, and says
+/// something else then.
+fn has_odd_charset(content_type: &str) -> bool {
+    let parameters = content_type
+        .split(';')
+        .skip(1)
+        .filter_map(|parameter| parameter.split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    charsets.any(|(_, value)| {
+        let value = value.trim().trim_matches('"');
+        !["utf-8", "utf8", "us-ascii", "ascii"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(value))
+    })
 }
 
 /// Counts a body that no guardrail could look at.
@@ -221,8 +257,9 @@ fn inspect(
     let mut hide_usage = false;
     let mut findings;
     let mut is_json = true;
+    let mut model = None;
     if record.endpoint == Endpoint::Other {
-        match json::strings(&text) {
+        match json::strings_and_numbers(&text) {
             Ok(spans) => findings = guard(&record.guard, &text, &spans, keep_flagged),
             Err(_) if started.request_content_type.as_deref().is_some_and(is_text_type) => {
                 is_json = false;
@@ -233,6 +270,7 @@ fn inspect(
     } else {
         let view = wire::parse(record.endpoint, &text).map_err(malformed)?;
         fill(started, &view);
+        model.clone_from(&view.model);
         let before = Arc::clone(&record.guard.policy);
         choose_policy(snapshot, record, started);
         if !Arc::ptr_eq(&before, &record.guard.policy) {
@@ -241,7 +279,7 @@ fn inspect(
         }
         prepare_guard(record, &view);
         findings = guard(&record.guard, &text, &view.texts, keep_flagged);
-        if view.token_ids && record.guard.is_active(Phase::Input) {
+        if view.token_ids > 0 && record.guard.is_active(Phase::Input) {
             count_unguarded(record, "token_ids");
         }
         if let Some(edit) = wire::inject_include_usage(&text, &view) {
@@ -261,6 +299,14 @@ fn inspect(
         None
     } else {
         Some(splice(&text, &mut edits)?)
+    };
+    // Where it is masked, the provider is asked for what is sent.
+    record.asked_model = match started.request_model.as_deref() == model.as_deref() {
+        true => None,
+        false => {
+            let sent = wire::parse(record.endpoint, edited.as_ref().unwrap_or(&text)).ok();
+            sent.and_then(|view| view.model.map(Cow::into_owned))
+        }
     };
     if is_json && snapshot.recording.record != Record::Metadata {
         let kept = match findings.rest_edits.is_empty() {
@@ -402,53 +448,6 @@ fn prepare_guard(record: &mut CallRecord, view: &wire::View<'_>) {
             }
         };
         record.guard.use_vault(session);
-    }
-}
-
-/// What a guardrail takes out of a body must not be kept by way of a header either.
-pub fn mask_context(snapshot: &Snapshot, record: &mut CallRecord, started: &mut CallStarted) {
-    if !record.guard.is_active(Phase::Input) {
-        return;
-    }
-    let keep_flagged = snapshot.recording.record == Record::Full;
-    let policy = Arc::clone(&record.guard.policy);
-    let mask = |text: &mut String| mask(&policy, Phase::Input, text, keep_flagged);
-    started.user_id.iter_mut().for_each(mask);
-    started.session_id.iter_mut().for_each(mask);
-    started.tags.iter_mut().for_each(mask);
-    started.user_agent.iter_mut().for_each(mask);
-    record.scope.app.iter_mut().for_each(mask);
-    // Of what Weir reads, both are known words.
-    if record.endpoint == Endpoint::Other {
-        mask(&mut started.endpoint);
-        started.request_content_type.iter_mut().for_each(mask);
-    }
-}
-
-/// ... nor by way of a parameter.
-fn mask_parameters(policy: &Policy, started: &mut CallStarted, keep_flagged: bool) {
-    let mask = |text: &mut String| mask(policy, Phase::Input, text, keep_flagged);
-    started.user_id.iter_mut().for_each(mask);
-    started.stop_sequences.iter_mut().for_each(mask);
-    started.request_model.iter_mut().for_each(mask);
-    let unusual = |kind: &&mut String| !matches!(kind.as_str(), "text" | "json_object" | "json_schema");
-    started.output_type.iter_mut().filter(unusual).for_each(mask);
-    started.metadata = std::mem::take(&mut started.metadata)
-        .into_iter()
-        .map(|(mut key, mut value)| {
-            mask(&mut key);
-            mask(&mut value);
-            (key, value)
-        })
-        .collect();
-}
-
-/// Takes out of `text` what may not be kept.
-pub fn mask(policy: &Policy, phase: Phase, text: &mut String, keep_flagged: bool) {
-    let outcome = policy.scan(phase, text);
-    let at_rest = outcome.at_rest(text, keep_flagged);
-    if at_rest != text.as_str() {
-        *text = at_rest.into_owned();
     }
 }
 

@@ -6,19 +6,20 @@ use std::time::Instant;
 use bytes::Bytes;
 use event::body::CallEnded;
 use event::{Body, CallId, Draft, Scope, Status, Usage, UsageSource};
-use guard::Policy;
 use journal::clock;
 use provider::openai::{Endpoint, request};
 use provider::tokens;
 
 use super::guarding::Guarding;
 use super::stopwatch::Stopwatch;
-use super::upload::Tally;
+use super::upload::{Progress, Tally};
 
+use crate::config::Record;
 use crate::error::CallError;
 use crate::metrics::{Ended, ReasonLabels};
 use crate::open_calls::OpenCall;
 use crate::shared::Shared;
+use crate::snapshot::Snapshot;
 use crate::upstream::Target;
 
 /// Texts up to this size are counted token by token.
@@ -28,6 +29,8 @@ const MAX_COUNTED_BYTES: usize = 256 << 10;
 /// that, it records `call.cancelled`, because hyper drops a call whose app went away.
 pub struct CallRecord {
     shared: Arc<Shared>,
+    /// The configuration that the call began with.
+    snapshot: Arc<Snapshot>,
     /// The call's key.
     pub call_id: CallId,
     /// Whom it belongs to.
@@ -45,10 +48,18 @@ pub struct CallRecord {
     pub time: Stopwatch,
     /// The endpoint.
     pub endpoint: Endpoint,
-    /// The model asked for.
+    /// The model asked for, as it may be kept.
     pub model: Option<String>,
+    /// The same as the provider is asked for it, where that is another: where the history masks what is only
+    /// flagged, it is still that model.
+    pub asked_model: Option<String>,
     /// The provider asked last.
     pub target: Option<Arc<Target>>,
+    /// Whether a provider has the request, or some of it, and has not said that it refuses it: then the prompt
+    /// may cost something, whatever becomes of the call.
+    pub asked: bool,
+    /// When the attempt began of which nothing bad is recorded yet.
+    pub attempt_began: Option<Instant>,
     /// What is known of the end while the call runs.
     pub draft: CallEnded,
     /// What was sent to the provider, if it is JSON: tokens are estimated from it where the
@@ -71,14 +82,10 @@ pub struct CallRecord {
 
 impl CallRecord {
     /// A call that has just arrived.
-    pub fn new(shared: Arc<Shared>, policy: Arc<Policy>, endpoint: Endpoint, arrived: Instant) -> CallRecord {
-        let mut record = CallRecord::shell(
-            shared,
-            Guarding::new(policy, None),
-            CallId::new(),
-            endpoint,
-            Stopwatch::new(arrived),
-        );
+    pub fn new(shared: Arc<Shared>, snapshot: Arc<Snapshot>, endpoint: Endpoint, arrived: Instant) -> CallRecord {
+        let guard = Guarding::new(Arc::clone(snapshot.policies.fallback()), None);
+        let time = Stopwatch::new(arrived);
+        let mut record = CallRecord::shell(shared, snapshot, guard, CallId::new(), endpoint, time);
         record.pending.reserve(4);
         record
     }
@@ -86,15 +93,23 @@ impl CallRecord {
     /// The record itself, for the body that streams the answer; what stays behind has nothing to
     /// record any more.
     pub fn hand_over(&mut self) -> CallRecord {
-        let (shared, guard) = (Arc::clone(&self.shared), self.guard.clone());
-        let shell = CallRecord::shell(shared, guard, self.call_id, self.endpoint, self.time);
+        let (shared, snapshot, guard) = (Arc::clone(&self.shared), Arc::clone(&self.snapshot), self.guard.clone());
+        let shell = CallRecord::shell(shared, snapshot, guard, self.call_id, self.endpoint, self.time);
         std::mem::replace(self, shell)
     }
 
     /// A record of which nothing is written yet.
-    fn shell(shared: Arc<Shared>, guard: Guarding, call_id: CallId, endpoint: Endpoint, time: Stopwatch) -> CallRecord {
+    fn shell(
+        shared: Arc<Shared>,
+        snapshot: Arc<Snapshot>,
+        guard: Guarding,
+        call_id: CallId,
+        endpoint: Endpoint,
+        time: Stopwatch,
+    ) -> CallRecord {
         CallRecord {
             shared,
+            snapshot,
             call_id,
             scope: Scope::default(),
             client_key: None,
@@ -104,7 +119,10 @@ impl CallRecord {
             time,
             endpoint,
             model: None,
+            asked_model: None,
             target: None,
+            asked: false,
+            attempt_began: None,
             draft: CallEnded::default(),
             sent: None,
             service_tier: None,
@@ -122,6 +140,21 @@ impl CallRecord {
     /// What all workers share.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// The model asked for: what routes, prices and tokenizers go by. Never to be kept.
+    pub fn asked_model(&self) -> Option<&str> {
+        self.asked_model.as_deref().or(self.model.as_deref())
+    }
+
+    /// What is kept of bodies.
+    pub fn recorded(&self) -> Record {
+        self.snapshot.recording.record
+    }
+
+    /// Whether the call took all the time that it may.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.time.arrived().elapsed() >= self.snapshot.limits.total
     }
 
     /// Whether the call has ended.
@@ -225,6 +258,10 @@ impl CallRecord {
             ended: &ended,
             unpriced,
         });
+        if status == Status::Failed {
+            // The end of the call matters more; a journal that fails shows there.
+            let _ = self.attempt_broke(&ended);
+        }
         let mut body = end_body(status, ended);
         let mut result = self.add(&body).and_then(|()| self.write());
         // A full journal has room for the fact, if not for the text.
@@ -256,9 +293,11 @@ impl CallRecord {
         self.end(status, ended)
     }
 
-    /// What the app sent in a body that was passed through unread.
+    /// What the app sent in a body that was passed through unread, if that is all there; of a part there is
+    /// nothing to say.
     pub fn note_upload(&mut self, tally: Option<&Tally>) {
-        if let Some((size, blake3)) = tally.map(Tally::result) {
+        let whole = tally.filter(|tally| tally.progress().0 == Progress::Done);
+        if let Some((size, blake3)) = whole.map(Tally::result) {
             self.draft.request_size = Some(size);
             self.draft.request_blake3 = Some(blake3);
         }
@@ -274,7 +313,7 @@ impl CallRecord {
             .draft
             .response_model
             .clone()
-            .or_else(|| self.model.clone())
+            .or_else(|| self.asked_model().map(str::to_owned))
             .unwrap_or_default();
         let usage = Usage {
             input: self.prompt_tokens(&model),
@@ -286,9 +325,8 @@ impl CallRecord {
 
     /// Counts the tokens of the prompt alone, where nothing is known of an answer.
     fn estimate_prompt(&mut self) {
-        let model = self.model.clone().unwrap_or_default();
         let usage = Usage {
-            input: self.prompt_tokens(&model),
+            input: self.prompt_tokens(self.asked_model().unwrap_or_default()),
             ..Usage::default()
         };
         if self.endpoint.operation().is_some() && !usage.is_unknown() {
@@ -301,7 +339,10 @@ impl CallRecord {
         let view = request::parse(self.endpoint, prompt).ok()?;
         Some(match prompt.len() <= MAX_COUNTED_BYTES {
             true => tokens::estimate_chat(model, &view),
-            false => view.texts.iter().map(|span| tokens::estimate_bytes(&span.text)).sum(),
+            false => {
+                let texts = view.texts.iter().map(|span| tokens::estimate_bytes(&span.text));
+                texts.sum::<u64>() + view.token_ids
+            }
         })
     }
 
@@ -310,15 +351,16 @@ impl CallRecord {
         let target = self.target.as_ref()?;
         let usage = ended.usage();
         if usage.is_unknown() {
-            return (ended.error_code.is_none() && self.endpoint.operation().is_some()).then_some("no_usage");
+            let answered = ended.error_code.is_none() && ended.http_status.is_none_or(|status| status < 400);
+            return (answered && self.endpoint.operation().is_some()).then_some("no_usage");
         }
-        let snapshot = self.shared.snapshot.load();
-        let asked = self.model.as_deref();
+        let prices = &self.snapshot.prices;
+        let asked = self.asked_model();
         let answered = ended.response_model.as_deref();
         let models = [answered, asked].into_iter().flatten();
         let Some(price) = models
             .into_iter()
-            .find_map(|model| snapshot.prices.lookup(&target.prices, model))
+            .find_map(|model| prices.lookup(&target.prices, model))
         else {
             return Some("unknown_model");
         };
@@ -334,7 +376,7 @@ impl CallRecord {
             let known = usage.input.is_some() && usage.output.is_some();
             return Some(if known { "unknown_price" } else { "no_usage" });
         }
-        ended.price_version = Some(snapshot.prices.version().to_owned());
+        ended.price_version = Some(prices.version().to_owned());
         None
     }
 }
@@ -371,7 +413,7 @@ fn count(model: &str, text: &str) -> u64 {
 impl Drop for CallRecord {
     fn drop(&mut self) {
         if self.started && !self.ended {
-            if self.target.is_some() && self.draft.usage().is_unknown() {
+            if self.asked && self.draft.usage().is_unknown() {
                 self.estimate_prompt();
             }
             let ended = std::mem::take(&mut self.draft);

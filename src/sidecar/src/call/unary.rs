@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use event::{Body, Json, Status, UsageSource};
 use guard::{Phase, Policy};
-use http::Response;
 use http::header;
+use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use provider::TextSpan;
@@ -16,11 +16,12 @@ use provider::json::{self, Edit};
 use provider::openai::{Channel, Endpoint, response as wire};
 use tokio::time::{Instant as Deadline, timeout_at};
 
-use super::attempt::{Answer, attempt_failed, describe};
+use super::attempt::{Answer, describe};
 use super::durable;
 use super::findings::{Findings, Subject};
 use super::logprobs;
-use super::read::{ask, count_unguarded, is_json_type, mask};
+use super::masking::mask;
+use super::read::{ask, count_unguarded, is_json_type};
 use super::record::CallRecord;
 use super::stopwatch::Wait;
 use crate::body::AnswerBody;
@@ -82,16 +83,10 @@ pub async fn respond(
         uploaded,
         ..
     } = answer;
-    let began = record.time.wait(Wait::Upstream);
+    record.time.wait(Wait::Upstream);
     let collected = collect(snapshot, body, &target.name, deadline).await;
     record.time.go_on(Wait::Upstream);
-    let raw = match collected {
-        Ok(raw) => raw,
-        Err(error) => {
-            attempt_failed(record, &target, &error, Some(head.status.as_u16()), began.elapsed())?;
-            return Err(error);
-        }
-    };
+    let raw = collected?;
     conn.release();
     let mut looked = look(snapshot, record, &head, &raw, &target.name)?;
     let questions = std::mem::take(&mut looked.findings.questions);
@@ -223,7 +218,7 @@ fn look(
         return Ok(Looked::default());
     }
     let keep_flagged = snapshot.recording.record == Record::Full;
-    let parsed = parse(snapshot, record, text);
+    let parsed = parse(snapshot, record, text, head.status);
     let texts = match parsed {
         Ok(texts) => texts,
         Err(reason) if guarded && !failed && is_json_type(content_type) => return Err(unreadable(reason)),
@@ -233,6 +228,9 @@ fn look(
         }
         Err(_) => {
             let mut findings = Findings::of_text(&record.guard, Phase::Output, text, keep_flagged);
+            if failed {
+                count_upstream_error(record, &findings);
+            }
             let mut edits = std::mem::take(&mut findings.edits);
             let edited = apply(text, &mut edits)?.filter(|_| !failed);
             return Ok(Looked {
@@ -276,9 +274,7 @@ fn look(
         .map(|edited| edited.unwrap_or_else(|| text.to_owned()));
     // A provider's own error passes unchanged, whatever it quotes; only what is kept is masked.
     if failed {
-        if !findings.edits.is_empty() || findings.blocked.is_some() {
-            count_unguarded(record, "upstream_error");
-        }
+        count_upstream_error(record, &findings);
         return Ok(Looked {
             edited: None,
             kept,
@@ -287,6 +283,13 @@ fn look(
     }
     let edited = apply(text, &mut findings.edits)?;
     Ok(Looked { edited, kept, findings })
+}
+
+/// Counts a provider's own error that passes though a rule found something in it.
+fn count_upstream_error(record: &CallRecord, findings: &Findings) {
+    if !findings.edits.is_empty() || findings.blocked.is_some() {
+        count_unguarded(record, "upstream_error");
+    }
 }
 
 fn apply(text: &str, edits: &mut [Edit]) -> Result<Option<String>, CallError> {
@@ -299,7 +302,12 @@ fn apply(text: &str, edits: &mut [Edit]) -> Result<Option<String>, CallError> {
 }
 
 /// The texts of a JSON answer; fills in what the answer says of model, usage and end.
-fn parse<'t>(snapshot: &Snapshot, record: &mut CallRecord, text: &'t str) -> Result<Texts<'t>, String> {
+fn parse<'t>(
+    snapshot: &Snapshot,
+    record: &mut CallRecord,
+    text: &'t str,
+    status: StatusCode,
+) -> Result<Texts<'t>, String> {
     if record.endpoint == Endpoint::Other {
         let spans = json::strings(text).map_err(|e| e.to_string())?;
         return Ok(Texts {
@@ -319,7 +327,8 @@ fn parse<'t>(snapshot: &Snapshot, record: &mut CallRecord, text: &'t str) -> Res
     record.media = view.reported.is_some_and(media);
     if !view.usage.is_unknown() {
         record.draft.set_usage(&view.usage, UsageSource::Provider);
-    } else if view.error.is_none() {
+    } else if view.error.is_none() && status.is_success() {
+        // Whatever an error looks like, nobody pays for it.
         record.estimate(view.texts.iter().map(|piece| &*piece.span.text));
     }
     if let Some(error) = &view.error {

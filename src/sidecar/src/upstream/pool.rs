@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -99,8 +100,9 @@ impl Pool {
                 conn: Some(conn),
                 reused: true,
             };
-            // The last answer was read to its end, so this resolves at once: usable, or closed.
-            if pooled.ready().await.is_ok() {
+            // Usable, or closed, or its last request is still being sent, by an app that goes on though the
+            // provider has answered: who waits for that may wait for ever.
+            if let Some(Ok(())) = pooled.ready().now_or_never() {
                 return Ok(pooled);
             }
         }
@@ -208,8 +210,13 @@ impl PooledConn {
     /// Gives the connection back. Only after the answer was read to its end; otherwise drop it, and
     /// the request is cancelled.
     pub fn release(mut self) {
-        let Some(Conn::Http1(send)) = self.conn.take() else {
-            return;
+        let send = match self.conn.take() {
+            Some(Conn::Http1(send)) => send,
+            // It is in the pool all the time, and one request fewer is on it when this is dropped.
+            shared => {
+                self.conn = shared;
+                return;
+            }
         };
         if send.is_closed() {
             return;
@@ -227,5 +234,108 @@ impl Drop for PooledConn {
         if let Some(Conn::Http2(shared)) = &self.conn {
             shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool() -> Pool {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        Pool::new(Arc::new(config))
+    }
+
+    /// A provider that gives this answer as soon as a connection says anything, and reads no more of it.
+    async fn hasty(answer: &'static [u8]) -> Target {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut first = [0; 1];
+                let _ = stream.read_exact(&mut first).await;
+                let _ = stream.write_all(answer).await;
+                open.push(stream);
+            }
+        });
+        let upstream = crate::config::Upstream {
+            name: "hasty".to_owned(),
+            base_url: Some(base_url),
+            ..crate::config::Upstream::default()
+        };
+        Target::new(&upstream, |_| None).unwrap()
+    }
+
+    /// Sends `body`, and gives the connection back when the answer is there.
+    async fn ask(pool: &Pool, target: &Target, body: Vec<u8>) {
+        use http_body_util::{BodyExt as _, Full};
+        let mut conn = pool.get(target).await.unwrap();
+        let body = RequestBody::Left(Full::new(body.into()));
+        let request = Request::post("/v1/files").body(body).unwrap();
+        let sent = tokio::time::timeout(Duration::from_secs(20), conn.send(request)).await;
+        let Ok(Ok(answer)) = sent else {
+            panic!("the provider has answered")
+        };
+        answer.into_body().collect().await.unwrap();
+        conn.release();
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_used_again() {
+        for answer in [
+            &b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"[..],
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            b"HTTP/1.1 204 No Content\r\n\r\n",
+        ] {
+            let (pool, target) = (pool(), hasty(answer).await);
+            ask(&pool, &target, Vec::new()).await;
+            assert!(pool.get(&target).await.unwrap().reused);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_a_request_is_still_being_sent_is_not_waited_for() {
+        let target = hasty(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n").await;
+        let pool = pool();
+        ask(&pool, &target, vec![0; 64 << 20]).await;
+        let next = tokio::time::timeout(Duration::from_secs(20), pool.get(&target)).await;
+        assert!(!next.unwrap().unwrap().reused);
+    }
+
+    #[tokio::test]
+    async fn a_shared_connection_carries_any_number_of_requests_one_after_the_other() {
+        let pool = pool();
+        let key: Key = ("provider".into(), 443, true);
+        let (ours, _theirs) = tokio::io::duplex(1 << 16);
+        let handshake = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(ours));
+        let (send, driver) = handshake.await.unwrap();
+        drive(driver);
+        let shared = Shared2 {
+            send,
+            in_flight: Arc::default(),
+        };
+        pool.lock().entry(key.clone()).or_default().http2.push(shared.clone());
+        let take = || PooledConn {
+            pool: pool.clone(),
+            key: key.clone(),
+            conn: Some(pool.take_idle(&key).unwrap()),
+            reused: true,
+        };
+        for _ in 0..3 * MAX_STREAMS {
+            take().release();
+            drop(take());
+        }
+        assert_eq!(shared.in_flight.load(Ordering::Relaxed), 0);
+        let busy: Vec<PooledConn> = (0..MAX_STREAMS).map(|_| take()).collect();
+        assert!(pool.take_idle(&key).is_none(), "it is full");
+        drop(busy);
+        assert!(pool.take_idle(&key).is_some());
     }
 }

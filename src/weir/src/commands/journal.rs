@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use journal::tool::{ExportError, Report, export, inspect, verify};
 use journal::{Journal, Options};
 
-use super::data_folder;
+use super::{data_folder, verdict};
 use crate::args::{JournalArgs, JournalCommand};
 use crate::error::Failure;
 use crate::out::{complain, say};
@@ -31,16 +31,11 @@ pub fn run(args: JournalArgs) -> Result<ExitCode, Failure> {
             return write_events(&journal_folder(&data_folder(&place)?), from, to);
         }
     };
-    if json {
-        say(&as_json(&report, types).to_string())?
-    } else {
-        show(&report)?
-    }
-    Ok(if report.is_whole() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let said = match json {
+        true => say(&as_json(&report, types).to_string()).map_err(Failure::from),
+        false => show(&report),
+    };
+    verdict(report.is_whole(), said)
 }
 
 /// Needs the folder for itself: whoever runs on it may be that consumer.

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use lake::{Lake, LakeStatus, Whose};
 
-use super::data_folder;
 use super::sql::open_lake;
+use super::{data_folder, verdict};
 use crate::args::{LakeArgs, LakeCommand};
 use crate::error::Failure;
 use crate::out::say;
@@ -106,15 +106,11 @@ async fn verify(data: &Path, json: bool) -> Result<ExitCode, Failure> {
     let report = lake::verify(&open(data).await?, present(&journal))
         .await
         .map_err(Failure::other)?;
-    say(&match json {
+    let said = say(&match json {
         true => serde_json::to_string_pretty(&report).map_err(Failure::other)?,
         false => report.to_string().trim_end().to_owned(),
-    })?;
-    Ok(if report.is_complete() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    });
+    verdict(report.is_complete(), said.map_err(Failure::from))
 }
 
 async fn open(data: &Path) -> Result<Lake, Failure> {

@@ -24,11 +24,21 @@ pub mod tail;
 pub mod up;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::args::Place;
 use crate::config::{Config, load, variables};
 use crate::error::Failure;
+
+/// The exit status of a command that finds out whether something is as it should be, whoever reads why.
+fn verdict(good: bool, said: Result<(), Failure>) -> Result<ExitCode, Failure> {
+    match said {
+        Ok(()) | Err(Failure::BrokenPipe) if good => Ok(ExitCode::SUCCESS),
+        Ok(()) | Err(Failure::BrokenPipe) => Ok(ExitCode::FAILURE),
+        Err(failure) => Err(failure),
+    }
+}
 
 /// The configuration file that applies: the one named, else `weir.toml` if there is one.
 pub fn config_file(named: Option<&Path>) -> Option<PathBuf> {

@@ -94,6 +94,11 @@ fn errors_in_their_shapes() {
         ("bad", Some("BadRequestError"), Some("400"))
     );
     assert_eq!(read(r#"{"error":"just words"}"#).message, "just words");
+    let listed = read(r#"[{"error":{"code":429,"message":"Quota exceeded","status":"RESOURCE_EXHAUSTED"}}]"#);
+    assert_eq!(
+        (listed.code.as_deref(), &*listed.message),
+        (Some("429"), "Quota exceeded")
+    );
     assert_eq!(
         parse(Endpoint::ChatCompletions, r#"{"error":null}"#).unwrap().error,
         None
