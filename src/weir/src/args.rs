@@ -226,7 +226,8 @@ pub enum LakeCommand {
         #[command(flatten)]
         place: Place,
     },
-    /// Erase every record of a user, a session or a call. `verify` goes on saying that they were there.
+    /// Erase every record of a user, a session or a call from the tables. `verify` goes on saying that they
+    /// were there. The journal (and a Kafka topic) keeps them until it lets go of them by its own rules.
     #[command(group = clap::ArgGroup::new("whose").required(true))]
     Erase {
         /// All calls of this user.

@@ -255,7 +255,7 @@ pub const CALLS: &[Column] = &[
         "guardrail_action",
         Kind::Word,
         true,
-        "The strongest thing a guardrail did: `block`, `redact` or `flag`. Null where nothing matched.",
+        "The strongest thing a guardrail did: `block`, `vault`, `redact` or `flag`. Null where nothing matched.",
     ),
     col(
         "guardrail_rules",

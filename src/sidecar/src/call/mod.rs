@@ -181,7 +181,9 @@ fn authorize(snapshot: &Snapshot, record: &mut CallRecord, request: &Request<Inc
     }
     let presented = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let key = presented
-        .and_then(|value| value.strip_prefix(b"Bearer "))
+        .and_then(|value| value.split_at_checked(b"Bearer ".len()))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer "))
+        .map(|(_, key)| key)
         .ok_or(CallError::Unauthorized)?;
     let owner = snapshot.owner(key.trim_ascii()).ok_or(CallError::Unauthorized)?;
     record.client_key = Some(owner.name.clone());

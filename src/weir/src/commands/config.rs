@@ -67,7 +67,11 @@ fn check(file: Option<&Path>) -> Result<(), Failure> {
     say(&format!("  listen    {}", config.server.listen))?;
     say(&format!("  data      {}", config.data.display()))?;
     for target in snapshot.routes.targets() {
-        let key = target.credential_id.as_deref().unwrap_or("the app's own key");
+        let key = match target.credential_id.as_deref() {
+            Some(name) => name,
+            None if snapshot.wants_client_key() => "without a key",
+            None => "the app's own key",
+        };
         say(&format!("  upstream  {} at {} ({key})", target.name, target.host))?;
     }
     say(&format!(

@@ -51,7 +51,7 @@ async fn tour(args: DemoArgs) -> Result<(), Failure> {
         data: data.clone(),
         ..Config::default()
     };
-    config.server.listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    config.server.listen = args.listen;
     config.upstream = vec![sidecar::config::Upstream {
         name: "demo".to_owned(),
         base_url: Some(upstream_url),
@@ -113,7 +113,7 @@ async fn tour(args: DemoArgs) -> Result<(), Failure> {
         say(&format!("  unexpected: {surprise}"))?;
     }
     #[cfg(feature = "analytics")]
-    questions(&weir, tally.total).await?;
+    questions(&weir, &data, tally.total).await?;
     if args.stay {
         say(&format!(
             "Weir stays at http://{} until you interrupt it.",
@@ -163,14 +163,14 @@ const QUESTIONS: &[(&str, &str)] = &[
 ];
 
 #[cfg(feature = "analytics")]
-async fn questions(weir: &Weir, calls: u64) -> Result<(), Failure> {
+async fn questions(weir: &Weir, data: &std::path::Path, calls: u64) -> Result<(), Failure> {
     let Some(analytics) = weir.analytics() else {
         return Ok(());
     };
     analytics.wait_for_calls(calls).await?;
     for (title, sql) in QUESTIONS {
         say(title)?;
-        say(&format!("  weir sql \"{sql}\""))?;
+        say(&format!("  weir sql --data {} \"{sql}\"", data.display()))?;
         say(&analytics.table(sql).await?)?;
     }
     Ok(())

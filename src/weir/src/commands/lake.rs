@@ -50,7 +50,8 @@ pub fn run(args: LakeArgs) -> Result<ExitCode, Failure> {
                     .or(session.map(Whose::Session))
                     .or(call.map(Whose::Call))
                     .ok_or_else(|| Failure::Usage("name a --user, a --session or a --call".to_owned()))?;
-                let report = lake::erase(&open(&data_folder(&place)?).await?, &whose)
+                let data = data_folder(&place)?;
+                let report = lake::erase(&open(&data).await?, &whose)
                     .await
                     .map_err(Failure::other)?;
                 say(&format!(
@@ -61,6 +62,16 @@ pub fn run(args: LakeArgs) -> Result<ExitCode, Failure> {
                     say(&format!(
                         "{} more are still open, or their rows are still to come: run it again once they have landed",
                         report.open
+                    ))?;
+                }
+                if report.calls == 0 && matches!(&whose, Whose::User(user) if user.contains('@')) {
+                    say("where guardrails redact e-mail addresses, a user who was named by one stands in the history as [EMAIL], with all others")?;
+                }
+                let journal = journal_folder(&data);
+                if report.calls > 0 && journal.is_dir() {
+                    say(&format!(
+                        "the journal in {} has what it has not let go of, these records too if they are recent: `weir journal inspect` shows from which offset on",
+                        journal.display()
                     ))?;
                 }
                 Ok(ExitCode::SUCCESS)

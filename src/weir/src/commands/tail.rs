@@ -22,6 +22,7 @@ const READ_BYTES: usize = 4 << 20;
 pub fn run(args: &TailArgs) -> Result<ExitCode, Failure> {
     let folder = journal_folder(&data_folder(&args.place)?);
     let mut reader = journal::tool::from_first(&folder).map_err(Failure::other)?;
+    let begins = reader.position();
     let mut folds = Folds::default();
     let mut last: VecDeque<Call> = VecDeque::new();
     let coloured = is_coloured();
@@ -34,6 +35,12 @@ pub fn run(args: &TailArgs) -> Result<ExitCode, Failure> {
                 last.push_back(call);
             }
         }
+    }
+    if last.len() < args.last && begins > 0 {
+        complain(&format!(
+            "the journal begins at offset {begins} by now: older calls are in the tables, such as `weir sql \"select * from recent_calls({})\"`",
+            args.last
+        ));
     }
     for call in &last {
         show(args, call, coloured)?;

@@ -106,6 +106,8 @@ fn welcome(weir: &Weir) -> Result<(), Failure> {
     for target in snapshot.routes.targets() {
         let key = match (&target.credential_id, &target.authorization) {
             (Some(name), Some(_)) => format!("key from {name}"),
+            // It says who the app is, and is meant for Weir alone.
+            _ if snapshot.wants_client_key() => "without a key: the app's own is Weir's".to_owned(),
             _ => "the app's own key is passed on".to_owned(),
         };
         let scheme = if target.tls { "https" } else { "http" };

@@ -48,8 +48,8 @@ pub struct DemoArgs {
     /// Serve the offline upstream and nothing else.
     #[arg(long, hide = true)]
     pub upstream_only: bool,
-    /// Address of the offline upstream.
-    #[arg(long, hide = true, default_value = "127.0.0.1:0", value_name = "ADDR")]
+    /// Address to listen on; a free port if not given.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDR")]
     pub listen: SocketAddr,
 }
 
