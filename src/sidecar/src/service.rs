@@ -107,17 +107,24 @@ fn readiness(worker: &Worker) -> Response<AnswerBody> {
         return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
     let (mut status, mut said) = (StatusCode::OK, "ready\n".to_owned());
-    if let Some(reason) = shared.journal.full() {
-        status = StatusCode::SERVICE_UNAVAILABLE;
-        said = match reason {
-            journal::FullReason::Quota => {
-                "the journal is full: its quota is used up. Whoever reads it must catch up, or raise journal.quota_mib\n"
-            }
-            journal::FullReason::Disk => "the journal is full: no space is left on its disk. Make room there\n",
+    let full = shared.journal.full().map(|reason| match reason {
+        journal::FullReason::Quota => {
+            "the journal is full: its quota is used up. Whoever reads it must catch up, or raise journal.quota_mib\n"
         }
-        .to_owned();
+        journal::FullReason::Disk => "the journal is full: no space is left on its disk. Make room there\n",
+    });
+    let sheds = shared.journal.sheds();
+    if let Some(full) = full.filter(|_| !sheds) {
+        (status, said) = (StatusCode::SERVICE_UNAVAILABLE, full.to_owned());
     } else if shared.snapshot.load().routes.targets().is_empty() {
         (status, said) = (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", CallError::NoUpstream));
+    }
+    if let Some(full) = full.filter(|_| sheds) {
+        said.push_str(full);
+        let count = shared.journal.stats().shed_events;
+        said.push_str(&format!(
+            "calls are served without a history: {count} events were given up until now\n"
+        ));
     }
     for trouble in shared.companions().iter().filter_map(|companion| companion.trouble()) {
         said.push_str(&trouble);

@@ -149,7 +149,8 @@ impl Arriving<'_> {
         if record.shared().is_draining() {
             return Err(CallError::ShuttingDown);
         }
-        if !record.shared().journal.has_room() {
+        let journal = &record.shared().journal;
+        if !journal.has_room() && !journal.sheds() {
             return Err(CallError::JournalFull);
         }
         read::prepare(snapshot, record, started, request).await

@@ -76,6 +76,8 @@ pub struct CallRecord {
     ended: bool,
     /// The beginning of this call is not in the journal: what follows would be without a start.
     shed: bool,
+    /// Why the journal gave that beginning up, if it did: what follows is counted with it.
+    given_up: Option<journal::FullReason>,
     /// The beginning of this call is in the journal.
     begun: bool,
 }
@@ -133,6 +135,7 @@ impl CallRecord {
             started: false,
             ended: false,
             shed: false,
+            given_up: None,
             begun: false,
         }
     }
@@ -176,8 +179,11 @@ impl CallRecord {
     pub fn write(&mut self) -> Result<i64, CallError> {
         let count = self.pending.len() as u64;
         if self.shed {
+            match self.given_up {
+                Some(reason) => self.shared.journal.shed(&self.pending, reason),
+                None => self.count_unwritten("shed", count),
+            }
             self.pending.clear();
-            self.count_unwritten("shed", count);
             return Ok(self.shared.journal.end() - 1);
         }
         if !self.begun && self.open.is_none() {
@@ -201,7 +207,10 @@ impl CallRecord {
         match result {
             Ok(appended) => Ok(appended.last),
             // By the operator's choice; the journal counts it and records it itself.
-            Err(journal::AppendError::Shed { .. }) => Ok(self.shared.journal.end() - 1),
+            Err(journal::AppendError::Shed { reason, .. }) => {
+                self.given_up = Some(reason);
+                Ok(self.shared.journal.end() - 1)
+            }
             Err(error) => {
                 tracing::error!(%error, call_id = %self.call_id, "events of a call cannot be written");
                 let reason = if matches!(error, journal::AppendError::Full { .. }) {
