@@ -167,8 +167,14 @@ impl CallRecord {
 
     /// Adds an event; it is written by the next [`CallRecord::write`].
     pub fn add(&mut self, body: &Body) -> Result<(), CallError> {
-        self.started |= matches!(body, Body::CallStarted(_));
-        let draft = Draft::new(&self.scope, Some(self.call_id), self.seq, clock::unix_nano(), body)
+        let mut time = clock::unix_nano();
+        if matches!(body, Body::CallStarted(_)) {
+            self.started = true;
+            // It is added when the request was read and looked at, and tells when it arrived.
+            let since = i64::try_from(self.time.arrived().elapsed().as_nanos()).unwrap_or(0);
+            time = time.saturating_sub(since);
+        }
+        let draft = Draft::new(&self.scope, Some(self.call_id), self.seq, time, body)
             .map_err(|e| CallError::Journal(e.to_string()))?;
         self.seq += 1;
         self.pending.push(draft);
@@ -257,6 +263,7 @@ impl CallRecord {
             return Ok(self.shared.journal.end() - 1);
         }
         self.ended = true;
+        name_error(status, &mut ended);
         self.time.close(&mut ended);
         let unpriced = self.price(&mut ended);
         self.shared.metrics.ended(&Ended {
@@ -397,6 +404,16 @@ fn end_body(status: Status, ended: CallEnded) -> Body {
         Status::Blocked => Body::CallBlocked(ended),
         Status::Cancelled => Body::CallCancelled(ended),
         _ => Body::CallFailed(ended),
+    }
+}
+
+/// A failure always has a code.
+fn name_error(status: Status, ended: &mut CallEnded) {
+    if status == Status::Failed && ended.error_code.as_deref().unwrap_or_default().is_empty() {
+        ended.error_code = Some(match ended.http_status {
+            Some(http @ 400..) => format!("upstream_http_{http}"),
+            _ => "upstream_error".to_owned(),
+        });
     }
 }
 
