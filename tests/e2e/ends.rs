@@ -2,9 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Place, Upstream, Weir, config};
 use crate::odd::{ask, provider};
@@ -17,6 +18,7 @@ fn plain(status: &str, kind: &str, body: &str) -> Vec<Vec<u8>> {
     vec![format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()]
 }
 
+/// Where the operator would rather have answers than a history, calls are served without one, and what is
 /// given up is counted.
 #[test]
 fn a_full_journal_that_sheds_serves_on() {
@@ -55,6 +57,64 @@ fn a_full_journal_that_sheds_serves_on() {
     post(&weir.addr, CHAT, &[], &body(false));
     assert_eq!(shed() - before, 3, "start, attempt and end of the call");
     weir.stop();
+}
+
+/// A call that Weir cuts as it stops did not end by its app's wish, and its app is told.
+#[test]
+fn what_a_stop_cuts_is_told_and_recorded() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let mut weir = Weir::start_config(&place, &config(&upstream, "[server]\nshutdown_seconds = 1\n"));
+    let body = json!({"model": "gpt-4o-mini", "stream": true, "messages": [{"role": "user", "content": "Why?"}]});
+    let mut streamed = raw::open(
+        &weir.addr,
+        CHAT,
+        &[("x-demo", "hang_after=2")],
+        body.to_string().as_bytes(),
+    );
+    assert!(streamed.next().is_some());
+    let addr = weir.addr.clone();
+    let whole = std::thread::spawn(move || post(&addr, CHAT, &[("x-demo", "hang=1")], &ask(false)));
+    let curl = Command::new("curl")
+        .args([
+            "-sN",
+            "--http2-prior-knowledge",
+            "--max-time",
+            "20",
+            "-H",
+            "x-demo: hang_after=2",
+        ])
+        .args(["-H", "content-type: application/json", "-d", &body.to_string()])
+        .arg(format!("http://{}{CHAT}", weir.addr))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("curl is missing: install it to run this test");
+    std::thread::sleep(Duration::from_millis(500));
+    weir.signal("TERM");
+    let stream_id = streamed.answer.call_id();
+    let told = streamed.read_all().unwrap();
+    assert!(
+        told.complete && told.text().contains("\"code\":\"shutting_down\""),
+        "{}",
+        told.text()
+    );
+    let whole = whole.join().unwrap();
+    assert_eq!(
+        (whole.status, &whole.json()["error"]["code"]),
+        (503, &json!("shutting_down"))
+    );
+    let over_http2 = curl.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&over_http2.stdout);
+    assert!(
+        over_http2.status.success() && said.contains("\"code\":\"shutting_down\""),
+        "{said}"
+    );
+    assert!(weir.wait().success());
+    for id in [stream_id, whole.call_id()] {
+        let row = place.call(&id);
+        let said = (&row["status"], &row["error_code"]);
+        assert_eq!(said, (&json!("failed"), &json!("shutting_down")), "{row}");
+    }
+    place.verify();
 }
 
 /// The time in which a request arrives is time of its call.
@@ -161,4 +221,64 @@ fn every_failure_has_a_code() {
         weir.stop();
         place.verify();
     }
+}
+
+/// An app that sends its next request on a connection that Weir is about to close sees it break.
+#[test]
+fn an_answer_before_the_body_closes_the_connection() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let key = format!("[[client_key]]\nname = \"k\"\nhash = \"sha256:{}\"\n", "0".repeat(64));
+    let keyed = Weir::start_config(&place, &config(&upstream, &key));
+    assert_eq!(early(&keyed.addr, CHAT, 10_000), (401, true));
+    assert_eq!(early(&keyed.addr, "/chat/completions", 10_000), (404, true));
+    assert_eq!(early(&keyed.addr, "/v1/Chat/completions", 10_000), (400, true));
+    // What has no body ends no connection.
+    assert_eq!(early(&keyed.addr, CHAT, 0), (401, false));
+    keyed.stop();
+    let place = Place::new();
+    let weir = Weir::start_config(&place, &config(&upstream, "[server]\nmax_request_bytes = 1000\n"));
+    assert_eq!(early(&weir.addr, CHAT, 10_000), (413, true));
+    // One that was read to its end neither.
+    assert_eq!(early(&weir.addr, CHAT, 5), (400, false));
+    weir.stop();
+}
+
+/// Sends a request and up to 5 bytes of its body; the answer's status, and whether it closes the connection.
+fn early(addr: &str, path: &str, length: usize) -> (u16, bool) {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let part = &"{\"a\":"[..length.min(5)];
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{part}"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let (mut said, mut piece) = (String::new(), [0; 4096]);
+    if length > 1000 && path == CHAT {
+        // Over the limit, but not all of it.
+        let _ = stream.write_all(&vec![b' '; 2000]);
+    }
+    while !said.contains("\r\n\r\n") {
+        let read = stream.read(&mut piece).unwrap();
+        assert!(read > 0, "closed after {said:?}");
+        said.push_str(&String::from_utf8_lossy(&piece[..read]));
+    }
+    let status = said.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, said.to_ascii_lowercase().contains("\r\nconnection: close\r\n"))
+}
+
+/// What is wrong with a path is said of it.
+#[test]
+fn capitals_are_called_capitals() {
+    let place = Place::new();
+    let weir = Weir::start_with(&place, &[]);
+    for (path, said) in [
+        ("/v1/Chat/completions", "capitals"),
+        ("/v1/../v1/models", "dots or escapes"),
+    ] {
+        let answer = post(&weir.addr, path, &[], b"{}");
+        let error: &Value = &answer.json()["error"];
+        assert_eq!(error["code"], "bad_path");
+        assert!(error["message"].as_str().unwrap().contains(said), "{error}");
+    }
+    weir.stop();
 }

@@ -53,6 +53,8 @@ pub struct CallRecord {
     /// The same as the provider is asked for it, where that is another: where the history masks what is only
     /// flagged, it is still that model.
     pub asked_model: Option<String>,
+    /// Whether all of the request's body was read.
+    pub was_read: bool,
     /// The provider asked last.
     pub target: Option<Arc<Target>>,
     /// Whether a provider has the request, or some of it, and has not said that it refuses it: then the prompt
@@ -122,6 +124,7 @@ impl CallRecord {
             endpoint,
             model: None,
             asked_model: None,
+            was_read: false,
             target: None,
             asked: false,
             attempt_began: None,
@@ -263,7 +266,7 @@ impl CallRecord {
             return Ok(self.shared.journal.end() - 1);
         }
         self.ended = true;
-        name_error(status, &mut ended);
+        let status = self.settle(status, &mut ended);
         self.time.close(&mut ended);
         let unpriced = self.price(&mut ended);
         self.shared.metrics.ended(&Ended {
@@ -292,6 +295,25 @@ impl CallRecord {
             open.abandon();
         }
         result
+    }
+
+    /// The status of a call that ends: what Weir itself cuts as it stops looks as if the app had gone away. A
+    /// failure always has a code.
+    fn settle(&self, status: Status, ended: &mut CallEnded) -> Status {
+        let cut = status == Status::Cancelled && self.shared.is_cut_off();
+        if cut {
+            let error = CallError::ShuttingDown;
+            ended.error_code = Some(error.kind().1.to_owned());
+            ended.error_message = Some(error.to_string());
+        }
+        let status = if cut { Status::Failed } else { status };
+        if status == Status::Failed && ended.error_code.as_deref().unwrap_or_default().is_empty() {
+            ended.error_code = Some(match ended.http_status {
+                Some(http @ 400..) => format!("upstream_http_{http}"),
+                _ => "upstream_error".to_owned(),
+            });
+        }
+        status
     }
 
     /// Whether events of a call that began wait for room in the journal.
@@ -404,16 +426,6 @@ fn end_body(status: Status, ended: CallEnded) -> Body {
         Status::Blocked => Body::CallBlocked(ended),
         Status::Cancelled => Body::CallCancelled(ended),
         _ => Body::CallFailed(ended),
-    }
-}
-
-/// A failure always has a code.
-fn name_error(status: Status, ended: &mut CallEnded) {
-    if status == Status::Failed && ended.error_code.as_deref().unwrap_or_default().is_empty() {
-        ended.error_code = Some(match ended.http_status {
-            Some(http @ 400..) => format!("upstream_http_{http}"),
-            _ => "upstream_error".to_owned(),
-        });
     }
 }
 
