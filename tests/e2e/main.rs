@@ -19,6 +19,7 @@
 mod bytes;
 mod cancel;
 mod commands;
+mod ends;
 mod errors;
 mod fences;
 mod guardrails;

@@ -128,7 +128,7 @@ impl Core {
         }
         match placed {
             Err(AppendError::Full { reason, .. }) if self.options.when_full() == WhenFull::Shed => {
-                self.shed(&prepared, reason);
+                self.shed(drafts, reason);
                 Err(AppendError::Shed {
                     events: drafts.len() as u64,
                     reason,

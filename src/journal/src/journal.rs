@@ -159,6 +159,19 @@ impl Journal {
         self.0.core.full()
     }
 
+    /// Whether what finds no room is given up and counted: then calls may begin without it.
+    #[must_use]
+    pub fn sheds(&self) -> bool {
+        self.0.core.options.when_full() == crate::WhenFull::Shed
+    }
+
+    /// Gives up `drafts`, the rest of what was [`crate::AppendError::Shed`] for `reason`: counts them with it.
+    pub fn shed(&self, drafts: &[Draft], reason: crate::FullReason) {
+        if !drafts.is_empty() {
+            self.0.core.shed(drafts, reason);
+        }
+    }
+
     /// The next offset: every record below it can be read.
     #[must_use]
     pub fn end(&self) -> i64 {

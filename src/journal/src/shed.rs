@@ -5,19 +5,20 @@ use std::sync::MutexGuard;
 use event::body::JournalShed;
 use event::{Body, Draft, Scope};
 
-use crate::append::{Prepared, prepare};
+use crate::append::prepare;
 use crate::core::{Core, State, lock};
 use crate::stats::add;
 use crate::{AppendError, FullReason};
 
 impl Core {
-    pub fn shed(&self, prepared: &Prepared<'_>, reason: FullReason) {
-        let events = prepared.drafts.len() as u64;
-        let bytes: u64 = prepared.drafts.iter().map(|d| d.bytes().len() as u64).sum();
+    pub fn shed(&self, drafts: &[Draft], reason: FullReason) {
+        let events = drafts.len() as u64;
+        let bytes: u64 = drafts.iter().map(|d| d.bytes().len() as u64).sum();
         add(&self.counters.shed_events, events);
         add(&self.counters.shed_bytes, bytes);
         let mut state = lock(&self.state);
-        if state.shed.is_none() {
+        // The rest of a call whose beginning was given up may come when there is room again.
+        if state.shed.is_none() && self.full().is_some() {
             tracing::error!(dir = %self.dir.display(), reason = reason.as_str(), "the journal is full: shedding events");
         }
         let (e, b, _) = state.shed.unwrap_or((0, 0, reason));

@@ -21,7 +21,7 @@ pub struct Server {
     pub max_request_bytes: usize,
     /// Largest answer that is not streamed, in bytes.
     pub max_response_bytes: usize,
-    /// Seconds that calls in flight get to finish after SIGTERM.
+    /// Seconds that calls in flight get to finish after SIGTERM. What is left then fails with `shutting_down`.
     pub shutdown_seconds: u64,
 }
 

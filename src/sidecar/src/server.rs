@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
@@ -30,6 +31,8 @@ use crate::upstream::{Pool, TlsSetup, tls_setup};
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// What an app gets to take the error that tells it that its call took too long.
 const TOLD_IN: Duration = Duration::from_secs(5);
+/// What calls that are cut at the end get to tell their apps so.
+const TOLD_AT_END: Duration = Duration::from_secs(1);
 /// Connections that the kernel keeps waiting for each worker.
 const BACKLOG: i32 = 4096;
 
@@ -88,18 +91,15 @@ pub fn start(shared: Arc<Shared>, listen: SocketAddr, threads: usize) -> Result<
 }
 
 impl Running {
-    /// Takes no more connections and waits up to `grace` for open calls, then drops the rest.
-    /// Returns how many were dropped. Blocks.
+    /// Takes no more connections and waits up to `grace` for open calls, then ends the rest: they fail, and
+    /// have a second to tell their apps. Returns how many these were. Blocks.
     pub fn stop(self, grace: Duration) -> u64 {
         self.shared.drain();
         let _ = self.stop.send(Stop::Drain);
-        let until = Instant::now() + grace;
-        // Workers end when their connections have drained: a call is over in the journal before its
-        // last byte has left.
-        while self.workers.iter().any(|worker| !worker.is_finished()) && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.wait(grace);
         let unfinished = self.shared.open_calls.count() as u64;
+        self.shared.cut_off();
+        self.wait(TOLD_AT_END);
         let _ = self.stop.send(Stop::Now);
         for worker in self.workers {
             if worker.join().is_err() {
@@ -107,6 +107,15 @@ impl Running {
             }
         }
         unfinished
+    }
+
+    /// Waits up to `limit` for the workers. They end when their connections have drained: a call is over in the
+    /// journal before its last byte has left.
+    fn wait(&self, limit: Duration) {
+        let until = Instant::now() + limit;
+        while self.workers.iter().any(|worker| !worker.is_finished()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
@@ -184,8 +193,24 @@ where
     F::Output: Send,
 {
     fn execute(&self, call: F) {
-        let limit = self.0.snapshot.load().limits.total + TOLD_IN;
-        tokio::spawn(async move { drop(tokio::time::timeout(limit, call).await) });
+        let shared = Arc::clone(&self.0);
+        let limit = shared.snapshot.load().limits.total + TOLD_IN;
+        tokio::spawn(async move {
+            let mut call = pin!(tokio::time::timeout(limit, call));
+            let mut cut = pin!(shared.until_cut_off());
+            let mut watched = false;
+            std::future::poll_fn(|cx| {
+                if call.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                // Polled once, it wakes this task when calls are to end, and the call sees that by itself.
+                if !std::mem::replace(&mut watched, true) && cut.as_mut().poll(cx).is_ready() {
+                    return call.as_mut().poll(cx).map(drop);
+                }
+                Poll::Pending
+            })
+            .await;
+        });
     }
 }
 
@@ -218,11 +243,12 @@ async fn connection(worker: Worker, stream: TcpStream, mut stopping: watch::Rece
         let worker = worker.clone();
         async move { Ok::<_, std::convert::Infallible>(service::answer(&worker, request).await) }
     });
-    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut stop = std::pin::pin!(stopping.wait_for(|stop| *stop != Stop::No));
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut stop = pin!(stopping.wait_for(|stop| *stop != Stop::No));
+    let mut cut = pin!(shared.until_cut_off());
     // hyper's own limit begins with the first byte, and a client may never send one.
     let silent_until = Instant::now() + limits.request_head;
-    let mut silence = std::pin::pin!(tokio::time::sleep_until(silent_until.into()));
+    let mut silence = pin!(tokio::time::sleep_until(silent_until.into()));
     let (mut watched, mut draining) = (false, false);
     let served = std::future::poll_fn(|cx| {
         if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
@@ -241,6 +267,8 @@ async fn connection(worker: Worker, stream: TcpStream, mut stopping: watch::Rece
             return if silent { Poll::Ready(None) } else { Poll::Pending };
         }
         if draining {
+            // From now on it wakes this task when calls are to end; they see that by themselves.
+            let _ = cut.as_mut().poll(cx);
             serving.as_mut().graceful_shutdown();
             // It may have had nothing to do, and be over with this.
             if let Poll::Ready(ended) = serving.as_mut().poll(cx) {

@@ -1,8 +1,8 @@
 //! Which request is a call, and which one asks about the sidecar itself.
 
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{Method, Request, Response, StatusCode, Version};
+use hyper::body::{Body as _, Incoming};
 
 use crate::body::AnswerBody;
 use crate::call::{self, Worker};
@@ -11,13 +11,22 @@ use crate::metrics::extra;
 
 /// Answers one request.
 pub async fn answer(worker: &Worker, request: Request<Incoming>) -> Response<AnswerBody> {
-    let path = request.uri().path();
-    if path.starts_with("/v1/") {
-        if let Some(refused) = refuse(worker, &request) {
-            return refused;
-        }
+    let refused = match request.uri().path().starts_with("/v1/") {
+        true => refuse(worker, &request),
+        false => Some(answer_ourselves(worker, &request)),
+    };
+    let Some(mut response) = refused else {
         return call::handle(worker, request).await;
+    };
+    if request.version() != Version::HTTP_2 && !request.body().is_end_stream() {
+        call::close_after(&mut response);
     }
+    response
+}
+
+/// Answers what is no call.
+fn answer_ourselves(worker: &Worker, request: &Request<Incoming>) -> Response<AnswerBody> {
+    let path = request.uri().path();
     match (request.method(), path) {
         (&Method::GET | &Method::HEAD, "/healthz") => text(StatusCode::OK, "ok\n"),
         (&Method::GET | &Method::HEAD, "/readyz") => readiness(worker),
@@ -32,11 +41,11 @@ pub async fn answer(worker: &Worker, request: Request<Incoming>) -> Response<Ans
 fn refuse(worker: &Worker, request: &Request<Incoming>) -> Option<Response<AnswerBody>> {
     let path = request.uri().path();
     if hides_what_it_asks_for(request.method(), path) {
-        return Some(error(
-            StatusCode::BAD_REQUEST,
-            "bad_path",
-            "the path has dots or escapes that hide what it asks for",
-        ));
+        let message = match hides_in_other_ways(request.method(), path) {
+            true => "the path has dots or escapes that hide what it asks for",
+            false => "the path has capitals where the API has none: write the endpoint in lower case",
+        };
+        return Some(error(StatusCode::BAD_REQUEST, "bad_path", message));
     }
     let origin = request.headers().get(header::ORIGIN)?;
     if worker.shared.snapshot.load().wants_client_key() || is_local(origin) {
@@ -56,7 +65,12 @@ fn hides_a_letter(path: &str) -> bool {
 
 /// Whether some servers would read the path as another one.
 fn hides_what_it_asks_for(method: &Method, path: &str) -> bool {
-    has_dots(path) || hides_a_letter(path) || hides_an_end(method, path) || hides_by_case(method, path)
+    hides_in_other_ways(method, path) || hides_by_case(method, path)
+}
+
+/// Whether it does so by other means than capitals.
+fn hides_in_other_ways(method: &Method, path: &str) -> bool {
+    has_dots(path) || hides_a_letter(path) || hides_an_end(method, path)
 }
 
 /// Whether a part of the path stands for another one, as servers see parts that read escaped slashes as slashes.
@@ -107,17 +121,24 @@ fn readiness(worker: &Worker) -> Response<AnswerBody> {
         return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
     let (mut status, mut said) = (StatusCode::OK, "ready\n".to_owned());
-    if let Some(reason) = shared.journal.full() {
-        status = StatusCode::SERVICE_UNAVAILABLE;
-        said = match reason {
-            journal::FullReason::Quota => {
-                "the journal is full: its quota is used up. Whoever reads it must catch up, or raise journal.quota_mib\n"
-            }
-            journal::FullReason::Disk => "the journal is full: no space is left on its disk. Make room there\n",
+    let full = shared.journal.full().map(|reason| match reason {
+        journal::FullReason::Quota => {
+            "the journal is full: its quota is used up. Whoever reads it must catch up, or raise journal.quota_mib\n"
         }
-        .to_owned();
+        journal::FullReason::Disk => "the journal is full: no space is left on its disk. Make room there\n",
+    });
+    let sheds = shared.journal.sheds();
+    if let Some(full) = full.filter(|_| !sheds) {
+        (status, said) = (StatusCode::SERVICE_UNAVAILABLE, full.to_owned());
     } else if shared.snapshot.load().routes.targets().is_empty() {
         (status, said) = (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", CallError::NoUpstream));
+    }
+    if let Some(full) = full.filter(|_| sheds) {
+        said.push_str(full);
+        let count = shared.journal.stats().shed_events;
+        said.push_str(&format!(
+            "calls are served without a history: {count} events were given up until now\n"
+        ));
     }
     for trouble in shared.companions().iter().filter_map(|companion| companion.trouble()) {
         said.push_str(&trouble);

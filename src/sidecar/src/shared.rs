@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use event::{Body, Draft, Scope};
 use guard::{Vault, VaultLimits};
 use journal::{AppendError, Journal, clock};
+use tokio::sync::Notify;
 
 use crate::metrics::Metrics;
 use crate::open_calls::OpenCalls;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub open_calls: OpenCalls,
     companions: ArcSwap<Vec<Arc<dyn Companion>>>,
     draining: AtomicBool,
+    cut: AtomicBool,
+    cutting: Notify,
 }
 
 impl Shared {
@@ -49,6 +52,8 @@ impl Shared {
             open_calls: OpenCalls::default(),
             companions: ArcSwap::default(),
             draining: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            cutting: Notify::new(),
         })
     }
 
@@ -76,6 +81,27 @@ impl Shared {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// There is no more time: calls end now, as failed, and their apps are told.
+    pub fn cut_off(&self) {
+        self.cut.store(true, Ordering::Release);
+        self.cutting.notify_waiters();
+    }
+
+    /// Whether calls are to end now.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
+    }
+
+    /// Resolves when calls are to end.
+    pub(crate) async fn until_cut_off(&self) {
+        // Made before the look: it hears of what comes after it.
+        let told = self.cutting.notified();
+        if !self.is_cut_off() {
+            told.await;
+        }
     }
 
     /// Records an event of the sidecar's own life.

@@ -9,7 +9,8 @@ pub struct CallEnded {
     /// The status the app got; absent if it got none.
     #[serde(rename = "http.response.status_code", skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
-    /// Stable code of the error: ours (`upstream_timeout`, …) or the provider's own.
+    /// Stable code of the error: ours (`upstream_timeout`, …) or the provider's own; where that has none,
+    /// `upstream_http_503` and the like by its status, or `upstream_error`.
     #[serde(rename = "error.type", skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
     /// The error, for people.

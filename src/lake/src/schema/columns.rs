@@ -170,7 +170,7 @@ pub const CALLS: &[Column] = &[
         "error_code",
         Kind::Word,
         true,
-        "Stable code of the error, ours or the provider's own. Null without an error.",
+        "Stable code of the error, ours or the provider's own (where that has none: `upstream_http_503` and the like, or `upstream_error`). Null without an error.",
     ),
     col(
         "finish_reasons",

@@ -143,6 +143,11 @@ async fn pass_on(
     // The version is each connection's own: told 1.0, hyper would end the answer by closing the connection, and
     // one that was cut would look whole.
     answer.head.version = Version::HTTP_11;
+    if (answer.uploaded.as_ref()).is_some_and(|upload| upload.progress().0 != Progress::Done) {
+        // The provider does not want the rest, and nobody reads it.
+        let close = HeaderValue::from_static("close");
+        answer.head.headers.insert(header::CONNECTION, close);
+    }
     let status = answer.head.status;
     if let Some(location) = leads_elsewhere(&answer.head) {
         return Err(redirected(record, &answer.target, status, location));

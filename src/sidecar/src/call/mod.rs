@@ -29,14 +29,16 @@ mod unary;
 mod unescape;
 mod upload;
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use event::body::CallStarted;
 use event::{Body, Json, Status};
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::{Body as _, Incoming};
 use provider::openai::Endpoint;
 
 pub use ask::{Decision, Webhook};
@@ -70,14 +72,44 @@ pub async fn handle(worker: &Worker, request: Request<Incoming>) -> Response<Ans
     let endpoint = endpoint(request.method().as_str(), request.uri().path());
     let mut record = CallRecord::new(Arc::clone(&worker.shared), Arc::clone(&snapshot), endpoint, arrived);
     let call_id = record.call_id;
-    let mut response = match serve(worker, &snapshot, &mut record, request).await {
+    let (version, has_body) = (request.version(), !request.body().is_end_stream());
+    let mut response = match unless_cut_off(&worker.shared, serve(worker, &snapshot, &mut record, request)).await {
         Ok(response) => response,
-        Err(error) => answer_error(&mut record, &error).await,
+        Err(error) => {
+            let mut response = answer_error(&mut record, &error).await;
+            if has_body && !record.was_read {
+                close_after(&mut response);
+            }
+            response
+        }
     };
+    if version == Version::HTTP_2 {
+        // It has no such header.
+        response.headers_mut().remove(header::CONNECTION);
+    }
     if let Ok(value) = HeaderValue::try_from(call_id.to_string()) {
         response.headers_mut().insert(CALL_ID.clone(), value);
     }
     response
+}
+
+/// Says that the connection ends with this answer: the rest of the request is not read any more.
+pub fn close_after(response: &mut Response<AnswerBody>) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+}
+
+/// Serves a call for as long as Weir has time for it.
+async fn unless_cut_off<T>(
+    shared: &Shared,
+    serving: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, CallError> {
+    let mut serving = pin!(serving);
+    std::future::poll_fn(|cx| match serving.as_mut().poll(cx) {
+        Poll::Pending if shared.is_cut_off() => Poll::Ready(Err(CallError::ShuttingDown)),
+        polled => polled,
+    })
+    .await
 }
 
 /// What is asked for. Servers read several slashes as one, and so do we.
@@ -149,7 +181,8 @@ impl Arriving<'_> {
         if record.shared().is_draining() {
             return Err(CallError::ShuttingDown);
         }
-        if !record.shared().journal.has_room() {
+        let journal = &record.shared().journal;
+        if !journal.has_room() && !journal.sheds() {
             return Err(CallError::JournalFull);
         }
         read::prepare(snapshot, record, started, request).await

@@ -121,6 +121,7 @@ async fn prepare_body(
         Ok(body) => body?,
         Err(_) => return Err(CallError::BodyTimeout),
     };
+    record.was_read = true;
     record.time.go_on(Wait::Client);
     started.request_size = Some(body.len() as u64);
     if body.is_empty() {

@@ -53,6 +53,8 @@ pub struct CallRecord {
     /// The same as the provider is asked for it, where that is another: where the history masks what is only
     /// flagged, it is still that model.
     pub asked_model: Option<String>,
+    /// Whether all of the request's body was read.
+    pub was_read: bool,
     /// The provider asked last.
     pub target: Option<Arc<Target>>,
     /// Whether a provider has the request, or some of it, and has not said that it refuses it: then the prompt
@@ -76,6 +78,8 @@ pub struct CallRecord {
     ended: bool,
     /// The beginning of this call is not in the journal: what follows would be without a start.
     shed: bool,
+    /// Why the journal gave that beginning up, if it did: what follows is counted with it.
+    given_up: Option<journal::FullReason>,
     /// The beginning of this call is in the journal.
     begun: bool,
 }
@@ -120,6 +124,7 @@ impl CallRecord {
             endpoint,
             model: None,
             asked_model: None,
+            was_read: false,
             target: None,
             asked: false,
             attempt_began: None,
@@ -133,6 +138,7 @@ impl CallRecord {
             started: false,
             ended: false,
             shed: false,
+            given_up: None,
             begun: false,
         }
     }
@@ -164,8 +170,14 @@ impl CallRecord {
 
     /// Adds an event; it is written by the next [`CallRecord::write`].
     pub fn add(&mut self, body: &Body) -> Result<(), CallError> {
-        self.started |= matches!(body, Body::CallStarted(_));
-        let draft = Draft::new(&self.scope, Some(self.call_id), self.seq, clock::unix_nano(), body)
+        let mut time = clock::unix_nano();
+        if matches!(body, Body::CallStarted(_)) {
+            self.started = true;
+            // It is added when the request was read and looked at, and tells when it arrived.
+            let since = i64::try_from(self.time.arrived().elapsed().as_nanos()).unwrap_or(0);
+            time = time.saturating_sub(since);
+        }
+        let draft = Draft::new(&self.scope, Some(self.call_id), self.seq, time, body)
             .map_err(|e| CallError::Journal(e.to_string()))?;
         self.seq += 1;
         self.pending.push(draft);
@@ -176,8 +188,11 @@ impl CallRecord {
     pub fn write(&mut self) -> Result<i64, CallError> {
         let count = self.pending.len() as u64;
         if self.shed {
+            match self.given_up {
+                Some(reason) => self.shared.journal.shed(&self.pending, reason),
+                None => self.count_unwritten("shed", count),
+            }
             self.pending.clear();
-            self.count_unwritten("shed", count);
             return Ok(self.shared.journal.end() - 1);
         }
         if !self.begun && self.open.is_none() {
@@ -201,7 +216,10 @@ impl CallRecord {
         match result {
             Ok(appended) => Ok(appended.last),
             // By the operator's choice; the journal counts it and records it itself.
-            Err(journal::AppendError::Shed { .. }) => Ok(self.shared.journal.end() - 1),
+            Err(journal::AppendError::Shed { reason, .. }) => {
+                self.given_up = Some(reason);
+                Ok(self.shared.journal.end() - 1)
+            }
             Err(error) => {
                 tracing::error!(%error, call_id = %self.call_id, "events of a call cannot be written");
                 let reason = if matches!(error, journal::AppendError::Full { .. }) {
@@ -248,6 +266,7 @@ impl CallRecord {
             return Ok(self.shared.journal.end() - 1);
         }
         self.ended = true;
+        let status = self.settle(status, &mut ended);
         self.time.close(&mut ended);
         let unpriced = self.price(&mut ended);
         self.shared.metrics.ended(&Ended {
@@ -276,6 +295,25 @@ impl CallRecord {
             open.abandon();
         }
         result
+    }
+
+    /// The status of a call that ends: what Weir itself cuts as it stops looks as if the app had gone away. A
+    /// failure always has a code.
+    fn settle(&self, status: Status, ended: &mut CallEnded) -> Status {
+        let cut = status == Status::Cancelled && self.shared.is_cut_off();
+        if cut {
+            let error = CallError::ShuttingDown;
+            ended.error_code = Some(error.kind().1.to_owned());
+            ended.error_message = Some(error.to_string());
+        }
+        let status = if cut { Status::Failed } else { status };
+        if status == Status::Failed && ended.error_code.as_deref().unwrap_or_default().is_empty() {
+            ended.error_code = Some(match ended.http_status {
+                Some(http @ 400..) => format!("upstream_http_{http}"),
+                _ => "upstream_error".to_owned(),
+            });
+        }
+        status
     }
 
     /// Whether events of a call that began wait for room in the journal.

@@ -174,6 +174,10 @@ impl StreamedAnswer {
             if self.finished {
                 return Poll::Ready(None);
             }
+            if self.record.shared().is_cut_off() {
+                self.end(End::Broken(CallError::ShuttingDown));
+                continue;
+            }
             let Some(upstream) = &mut self.upstream else {
                 return Poll::Ready(None);
             };

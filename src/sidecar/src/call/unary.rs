@@ -301,6 +301,12 @@ fn apply(text: &str, edits: &mut [Edit]) -> Result<Option<String>, CallError> {
         .map_err(|e| CallError::Encoding(e.to_string()))
 }
 
+/// Notes what a provider says of its error.
+fn note_error(snapshot: &Snapshot, record: &mut CallRecord, error: &provider::openai::error::Error) {
+    record.draft.error_code = error.code.clone().or_else(|| error.kind.clone());
+    record.draft.error_message = kept_text(snapshot, &record.guard.policy, &error.message);
+}
+
 /// The texts of a JSON answer; fills in what the answer says of model, usage and end.
 fn parse<'t>(
     snapshot: &Snapshot,
@@ -309,6 +315,12 @@ fn parse<'t>(
     status: StatusCode,
 ) -> Result<Texts<'t>, String> {
     if record.endpoint == Endpoint::Other {
+        if !status.is_success()
+            && let Ok(view) = wire::parse(record.endpoint, text)
+            && let Some(error) = &view.error
+        {
+            note_error(snapshot, record, error);
+        }
         let spans = json::strings(text).map_err(|e| e.to_string())?;
         return Ok(Texts {
             spans: spans.into_iter().map(|span| (span, false)).collect(),
@@ -332,8 +344,7 @@ fn parse<'t>(
         record.estimate(view.texts.iter().map(|piece| &*piece.span.text));
     }
     if let Some(error) = &view.error {
-        record.draft.error_code = error.code.clone().or_else(|| error.kind.clone());
-        record.draft.error_message = kept_text(snapshot, &record.guard.policy, &error.message);
+        note_error(snapshot, record, error);
     }
     let odd_logprobs = match record.guard.is_active(Phase::Output) {
         true => logprobs::not_spelled(text, &view),
