@@ -27,6 +27,7 @@ mod history;
 mod kill;
 mod lifecycle;
 mod odd;
+mod passing;
 mod policies;
 mod queries;
 mod raw;

@@ -19,7 +19,7 @@ use super::read::{Sent, Whole};
 use super::record::CallRecord;
 use super::stopwatch::Wait;
 use super::upload::{Progress, Tally, Upload};
-use super::{Worker, pass, stream, unary};
+use super::{Worker, model, pass, stream, unary};
 use crate::body::AnswerBody;
 use crate::config::Record;
 use crate::error::{CallError, Fault};
@@ -87,6 +87,11 @@ pub async fn send(
 
     let hide_usage = matches!(&sent, Sent::Whole(whole) if whole.hide_usage);
     let mut parts = parts;
+    if route.model.is_some()
+        && let Some(uri) = model::without_prefix(record.endpoint, &parts.uri)?
+    {
+        parts.uri = uri;
+    }
     let (body, uploaded) = request_body(record, &mut parts, sent, route.model.as_deref());
     let guarded_stream = stream && record.guard.is_active(Phase::Output);
     let deadline = Deadline::from_std(record.time.arrived() + snapshot.limits.total);

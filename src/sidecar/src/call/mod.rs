@@ -18,6 +18,7 @@ mod guarding;
 mod lanes;
 mod logprobs;
 mod masking;
+mod model;
 mod pass;
 mod query;
 mod read;
@@ -122,7 +123,9 @@ async fn serve(
     if let Some(blocked) = findings.blocked {
         return block_input(snapshot, record, &blocked, stream).await;
     }
-    let route = snapshot.routes.choose(record.asked_model(), &snapshot.prices);
+    let route = snapshot
+        .routes
+        .choose_for(record.endpoint, record.asked_model(), &snapshot.prices);
     let route = route.map_err(|error| error.about_model(record.model.as_deref()))?;
     let answer = attempt::send(worker, snapshot, record, route, parts, sent, stream).await?;
     attempt::respond(snapshot, record, answer).await

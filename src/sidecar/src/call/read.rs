@@ -21,11 +21,11 @@ use tokio::time::{Instant as Deadline, timeout_at};
 use super::ask::{Asker, Question};
 use super::findings::{Findings, Subject};
 use super::guarding::Guarding;
-use super::masking::{mask_context, mask_parameters};
-use super::query;
+use super::masking::mask_parameters;
 use super::record::CallRecord;
 use super::stopwatch::Wait;
 use super::upload::Tally;
+use super::{model, query};
 use crate::config::Record;
 use crate::encoding::Coding;
 use crate::error::CallError;
@@ -93,6 +93,7 @@ async fn prepare_body(
     request: Request<Incoming>,
 ) -> Result<Prepared, CallError> {
     let (parts, body) = request.into_parts();
+    model::take_from_path(snapshot, record, started);
     let content_type = parts
         .headers
         .get(header::CONTENT_TYPE)
@@ -260,7 +261,12 @@ fn inspect(
     let mut model = None;
     if record.endpoint == Endpoint::Other {
         match json::strings_and_numbers(&text) {
-            Ok(spans) => findings = guard(&record.guard, &text, &spans, keep_flagged),
+            Ok(spans) => {
+                model = wire::model_of(&text);
+                started.request_model = model.as_deref().map(str::to_owned);
+                model::settle_policy(snapshot, record, started);
+                findings = guard(&record.guard, &text, &spans, keep_flagged);
+            }
             Err(_) if started.request_content_type.as_deref().is_some_and(is_text_type) => {
                 is_json = false;
                 findings = Findings::of_text(&record.guard, Phase::Input, &text, keep_flagged);
@@ -271,12 +277,7 @@ fn inspect(
         let view = wire::parse(record.endpoint, &text).map_err(malformed)?;
         fill(started, &view);
         model.clone_from(&view.model);
-        let before = Arc::clone(&record.guard.policy);
-        choose_policy(snapshot, record, started);
-        if !Arc::ptr_eq(&before, &record.guard.policy) {
-            // Its rules are others.
-            mask_context(snapshot, record, started);
-        }
+        model::settle_policy(snapshot, record, started);
         prepare_guard(record, &view);
         findings = guard(&record.guard, &text, &view.texts, keep_flagged);
         if view.token_ids > 0 && record.guard.is_active(Phase::Input) {
@@ -402,7 +403,12 @@ pub fn choose_policy(snapshot: &Snapshot, record: &mut CallRecord, started: &Cal
     let route = snapshot
         .policies
         .ask_for_upstream()
-        .then(|| snapshot.routes.choose(model, &snapshot.prices).ok())
+        .then(|| {
+            snapshot
+                .routes
+                .choose_for(record.endpoint, model, &snapshot.prices)
+                .ok()
+        })
         .flatten();
     let call = record.call_id.0;
     let facts = Facts {
