@@ -24,6 +24,7 @@ mod fences;
 mod guardrails;
 mod harness;
 mod history;
+mod kept;
 mod kill;
 mod lifecycle;
 mod odd;

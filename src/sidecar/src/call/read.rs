@@ -291,10 +291,6 @@ fn inspect(
     if record.guard.is_active(Phase::Input) {
         mask_parameters(&record.guard.policy, started, keep_flagged);
     }
-    if snapshot.recording.record == Record::Metadata {
-        started.stop_sequences.clear();
-        started.metadata.clear();
-    }
     edits.append(&mut findings.edits);
     let edited = if edits.is_empty() {
         None
