@@ -1,11 +1,14 @@
 //! Calls of endpoints that Weir does not know: which provider gets them, and how much of them.
 
+use std::io::Write as _;
+use std::net::TcpStream;
+
 use serde_json::json;
 
-use crate::harness::{Place, Weir};
+use crate::harness::{Place, Upstream, Weir};
 use crate::odd::{answer, provider};
 use crate::policies::EMAIL;
-use crate::raw::{get, post};
+use crate::raw::{self, get, post};
 
 /// Two providers, of which only the second serves `llama-*`.
 fn two(first: &str, second: &str) -> String {
@@ -120,4 +123,76 @@ fn a_model_in_an_address_is_masked_like_any_other() {
     assert_eq!(place.call(&answer.call_id())["request_model"], "tts-1");
     place.assert_absent(EMAIL);
     weir.stop();
+}
+
+/// A limit is one for every body: also for those that nobody reads, and for what a small one unfolds into.
+#[test]
+fn no_body_is_larger_than_the_limit() {
+    let place = Place::new();
+    let (url, told) = provider(answer("content-type: application/json\r\n", "{}"));
+    let limit = "[server]\nmax_request_bytes = 100000\n";
+    let config = format!("{limit}[[upstream]]\nname = \"only\"\nbase_url = \"{url}\"\n");
+    let weir = Weir::start_config(&place, &config);
+    let refused = |answer: raw::Answer| {
+        assert_eq!(answer.status, 413, "{}", answer.text());
+        assert_eq!(answer.json()["error"]["code"], "request_too_large");
+        let row = place.call(&answer.call_id());
+        assert_eq!(
+            (&row["status"], &row["error_code"]),
+            (&json!("failed"), &json!("request_too_large"))
+        );
+    };
+    let chat = json!({"model": "m", "messages": [{"role": "user", "content": "x".repeat(200_000)}]}).to_string();
+    let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    coder.write_all(chat.as_bytes()).unwrap();
+    let small = coder.finish().unwrap();
+    assert!(small.len() < 10_000);
+    refused(post(
+        &weir.addr,
+        "/v1/chat/completions",
+        &[("content-encoding", "gzip")],
+        &small,
+    ));
+    let form = [("content-type", "multipart/form-data; boundary=b")];
+    refused(post(&weir.addr, "/v1/audio/transcriptions", &form, &[b'x'; 200_000]));
+    assert!(told.try_recv().is_err(), "nothing of this is the provider's business");
+    refused(chunked(&weir.addr, 4, 50_000));
+    let asked = told.recv_timeout(std::time::Duration::from_secs(5));
+    assert!(asked.is_ok_and(|asked| asked.contains("transfer-encoding: chunked")));
+    weir.stop();
+    place.verify();
+    // From one that waits for all of it before it answers.
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start_config(&place, &crate::harness::config(&upstream, limit));
+    let answer = chunked(&weir.addr, 4, 50_000);
+    assert_eq!(answer.status, 413, "{}", answer.text());
+    assert_eq!(place.call(&answer.call_id())["error_code"], "request_too_large");
+    let query = format!(
+        "select body from events where call_id = '{}' and type = 'attempt.failed'",
+        answer.call_id()
+    );
+    assert!(place.sql(&query)[0]["body"].to_string().contains("client_body"));
+    assert_eq!(upstream.count("finished"), 0);
+    // What is not beyond the limit is the provider's to refuse.
+    assert_eq!(chunked(&weir.addr, 2, 50_000).status, 404);
+    assert_eq!(upstream.count("finished"), 1);
+    weir.stop();
+}
+
+/// A body whose length nobody announced, in pieces.
+fn chunked(addr: &str, pieces: usize, size: usize) -> raw::Answer {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    let head = "POST /v1/files HTTP/1.1\r\nhost: weir\r\nconnection: close\r\n\
+        content-type: application/octet-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    for _ in 0..pieces {
+        let piece = format!("{size:x}\r\n{}\r\n", "x".repeat(size));
+        // Whoever refuses the rest does not read it.
+        if stream.write_all(piece.as_bytes()).is_err() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let _ = stream.write_all(b"0\r\n\r\n");
+    raw::read(stream).unwrap()
 }

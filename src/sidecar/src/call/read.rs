@@ -27,7 +27,7 @@ use super::stopwatch::Wait;
 use super::upload::Tally;
 use super::{model, query};
 use crate::config::Record;
-use crate::encoding::Coding;
+use crate::encoding::{Coding, DecodeError};
 use crate::error::CallError;
 use crate::metrics::ReasonLabels;
 use crate::policies::Facts;
@@ -105,6 +105,10 @@ async fn prepare_body(
     if record.endpoint == Endpoint::Other && !is_json && !is_text && !body.is_end_stream() {
         if record.guard.is_active(Phase::Input) {
             count_unguarded(record, "request_content_type");
+        }
+        let limit = snapshot.max_request_bytes;
+        if body.size_hint().lower() > limit as u64 {
+            return Err(CallError::TooLarge { limit });
         }
         let sent = Sent::Upload {
             body,
@@ -237,9 +241,10 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, CallError> {
 
 fn decode(headers: &HeaderMap, body: &[u8], limit: usize) -> Result<String, CallError> {
     let coding = Coding::of(headers).map_err(|name| CallError::Encoding(format!("unknown content-encoding {name}")))?;
-    let plain = coding
-        .decode(body, limit)
-        .map_err(|e| CallError::Encoding(e.to_string()))?;
+    let plain = coding.decode(body, limit).map_err(|error| match error {
+        DecodeError::TooLarge { limit } => CallError::TooLarge { limit },
+        DecodeError::Corrupt(error) => CallError::Encoding(error.to_string()),
+    })?;
     let text = String::from_utf8(plain.into_owned());
     text.map_err(|e| CallError::MalformedJson(format!("not UTF-8 at byte {}", e.utf8_error().valid_up_to())))
 }
