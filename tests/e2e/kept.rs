@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Place, Upstream, Weir, config};
+use crate::odd::{answer, ask, chunk, events, finish, provider};
 use crate::policies::{CHAT, EMAIL};
 use crate::raw::post;
 
@@ -25,4 +26,37 @@ fn parameters_are_kept_where_bodies_are_not() {
     place.assert_absent(EMAIL);
     weir.stop();
     place.verify();
+}
+
+fn whole(content: &str) -> Vec<Vec<u8>> {
+    let message = json!({"role": "assistant", "content": content});
+    let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
+    let body = json!({"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]});
+    answer("content-type: application/json\r\n", &body.to_string())
+}
+
+/// The model made the same tokens, whatever of them leaves, and however the answer came.
+#[test]
+fn tokens_are_counted_of_what_the_model_said() {
+    let said = format!("write to {EMAIL}, or to bob.the.builder@example.org");
+    let head = format!("data: {}\n\n", chunk(json!({"role": "assistant", "content": ""})));
+    let pieces = said.as_bytes().chunks(7).map(|piece| {
+        let piece = std::str::from_utf8(piece).unwrap();
+        format!("data: {}\n\n", chunk(json!({"content": piece})))
+    });
+    let streamed = events(&(head + &pieces.collect::<String>() + &finish()));
+    let counted = [(false, whole(&said)), (true, streamed)].map(|(stream, answer)| {
+        let place = Place::new();
+        let (url, _told) = provider(answer);
+        let weir = Weir::start_with(&place, &["--upstream", &url]);
+        let answer = post(&weir.addr, CHAT, &[], &ask(stream));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let row = place.call(&answer.call_id());
+        assert_eq!(row["response_text"], "write to [EMAIL], or to [EMAIL]", "{row}");
+        assert_eq!(row["usage_source"], "estimated", "{row}");
+        weir.stop();
+        row["output_tokens"].as_i64().unwrap()
+    });
+    assert_eq!(counted[0], counted[1]);
+    assert!(counted[0] > 12, "{counted:?}");
 }

@@ -24,6 +24,7 @@ mod query;
 mod read;
 mod record;
 mod refusal;
+mod spoken;
 mod stopwatch;
 mod stream;
 mod unary;
