@@ -60,3 +60,42 @@ fn tokens_are_counted_of_what_the_model_said() {
     assert_eq!(counted[0], counted[1]);
     assert!(counted[0] > 12, "{counted:?}");
 }
+
+/// An answer of another form is kept as other flagged text is; what is personal in it is not.
+#[test]
+fn an_answer_that_is_blocked_whole_is_kept() {
+    let said = json!({"answer": 5, "more": format!("ask {EMAIL} why")}).to_string();
+    for (record, on_block) in [
+        ("full", "error"),
+        ("redacted", "error"),
+        ("metadata", "error"),
+        ("full", "refusal"),
+    ] {
+        let place = Place::new();
+        let (url, _told) = provider(whole(&said));
+        let config = format!(
+            "[recording]\nrecord = \"{record}\"\non_block = \"{on_block}\"\n[guard.policy.format]\naction = \"block\"\n\
+             [[upstream]]\nname = \"only\"\nbase_url = \"{url}\"\n"
+        );
+        let weir = Weir::start_config(&place, &config);
+        let schema = json!({"type": "object", "properties": {"answer": {"type": "string"}}});
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": "hello"}],
+            "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}});
+        let answer = post(&weir.addr, CHAT, &[], body.to_string().as_bytes());
+        let row = place.call(&answer.call_id());
+        assert_eq!(row["status"], "blocked", "{row}");
+        let text = row["response_text"].as_str();
+        match (record, on_block) {
+            ("full", "error") => {
+                let text = text.unwrap_or_else(|| panic!("{row}"));
+                assert!(text.contains("\"answer\":5") && text.contains("[EMAIL]"), "{text}");
+            }
+            ("redacted", "error") => assert!(text.is_some_and(|text| !text.contains(":5")), "{row}"),
+            ("full", _) => assert!(text.is_some_and(|text| !text.contains("[EMAIL]")), "{row}"),
+            _ => assert_eq!((text, &row["response_body"]), (None, &Value::Null)),
+        }
+        place.assert_absent(EMAIL);
+        weir.stop();
+        place.verify();
+    }
+}
