@@ -99,3 +99,65 @@ fn an_answer_that_is_blocked_whole_is_kept() {
         place.verify();
     }
 }
+
+/// A chunk of which all is held back does not leave empty.
+#[test]
+fn what_is_held_leaves_no_empty_chunks() {
+    let pieces = ["mail ana.", "keller", "@exam", "ple.", "com now", " ok"];
+    let call = |more: Value| {
+        let mut call = json!({"index": 0, "function": more});
+        if call["function"]["name"].is_string() {
+            call["id"] = json!("call_1");
+            call["type"] = json!("function");
+        }
+        json!({"tool_calls": [call]})
+    };
+    let arguments = [r#"{"to":"ana."#, "keller", "@exam", "ple.", "com\"", "}"];
+    let tools = std::iter::once(chunk(call(json!({"name": "f", "arguments": ""}))))
+        .chain(arguments.map(|piece| chunk(call(json!({"arguments": piece})))));
+    let spelled = pieces.iter().enumerate().map(|(at, piece)| {
+        let token = json!({"token": piece, "logprob": -0.5, "bytes": null, "top_logprobs": []});
+        let role = if at == 0 { json!("assistant") } else { Value::Null };
+        let mut chunk: Value = serde_json::from_str(&chunk(json!({"role": role, "content": piece}))).unwrap();
+        chunk["choices"][0]["logprobs"] = json!({"content": [token], "refusal": null});
+        chunk.to_string()
+    });
+    let deltas = pieces.iter().enumerate().map(|(at, piece)| {
+        json!({"type": "response.output_text.delta", "item_id": "msg_0123456789abcdef0123456789abcdef", "output_index": 0,
+            "content_index": 0, "delta": piece, "sequence_number": at + 4, "logprobs": [],
+            "obfuscation": "a8Zk3LmQp0"})
+        .to_string()
+    });
+    let completed = json!({"type": "response.completed", "sequence_number": 90, "response": {"id": "resp_1",
+        "object": "response", "status": "completed", "model": "m", "output": []}});
+    let frames =
+        |data: &mut dyn Iterator<Item = String>| data.map(|data| format!("data: {data}\n\n")).collect::<String>();
+    for (path, body, empty) in [
+        (CHAT, frames(&mut tools.clone()) + &finish(), r#""arguments":"""#),
+        (CHAT, frames(&mut spelled.clone()) + &finish(), r#""content":"""#),
+        (
+            "/v1/responses",
+            frames(&mut deltas.clone()) + &frames(&mut std::iter::once(completed.to_string())),
+            r#""delta":"""#,
+        ),
+    ] {
+        let place = Place::new();
+        let (url, _told) = provider(events(&body));
+        let weir = Weir::start_with(&place, &["--upstream", &url]);
+        let asked = match path {
+            CHAT => ask(true),
+            _ => json!({"model": "m", "stream": true, "input": "hello"})
+                .to_string()
+                .into_bytes(),
+        };
+        let answer = post(&weir.addr, path, &[], &asked);
+        let text = answer.text();
+        assert!(text.contains("[EMAIL]") && !text.contains("keller"), "{text}");
+        // The first chunk of a tool call says its name.
+        let begin = usize::from(empty.contains("arguments"));
+        assert_eq!(text.matches(empty).count(), begin, "{text}");
+        let row = place.call(&answer.call_id());
+        assert_eq!(row["status"], "completed", "{row}");
+        weir.stop();
+    }
+}
