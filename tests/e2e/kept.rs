@@ -100,6 +100,19 @@ fn an_answer_that_is_blocked_whole_is_kept() {
     }
 }
 
+/// One escape that is half a character does not hide a call from whoever searches its text.
+#[test]
+fn half_a_character_leaves_the_rest_to_be_found() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start(&place, &upstream);
+    let body = br#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"\ud800 hi"}]}"#;
+    let row = place.call(&post(&weir.addr, CHAT, &[], body).call_id());
+    assert_eq!(row["request_text"], "user: \u{fffd} hi", "{row}");
+    let kept = row["request_body"].as_str().unwrap();
+    assert!(kept.contains(r"\ud800 hi"), "{kept}");
+    weir.stop();
+}
+
 /// A chunk of which all is held back does not leave empty.
 #[test]
 fn what_is_held_leaves_no_empty_chunks() {
