@@ -165,11 +165,49 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
+/// What `walk` finds in a body. One escape that is half a character must not hide all the rest: there U+FFFD
+/// stands in the text.
+fn read(body: &str, walk: impl Fn(&Node<'_>) -> Option<String>) -> Option<String> {
+    if let Ok(body) = serde_json::from_str::<Node<'_>>(body) {
+        return walk(&body);
+    }
+    let whole = without_lone_surrogates(body)?;
+    walk(&serde_json::from_str(&whole).ok()?)
+}
+
+/// `body` with U+FFFD for each escaped surrogate that is not one of a pair; `None` if there is none.
+fn without_lone_surrogates(body: &str) -> Option<String> {
+    let unit = |at: usize| {
+        let digits = body.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let (mut out, mut copied, mut at) = (String::new(), 0, 0);
+    // Outside of strings JSON has no backslash.
+    while let Some(found) = body.get(at..).and_then(|rest| rest.find('\\')) {
+        at += found;
+        at += match (unit(at), unit(at + 6)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(0xD800..=0xDFFF), _) => {
+                out.push_str(&body[copied..at]);
+                out.push_str("\\ufffd");
+                copied = at + 6;
+                6
+            }
+            // Whatever is escaped: not the beginning of an escape. A letter of several bytes is no escape at all.
+            _ => 1 + body[at + 1..].chars().next().map_or(0, char::len_utf8),
+        };
+    }
+    (copied > 0).then(|| out + &body[copied..])
+}
+
 /// The prompt of an OpenAI- or Anthropic-shaped request: each message as `role: text`, one a
 /// paragraph; or the `prompt` or `input` of simpler endpoints. `None` where there is no text.
 #[must_use]
 pub fn of_request(body: &str) -> Option<String> {
-    let body: Node<'_> = serde_json::from_str(body).ok()?;
+    read(body, request)
+}
+
+fn request(body: &Node<'_>) -> Option<String> {
     let mut out = Paragraphs::default();
     for key in [Field::Instructions, Field::System] {
         if let Some(system) = body.get(key) {
@@ -199,7 +237,10 @@ pub fn of_request(body: &str) -> Option<String> {
 /// The answer's text: every choice, one a paragraph, tool calls as `name(arguments)`.
 #[must_use]
 pub fn of_response(body: &str) -> Option<String> {
-    let body: Node<'_> = serde_json::from_str(body).ok()?;
+    read(body, response)
+}
+
+fn response(body: &Node<'_>) -> Option<String> {
     let mut out = Paragraphs::default();
     if let Some(choices) = body.get(Field::Choices).and_then(Node::list) {
         for choice in choices {
@@ -338,6 +379,32 @@ mod tests {
             (r#"{"data":[]}"#, None),
         ] {
             assert_eq!(of_response(body).as_deref(), text, "{body}");
+        }
+    }
+
+    #[test]
+    fn half_a_character_hides_nothing_else() {
+        for (said, text) in [
+            (r"\ud800 hi", "\u{fffd} hi"),
+            (r"a\uDFFFb\ud83d\ude00\ud83d", "a\u{fffd}b\u{1f600}\u{fffd}"),
+            (
+                r"\ud800\ud800\udc00 \\ud800 \\\udc00",
+                "\u{fffd}\u{10000} \\ud800 \\\u{fffd}",
+            ),
+        ] {
+            let prompt = format!(r#"{{"messages":[{{"role":"user","content":"{said}"}}],"user":"\ud801"}}"#);
+            assert_eq!(of_request(&prompt), Some(format!("user: {text}")), "{said}");
+            let answer = format!(r#"{{"choices":[{{"message":{{"content":"{said}"}}}}]}}"#);
+            assert_eq!(of_response(&answer).as_deref(), Some(text), "{said}");
+        }
+        for broken in [
+            r#"{"prompt":"\ud800"#,
+            r#"{"prompt":"\ud80"}"#,
+            r#"{"prompt":"\uéé"}"#,
+            "\\",
+            r"\é",
+        ] {
+            assert_eq!(of_request(broken), None, "{broken}");
         }
     }
 

@@ -246,7 +246,7 @@ impl CallError {
             CallError::AnswerTooLarge { .. } => ("answer_too_large", false),
             CallError::UnreadableAnswer { .. } => ("answer_unreadable", false),
             CallError::Redirect { .. } => ("redirect", false),
-            CallError::BodyRead(_) | CallError::BodyTimeout => ("client_body", false),
+            CallError::BodyRead(_) | CallError::BodyTimeout | CallError::TooLarge { .. } => ("client_body", false),
             _ => ("internal", false),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use provider::openai::Endpoint;
 use provider::prices::Prices;
 
 use crate::error::CallError;
@@ -38,8 +39,19 @@ impl Routes {
         &self.targets
     }
 
-    /// The provider for `model`; for endpoints without a model (`None`), the first.
-    pub fn choose(&self, model: Option<&str>, prices: &Prices) -> Result<Route, CallError> {
+    /// The provider for a call. An only one gets every model of endpoints that Weir does not know, and all
+    /// questions of what models there are.
+    pub fn choose_for(&self, endpoint: Endpoint, model: Option<&str>, prices: &Prices) -> Result<Route, CallError> {
+        let chosen = self.choose(model, prices);
+        let passes = self.targets.len() == 1 && matches!(endpoint, Endpoint::Other | Endpoint::Models);
+        match chosen {
+            Err(CallError::UnknownModel { .. }) if passes => self.choose(None, prices),
+            chosen => chosen,
+        }
+    }
+
+    /// The provider for `model`; for calls without a model (`None`), the first.
+    fn choose(&self, model: Option<&str>, prices: &Prices) -> Result<Route, CallError> {
         let (Some(first), Some(model)) = (self.targets.first(), model) else {
             let target = self.targets.first().cloned().ok_or(CallError::NoUpstream)?;
             let reason = if self.targets.len() == 1 { "only" } else { "first" };
@@ -187,6 +199,15 @@ mod tests {
             panic!("no such model")
         };
         assert!(nearest.contains(&"gpt-4o-mini".to_owned()), "{nearest:?}");
+        let listed = routes(&[("local", &["llama-*"])]);
+        let other = listed.choose_for(Endpoint::Other, Some("tts-1"), prices).unwrap();
+        assert_eq!((other.reason, other.model), ("only", None));
+        let renamed = listed
+            .choose_for(Endpoint::Other, Some("local/llama-3"), prices)
+            .unwrap();
+        assert_eq!(renamed.model.as_deref(), Some("llama-3"));
+        assert!(listed.choose_for(Endpoint::Embeddings, Some("tts-1"), prices).is_err());
+        assert!(two.choose_for(Endpoint::Other, Some("nobody-s"), prices).is_err());
         assert_eq!(
             routes(&[]).choose(Some("x"), prices).unwrap_err(),
             CallError::NoUpstream

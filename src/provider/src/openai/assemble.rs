@@ -171,7 +171,8 @@ impl Assembler {
                 moved.push((call.choice, call.number(), number));
             }
         }
-        let merging = (view.extra || !self.headed) && !view.event && self.room(data.len());
+        let more = view.extra || !view.logprobs.is_empty() || !self.headed;
+        let merging = more && !view.event && self.room(data.len());
         for piece in &view.pieces {
             if piece.channel == Channel::Content && !merging && !self.truncated {
                 self.choices

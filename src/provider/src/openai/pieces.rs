@@ -108,7 +108,6 @@ impl<'a> Choices<'a> {
                     cursor.skip()?;
                     if !null {
                         logprobs = Some(start..cursor.offset());
-                        self.extra = true;
                     }
                 }
                 _ => self.field(cursor, "/", &key, name)?,

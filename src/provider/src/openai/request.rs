@@ -175,6 +175,29 @@ pub fn parse(endpoint: Endpoint, raw: &str) -> Result<View<'_>, JsonError> {
     Ok(view)
 }
 
+/// `model` of a JSON body of whatever endpoint: of several, the last; `None` where that is no string, or the body
+/// no object.
+#[must_use]
+pub fn model_of(raw: &str) -> Option<Cow<'_, str>> {
+    let mut cursor = Cursor::new(raw);
+    if cursor.peek().ok()? != Kind::Object {
+        return None;
+    }
+    let mut model = None;
+    let mut items = cursor.enter().ok()?;
+    while let Some(key) = cursor.key(&mut items).ok()? {
+        if key.text(raw) != "model" {
+            cursor.skip().ok()?;
+        } else if cursor.peek().ok()? == Kind::String {
+            model = Some(cursor.span(Role::Other).ok()?.text);
+        } else {
+            cursor.skip().ok()?;
+            model = None;
+        }
+    }
+    model
+}
+
 impl<'a> View<'a> {
     fn member(&mut self, cursor: &mut Cursor<'a>, literal: &Literal, name: Cow<'a, str>) -> Result<(), JsonError> {
         let key = &*name;

@@ -27,6 +27,8 @@ pub(super) struct Top<'a> {
     pub(super) others: Vec<TextSpan<'a>>,
     /// A field was seen that a chunk does not usually have.
     pub(super) extra: bool,
+    /// ... or one that says where an event's delta belongs.
+    place: bool,
     /// Where the `response` object of an event of the Responses API stands.
     pub(super) response: Option<Range<usize>>,
     /// Texts that are complete here.
@@ -158,7 +160,7 @@ impl<'a> Top<'a> {
             }
             "output_index" if cursor.peek()? == Kind::Number => self.output_index = small(cursor.u64()?),
             "content_index" | "summary_index" if chunk && cursor.peek()? == Kind::Number => {
-                self.extra = true;
+                self.place = true;
                 let index = small(cursor.u64()?);
                 if key == "content_index" {
                     self.content_index = index;
@@ -167,14 +169,20 @@ impl<'a> Top<'a> {
                 }
             }
             "item_id" if chunk => {
-                self.extra = true;
+                self.place = true;
                 self.item_id = self.text(cursor, key)?;
             }
             "response" if cursor.peek()? == Kind::Object => self.response(cursor)?,
             "output" if endpoint.answers_responses() && cursor.peek()? == Kind::Array => self.output(cursor)?,
             "created" | "system_fingerprint" => self.collect(cursor, key, Role::Other)?,
             _ => {
-                self.extra |= key != "obfuscation";
+                match key {
+                    "obfuscation" => {}
+                    "sequence_number" => self.place = true,
+                    // Log probabilities have ranges of their own.
+                    "logprobs" => self.place = true,
+                    _ => self.extra = true,
+                }
                 if chunk && cursor.peek()? == Kind::String {
                     self.outermost_text(cursor, key)?;
                 } else {
@@ -257,6 +265,7 @@ impl<'a> Top<'a> {
         }
         let event = kind.strip_prefix("response.");
         self.event = event.is_some();
+        self.extra |= self.place && !self.event;
         // An end like that is an error also where the provider does not say which.
         if self.streamed && event == Some("failed") && self.error.is_none() {
             self.error = Some(Error {

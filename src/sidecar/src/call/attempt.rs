@@ -19,7 +19,7 @@ use super::read::{Sent, Whole};
 use super::record::CallRecord;
 use super::stopwatch::Wait;
 use super::upload::{Progress, Tally, Upload};
-use super::{Worker, pass, stream, unary};
+use super::{Worker, model, pass, stream, unary};
 use crate::body::AnswerBody;
 use crate::config::Record;
 use crate::error::{CallError, Fault};
@@ -87,6 +87,11 @@ pub async fn send(
 
     let hide_usage = matches!(&sent, Sent::Whole(whole) if whole.hide_usage);
     let mut parts = parts;
+    if route.model.is_some()
+        && let Some(uri) = model::without_prefix(record.endpoint, &parts.uri)?
+    {
+        parts.uri = uri;
+    }
     let (body, uploaded) = request_body(record, &mut parts, sent, route.model.as_deref());
     let guarded_stream = stream && record.guard.is_active(Phase::Output);
     let deadline = Deadline::from_std(record.time.arrived() + snapshot.limits.total);
@@ -125,9 +130,17 @@ pub async fn respond(
     answer: Answer,
 ) -> Result<Response<AnswerBody>, CallError> {
     let status = answer.head.status;
+    let uploaded = answer.uploaded.clone();
     let result = pass_on(snapshot, record, answer).await;
+    // A provider may have begun to answer before it had all: that its answer breaks is no fault of its own.
+    let cut = uploaded.and_then(|tally| match tally.progress().0 {
+        Progress::TooLarge { limit } => Some(CallError::TooLarge { limit }),
+        _ => None,
+    });
+    let was_cut = cut.is_some();
+    let result = result.map_err(|error| cut.unwrap_or(error));
     if let Err(error) = &result
-        && error.kind().3 == Fault::Upstream
+        && (was_cut || error.kind().3 == Fault::Upstream)
     {
         record.attempt_failed(error, Some(status))?;
     }
@@ -213,7 +226,8 @@ fn request_body(
 ) -> (RequestBody, Option<Tally>) {
     let mut whole = match sent {
         Sent::Upload { body, tally } => {
-            return (Either::Right(Upload::new(body, tally.clone())), Some(tally));
+            let upload = Upload::new(body, tally.clone(), record.max_request_bytes());
+            return (Either::Right(upload), Some(tally));
         }
         Sent::Whole(whole) => whole,
     };
@@ -282,10 +296,11 @@ async fn exchange(
         record.asked = true;
         let sent = head(&mut conn, request, upload.as_ref(), snapshot, deadline).await;
         record.time.go_on(Wait::Upstream);
-        if let Some((Progress::Broken(why), _)) = upload.as_ref().map(Tally::progress)
-            && !matches!(sent, Ok(Ok(_)))
-        {
-            return Err(CallError::BodyRead(why));
+        match upload.as_ref().map(|tally| tally.progress().0) {
+            // Whatever a provider answers to a part of it.
+            Some(Progress::TooLarge { limit }) => return Err(CallError::TooLarge { limit }),
+            Some(Progress::Broken(why)) if !matches!(sent, Ok(Ok(_))) => return Err(CallError::BodyRead(why)),
+            _ => {}
         }
         match sent {
             Ok(Ok(response)) => return Ok((conn, response)),

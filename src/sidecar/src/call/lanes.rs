@@ -9,7 +9,7 @@ use std::time::Instant;
 use guard::{Action, Escaping, Phase, Release, Restorer, Scanner, Verdict};
 use provider::json::{self, Edit, quote};
 use provider::openai::Channel;
-use provider::openai::stream::ChunkView;
+use provider::openai::stream::{ChunkView, ToolCall};
 use provider::sse::Frame;
 
 use super::findings::{Findings, Looked, Subject};
@@ -115,11 +115,13 @@ impl Lanes {
     pub fn process(&mut self, frame: &Frame, data: &str, view: &ChunkView<'_>, hidden: bool) -> Processed {
         let began = Instant::now();
         let mut done = Processed::default();
-        // The first frame of a choice may say more than its text, such as the role.
-        let begun = view
-            .pieces
-            .iter()
-            .all(|piece| self.choices.iter().any(|choice| choice.index == piece.choice));
+        // The first frame of a choice may say more than its text, such as the role; for that the Responses API has
+        // events of their own.
+        let begun = view.event
+            || view
+                .pieces
+                .iter()
+                .all(|piece| self.choices.iter().any(|choice| choice.index == piece.choice));
         // What each piece may say now, for the case that the frame itself must not leave.
         let mut allowed: Vec<(u32, Channel, Said)> = Vec::new();
         let mut kept_edits: Vec<Edit> = Vec::new();
@@ -183,24 +185,24 @@ impl Lanes {
             done.edits.push((range.clone(), b"[]".to_vec()));
             kept_edits.push((range.clone(), b"[]".to_vec()));
         }
+        let mut spelled = false;
         for (choice, range) in &view.logprobs {
-            if let Some(edited) = self.logprobs(*choice, &data[range.clone()], changed.contains(choice)) {
+            let edited = self.logprobs(*choice, &data[range.clone()], changed.contains(choice));
+            spelled |= edited.as_deref() != Some("null");
+            if let Some(edited) = edited {
                 kept_edits.push((range.clone(), edited.clone().into_bytes()));
                 done.edits.push((range.clone(), edited.into_bytes()));
             }
         }
         done.kept_edits = self.guarding.vault().is_some().then_some(kept_edits);
         let only_text = begun && view.finishes.is_empty() && view.ends.is_empty();
-        let plain = view.tools.is_empty() && view.others.is_empty() && view.usage.is_none() && !view.extra;
+        let named = |call: &ToolCall<'_>| call.id.is_some() || call.kind.is_some() || call.name.is_some();
+        let plain =
+            !view.tools.iter().any(named) && view.others.is_empty() && view.usage.is_none() && !spelled && !view.extra;
         done.held = only_text
             && plain
-            && view.logprobs.is_empty()
-            && !allowed.is_empty()
-            && view
-                .pieces
-                .iter()
-                .zip(&allowed)
-                .all(|(piece, (_, _, said))| said.is_empty() && !piece.span.text.is_empty());
+            && view.pieces.iter().any(|piece| !piece.span.text.is_empty())
+            && allowed.iter().all(|(_, _, said)| said.is_empty());
         if !view.pieces.is_empty() || !view.finishes.is_empty() || self.template.is_none() {
             self.template = Some(frame.clone());
         }

@@ -18,11 +18,13 @@ mod guarding;
 mod lanes;
 mod logprobs;
 mod masking;
+mod model;
 mod pass;
 mod query;
 mod read;
 mod record;
 mod refusal;
+mod spoken;
 mod stopwatch;
 mod stream;
 mod unary;
@@ -154,7 +156,9 @@ async fn serve(
     if let Some(blocked) = findings.blocked {
         return block_input(snapshot, record, &blocked, stream).await;
     }
-    let route = snapshot.routes.choose(record.asked_model(), &snapshot.prices);
+    let route = snapshot
+        .routes
+        .choose_for(record.endpoint, record.asked_model(), &snapshot.prices);
     let route = route.map_err(|error| error.about_model(record.model.as_deref()))?;
     let answer = attempt::send(worker, snapshot, record, route, parts, sent, stream).await?;
     attempt::respond(snapshot, record, answer).await

@@ -66,10 +66,22 @@ pub async fn look_at(
 }
 
 fn with_query(uri: Uri, query: &str) -> Result<Uri, CallError> {
-    let wrong = |reason: String| CallError::Encoding(format!("the query cannot be written anew: {reason}"));
-    let path = format!("{}?{query}", uri.path());
+    let place = format!("{}?{query}", uri.path());
+    with_place(uri, &place)
+}
+
+/// `uri` with another path.
+pub fn with_path(uri: &Uri, path: &str) -> Result<Uri, CallError> {
+    match uri.query() {
+        Some(query) => with_place(uri.clone(), &format!("{path}?{query}")),
+        None => with_place(uri.clone(), path),
+    }
+}
+
+fn with_place(uri: Uri, place: &str) -> Result<Uri, CallError> {
+    let wrong = |reason: String| CallError::Encoding(format!("the address cannot be written anew: {reason}"));
     let mut parts = uri.into_parts();
-    parts.path_and_query = Some(path.parse().map_err(|e: http::uri::InvalidUri| wrong(e.to_string()))?);
+    parts.path_and_query = Some(place.parse().map_err(|e: http::uri::InvalidUri| wrong(e.to_string()))?);
     Uri::from_parts(parts).map_err(|e| wrong(e.to_string()))
 }
 
@@ -132,7 +144,8 @@ fn is_plain_name(name: &str) -> bool {
         && name.bytes().filter(u8::is_ascii_digit).count() < 9
 }
 
-fn decode(raw: &str) -> Cow<'_, str> {
+/// A text without its percent signs; a plus is a space.
+pub fn decode(raw: &str) -> Cow<'_, str> {
     if !raw.contains(['%', '+']) {
         return Cow::Borrowed(raw);
     }

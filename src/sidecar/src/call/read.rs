@@ -21,13 +21,13 @@ use tokio::time::{Instant as Deadline, timeout_at};
 use super::ask::{Asker, Question};
 use super::findings::{Findings, Subject};
 use super::guarding::Guarding;
-use super::masking::{mask_context, mask_parameters};
-use super::query;
+use super::masking::mask_parameters;
 use super::record::CallRecord;
 use super::stopwatch::Wait;
 use super::upload::Tally;
+use super::{model, query};
 use crate::config::Record;
-use crate::encoding::Coding;
+use crate::encoding::{Coding, DecodeError};
 use crate::error::CallError;
 use crate::metrics::ReasonLabels;
 use crate::policies::Facts;
@@ -93,6 +93,7 @@ async fn prepare_body(
     request: Request<Incoming>,
 ) -> Result<Prepared, CallError> {
     let (parts, body) = request.into_parts();
+    model::take_from_path(snapshot, record, started);
     let content_type = parts
         .headers
         .get(header::CONTENT_TYPE)
@@ -104,6 +105,10 @@ async fn prepare_body(
     if record.endpoint == Endpoint::Other && !is_json && !is_text && !body.is_end_stream() {
         if record.guard.is_active(Phase::Input) {
             count_unguarded(record, "request_content_type");
+        }
+        let limit = snapshot.max_request_bytes;
+        if body.size_hint().lower() > limit as u64 {
+            return Err(CallError::TooLarge { limit });
         }
         let sent = Sent::Upload {
             body,
@@ -237,9 +242,10 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, CallError> {
 
 fn decode(headers: &HeaderMap, body: &[u8], limit: usize) -> Result<String, CallError> {
     let coding = Coding::of(headers).map_err(|name| CallError::Encoding(format!("unknown content-encoding {name}")))?;
-    let plain = coding
-        .decode(body, limit)
-        .map_err(|e| CallError::Encoding(e.to_string()))?;
+    let plain = coding.decode(body, limit).map_err(|error| match error {
+        DecodeError::TooLarge { limit } => CallError::TooLarge { limit },
+        DecodeError::Corrupt(error) => CallError::Encoding(error.to_string()),
+    })?;
     let text = String::from_utf8(plain.into_owned());
     text.map_err(|e| CallError::MalformedJson(format!("not UTF-8 at byte {}", e.utf8_error().valid_up_to())))
 }
@@ -261,7 +267,12 @@ fn inspect(
     let mut model = None;
     if record.endpoint == Endpoint::Other {
         match json::strings_and_numbers(&text) {
-            Ok(spans) => findings = guard(&record.guard, &text, &spans, keep_flagged),
+            Ok(spans) => {
+                model = wire::model_of(&text);
+                started.request_model = model.as_deref().map(str::to_owned);
+                model::settle_policy(snapshot, record, started);
+                findings = guard(&record.guard, &text, &spans, keep_flagged);
+            }
             Err(_) if started.request_content_type.as_deref().is_some_and(is_text_type) => {
                 is_json = false;
                 findings = Findings::of_text(&record.guard, Phase::Input, &text, keep_flagged);
@@ -272,12 +283,7 @@ fn inspect(
         let view = wire::parse(record.endpoint, &text).map_err(malformed)?;
         fill(started, &view);
         model.clone_from(&view.model);
-        let before = Arc::clone(&record.guard.policy);
-        choose_policy(snapshot, record, started);
-        if !Arc::ptr_eq(&before, &record.guard.policy) {
-            // Its rules are others.
-            mask_context(snapshot, record, started);
-        }
+        model::settle_policy(snapshot, record, started);
         prepare_guard(record, &view);
         findings = guard(&record.guard, &text, &view.texts, keep_flagged);
         if view.token_ids > 0 && record.guard.is_active(Phase::Input) {
@@ -290,10 +296,6 @@ fn inspect(
     }
     if record.guard.is_active(Phase::Input) {
         mask_parameters(&record.guard.policy, started, keep_flagged);
-    }
-    if snapshot.recording.record == Record::Metadata {
-        started.stop_sequences.clear();
-        started.metadata.clear();
     }
     edits.append(&mut findings.edits);
     let edited = if edits.is_empty() {
@@ -403,7 +405,12 @@ pub fn choose_policy(snapshot: &Snapshot, record: &mut CallRecord, started: &Cal
     let route = snapshot
         .policies
         .ask_for_upstream()
-        .then(|| snapshot.routes.choose(model, &snapshot.prices).ok())
+        .then(|| {
+            snapshot
+                .routes
+                .choose_for(record.endpoint, model, &snapshot.prices)
+                .ok()
+        })
         .flatten();
     let call = record.call_id.0;
     let facts = Facts {

@@ -158,6 +158,11 @@ impl CallRecord {
         self.snapshot.recording.record
     }
 
+    /// The largest request body, in bytes.
+    pub fn max_request_bytes(&self) -> usize {
+        self.snapshot.max_request_bytes
+    }
+
     /// Whether the call took all the time that it may.
     pub(super) fn is_overdue(&self) -> bool {
         self.time.arrived().elapsed() >= self.snapshot.limits.total

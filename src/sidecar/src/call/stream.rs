@@ -34,6 +34,7 @@ use super::masking::mask;
 use super::pass::Durable;
 use super::read::count_unguarded;
 use super::record::CallRecord;
+use super::spoken::Spoken;
 use super::stopwatch::{Wait, nanos};
 use super::unary::kept_text;
 use crate::body::{Aborted, AnswerBody};
@@ -60,6 +61,8 @@ pub struct StreamedAnswer {
     frames: Vec<Frame>,
     lanes: Option<Lanes>,
     assembler: Option<Assembler>,
+    /// What came, where what leaves may be another text.
+    spoken: Spoken,
     hide_usage: bool,
     /// It is recorded that the answer begins.
     started: bool,
@@ -135,6 +138,7 @@ pub fn respond(
         frames: Vec::new(),
         lanes: (active && known).then(|| Lanes::new(guarding)),
         assembler: known.then(Assembler::new),
+        spoken: Spoken::default(),
         hide_usage,
         started: false,
         sent: 0,
@@ -326,6 +330,7 @@ impl StreamedAnswer {
         if lanes.is_beyond_measure(&view) {
             return self.unreadable("it has thousands of texts at once".to_owned());
         }
+        self.spoken.take_in(&view);
         let Processed {
             before,
             mut edits,

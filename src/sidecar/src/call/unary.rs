@@ -101,6 +101,8 @@ pub async fn respond(
     }
     record.note_upload(uploaded.as_ref());
     if let Some(blocked) = looked.findings.blocked {
+        // What may not be kept of it is taken out already.
+        record.draft.response_body = looked.kept.and_then(|kept| Json::parse(kept).ok());
         return block(snapshot, record, &blocked).await;
     }
     let body = match looked.edited {

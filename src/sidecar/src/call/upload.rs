@@ -31,6 +31,11 @@ pub enum Progress {
     Done,
     /// The app broke it off: why.
     Broken(String),
+    /// It is larger than a request may be: its provider does not get the rest.
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
 }
 
 impl Default for Tally {
@@ -52,12 +57,13 @@ impl Tally {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in a piece.
-    pub fn add(&self, piece: &[u8]) {
+    /// Takes in a piece. Returns how many bytes there were so far.
+    pub fn add(&self, piece: &[u8]) -> u64 {
         let mut sent = self.lock();
         sent.hasher.update(piece);
         sent.bytes += piece.len() as u64;
         sent.last = Instant::now();
+        sent.bytes
     }
 
     fn over(&self, progress: Progress) {
@@ -79,29 +85,49 @@ impl Tally {
     }
 }
 
+/// Why a body does not go on to its provider.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// The app broke it off.
+    #[error(transparent)]
+    Broken(hyper::Error),
+    /// It is too large.
+    #[error("the request body is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
 /// A request body on its way through, with back-pressure from the provider to the app.
 pub struct Upload {
     body: Incoming,
     tally: Tally,
+    /// The most bytes that it may have.
+    limit: usize,
 }
 
 impl Upload {
-    /// Passes `body` on and keeps count in `tally`.
-    pub fn new(body: Incoming, tally: Tally) -> Upload {
-        Upload { body, tally }
+    /// Passes `body` on, up to `limit` bytes, and keeps count in `tally`.
+    pub fn new(body: Incoming, tally: Tally, limit: usize) -> Upload {
+        Upload { body, tally, limit }
     }
 }
 
 impl Body for Upload {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UploadError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    self.tally.add(data);
+                    let limit = self.limit;
+                    if self.tally.add(data) > limit as u64 {
+                        self.tally.over(Progress::TooLarge { limit });
+                        return Poll::Ready(Some(Err(UploadError::TooLarge { limit })));
+                    }
                 }
                 if self.body.is_end_stream() {
                     self.tally.over(Progress::Done);
@@ -110,7 +136,7 @@ impl Body for Upload {
             Some(Err(error)) => self.tally.over(Progress::Broken(error.to_string())),
             None => self.tally.over(Progress::Done),
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(UploadError::Broken)))
     }
 
     fn is_end_stream(&self) -> bool {

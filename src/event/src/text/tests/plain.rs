@@ -3,7 +3,8 @@ use serde_json::Value;
 /// The prompt of an OpenAI- or Anthropic-shaped request: each message as `role: text`, one a
 /// paragraph; or the `prompt` or `input` of simpler endpoints. `None` where there is no text.
 pub fn of_request(body: &str) -> Option<String> {
-    let body: Value = serde_json::from_str(body).ok()?;
+    let whole = super::super::without_lone_surrogates(body);
+    let body: Value = serde_json::from_str(whole.as_deref().unwrap_or(body)).ok()?;
     let mut out = Paragraphs::default();
     for key in ["instructions", "system"] {
         if let Some(system) = body.get(key) {
@@ -32,7 +33,8 @@ pub fn of_request(body: &str) -> Option<String> {
 
 /// The answer's text: every choice, one a paragraph, tool calls as `name(arguments)`.
 pub fn of_response(body: &str) -> Option<String> {
-    let body: Value = serde_json::from_str(body).ok()?;
+    let whole = super::super::without_lone_surrogates(body);
+    let body: Value = serde_json::from_str(whole.as_deref().unwrap_or(body)).ok()?;
     let mut out = Paragraphs::default();
     if let Some(choices) = body.get("choices").and_then(Value::as_array) {
         for choice in choices {

@@ -198,7 +198,10 @@ impl StreamedAnswer {
         draft.truncated |= assembled.truncated;
         self.record.service_tier = assembled.service_tier;
         if assembled.usage.is_unknown() {
-            if status != Status::Failed || !assembled.texts.is_empty() {
+            let spoken = std::mem::take(&mut self.spoken);
+            if self.lanes.is_some() && (status != Status::Failed || spoken.texts().next().is_some()) {
+                self.record.estimate(spoken.texts());
+            } else if status != Status::Failed || !assembled.texts.is_empty() {
                 self.record
                     .estimate(assembled.texts.iter().map(|(_, _, text)| text.as_str()));
             }
