@@ -149,11 +149,7 @@ fn an_app_that_leaves_in_the_middle_of_its_request_is_in_the_history() {
         "application/json",
         b"{\"model\":\"gpt-4o-mini\",\"mess",
     );
-    cut(
-        "/v1/audio/transcriptions",
-        "multipart/form-data; boundary=x",
-        b"--x\r\n",
-    );
+    cut("/v1/files", "multipart/form-data; boundary=x", b"--x\r\n");
     let rows = eventually("both calls are there", PATIENCE, || {
         let rows = place.sql("select endpoint, status, error_code, tags from calls order by started_at");
         (rows.len() == 2).then_some(rows)
@@ -180,7 +176,7 @@ fn an_app_that_stops_uploading_is_told_so() {
     let weir = Weir::start_config(&place, &config(&upstream, "[timeouts]\nidle = 0.5\nfirst_byte = 0.2\n"));
     let mut stream = TcpStream::connect(&weir.addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let head = "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: weir\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: 5000\r\n\r\n";
+    let head = "POST /v1/files HTTP/1.1\r\nhost: weir\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: 5000\r\n\r\n";
     stream.write_all(head.as_bytes()).unwrap();
     // As slow as it may be: all in all much longer than the provider has for its first byte.
     for _ in 0..4 {

@@ -22,6 +22,7 @@ mod commands;
 mod ends;
 mod errors;
 mod fences;
+mod forms;
 mod guardrails;
 mod harness;
 mod history;

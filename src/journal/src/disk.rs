@@ -1,8 +1,8 @@
 //! The file layer, behind a seam so that tests can make it fail.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,7 +28,9 @@ pub(crate) trait Disk: Send + Sync {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
 
-/// Makes a folder, and those above it, so that a power cut does not take them back.
+/// Makes a folder, and those above it, so that a power cut does not take them back. What is made here holds
+/// prompts and answers: a folder that was not there is for its owner alone (mode 0700), one that was is left as
+/// it is.
 pub fn make_dir(dir: &Path) -> io::Result<()> {
     make_dir_on(&Os, dir)
 }
@@ -46,7 +48,7 @@ pub(crate) fn make_dir_on(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
         .take_while(|name| name.file_name().is_some())
         .collect();
     let absent = names.iter().take_while(|name| !name.exists()).count();
-    std::fs::create_dir_all(dir)?;
+    create(dir)?;
     for (index, name) in names.into_iter().take(absent.max(2)).enumerate() {
         let above = match name.parent() {
             Some(above) if !above.as_os_str().is_empty() => above.to_owned(),
@@ -59,6 +61,17 @@ pub(crate) fn make_dir_on(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The folder itself for its owner alone, those above it as the process makes folders.
+fn create(dir: &Path) -> io::Result<()> {
+    if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty()) {
+        std::fs::create_dir_all(above)?;
+    }
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(e) if !dir.is_dir() => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// Writes all of `bytes`, however short the single writes are.

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod catalog;
+pub mod form;
 pub mod json;
 pub mod openai;
 pub mod prices;

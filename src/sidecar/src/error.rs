@@ -23,6 +23,9 @@ pub enum CallError {
     /// The body is not JSON.
     #[error("the request body is not valid JSON: {0}")]
     MalformedJson(String),
+    /// The body is not a form, or one that servers may read in several ways.
+    #[error("the request body is {0}")]
+    MalformedForm(String),
     /// The body cannot be decoded.
     #[error("the request body cannot be decoded: {0}")]
     Encoding(String),
@@ -129,8 +132,9 @@ pub enum CallError {
 
 impl CallError {
     /// All codes that [`CallError::kind`] gives.
-    pub const CODES: [&str; 18] = [
+    pub const CODES: [&str; 19] = [
         "malformed_json",
+        "malformed_form",
         "undecodable_body",
         "incomplete_body",
         "body_timeout",
@@ -157,6 +161,7 @@ impl CallError {
         let invalid = "invalid_request_error";
         match self {
             CallError::MalformedJson(_) => (StatusCode::BAD_REQUEST, "malformed_json", invalid, Client),
+            CallError::MalformedForm(_) => (StatusCode::BAD_REQUEST, "malformed_form", invalid, Client),
             CallError::Encoding(_) => (StatusCode::BAD_REQUEST, "undecodable_body", invalid, Client),
             CallError::BodyRead(_) => (StatusCode::BAD_REQUEST, "incomplete_body", invalid, Client),
             CallError::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout", invalid, Client),
@@ -322,6 +327,7 @@ mod tests {
         let text = || "x".to_owned();
         let errors = [
             CallError::MalformedJson(text()),
+            CallError::MalformedForm(text()),
             CallError::Encoding(text()),
             CallError::TooLarge { limit: 1 },
             CallError::BodyRead(text()),

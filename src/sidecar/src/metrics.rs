@@ -117,9 +117,10 @@ pub struct AttemptLabels {
 }
 
 /// Why bodies are not looked at.
-const UNGUARDED_REASONS: [&str; 6] = [
+const UNGUARDED_REASONS: [&str; 7] = [
     "no_output_rules",
     "request_content_type",
+    "request_file",
     "response_content_type",
     "stream_dialect",
     "token_ids",

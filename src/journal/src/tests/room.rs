@@ -70,6 +70,22 @@ fn a_batch_too_long_for_a_full_disk_stops_no_other() {
 }
 
 #[test]
+fn a_new_folder_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |dir: &std::path::Path| std::fs::metadata(dir).unwrap().permissions().mode() & 0o777;
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("data");
+    crate::make_dir(&data).unwrap();
+    assert_eq!(mode(&data), 0o700);
+    // Whoever wants to share it may.
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).unwrap();
+    crate::make_dir(&data).unwrap();
+    assert_eq!(mode(&data), 0o755);
+    drop(Journal::open(&data.join("journal"), options(Durability::Os)).unwrap());
+    assert_eq!((mode(&data), mode(&data.join("journal"))), (0o755, 0o700));
+}
+
+#[test]
 fn the_folders_names_are_durable() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("srv/data/journal");

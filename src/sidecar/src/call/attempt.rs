@@ -19,7 +19,7 @@ use super::read::{Sent, Whole};
 use super::record::CallRecord;
 use super::stopwatch::Wait;
 use super::upload::{Progress, Tally, Upload};
-use super::{Worker, model, pass, stream, unary};
+use super::{Worker, form, model, pass, stream, unary};
 use crate::body::AnswerBody;
 use crate::config::Record;
 use crate::error::{CallError, Fault};
@@ -245,6 +245,13 @@ fn request_body(
 
 /// Another model in the body: `groq/llama` asks groq for `llama`.
 fn rename(record: &CallRecord, whole: &mut Whole, model: &str) {
+    if let Some(boundary) = &whole.boundary {
+        if let Some(renamed) = form::with_model(&whole.text, boundary, model) {
+            whole.text = renamed;
+            whole.edited = true;
+        }
+        return;
+    }
     let Ok(text) = std::str::from_utf8(&whole.text) else {
         return;
     };

@@ -11,8 +11,10 @@
 
 mod ask;
 mod attempt;
+mod content_type;
 mod failure;
 mod findings;
+mod form;
 mod framing;
 mod guarding;
 mod lanes;

@@ -19,13 +19,15 @@ use provider::{Role, TextSpan};
 use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::ask::{Asker, Question};
+use super::content_type::{has_odd_charset, is_json_type, is_text_type};
 use super::findings::{Findings, Subject};
+use super::form::OpenForm;
 use super::guarding::Guarding;
 use super::masking::mask_parameters;
 use super::record::CallRecord;
 use super::stopwatch::Wait;
 use super::upload::Tally;
-use super::{model, query};
+use super::{form, model, query};
 use crate::config::Record;
 use crate::encoding::{Coding, DecodeError};
 use crate::error::CallError;
@@ -70,6 +72,8 @@ pub struct Whole {
     pub edited: bool,
     /// Whether usage was asked for on the app's behalf, and is to be hidden from it again.
     pub hide_usage: bool,
+    /// What stands between its parts, if it is a form.
+    pub boundary: Option<String>,
 }
 
 /// Reads `request`, fills in `started`, and applies the input guardrails.
@@ -102,7 +106,9 @@ async fn prepare_body(
     let is_json = content_type.as_deref().is_none_or(is_json_type);
     started.request_content_type.clone_from(&content_type);
     let is_text = content_type.as_deref().is_some_and(is_text_type);
-    if record.endpoint == Endpoint::Other && !is_json && !is_text && !body.is_end_stream() {
+    let form_type = (content_type.as_deref())
+        .filter(|kind| record.endpoint == Endpoint::Other && form::is_read(kind, parts.uri.path()));
+    if record.endpoint == Endpoint::Other && !is_json && !is_text && form_type.is_none() && !body.is_end_stream() {
         if record.guard.is_active(Phase::Input) {
             count_unguarded(record, "request_content_type");
         }
@@ -140,6 +146,15 @@ async fn prepare_body(
             false => Err(CallError::MalformedJson("the body is empty".to_owned())),
         };
     }
+    if let Some(form_type) = form_type {
+        let plain = match plain(&parts.headers, &body, snapshot.max_request_bytes)? {
+            Cow::Borrowed(_) => body.clone(),
+            Cow::Owned(plain) => plain.into(),
+        };
+        let form = OpenForm::read(form_type, plain)?;
+        let (sent, findings) = look_at_form(snapshot, record, started, body, &form).await?;
+        return Ok(Prepared { parts, sent, findings });
+    }
     let text = match decode(&parts.headers, &body, snapshot.max_request_bytes) {
         Ok(text) => text,
         // Text of another encoding than UTF-8 is as unreadable as an image.
@@ -164,43 +179,36 @@ async fn prepare_body(
     if is_text && content_type.as_deref().is_some_and(has_odd_charset) && record.guard.is_active(Phase::Input) {
         count_unguarded(record, "request_content_type");
     }
-    let (mut sent, mut findings) = inspect(snapshot, record, started, body.clone(), text)?;
+    let (mut sent, mut findings) = inspect(snapshot, record, started, body.clone(), text, None)?;
     let questions = std::mem::take(&mut findings.questions);
     if snapshot.webhook.is_some() && !questions.is_empty() {
         let text = decode(&parts.headers, &body, snapshot.max_request_bytes)?;
         let model = started.request_model.clone();
         ask(snapshot, record, model.as_deref(), questions).await;
-        (sent, findings) = inspect(snapshot, record, started, body, text)?;
+        (sent, findings) = inspect(snapshot, record, started, body, text, None)?;
     }
     Ok(Prepared { parts, sent, findings })
 }
 
-/// Whether a content type is JSON.
-pub fn is_json_type(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    kind == "application/json" || kind.ends_with("+json") || kind == "text/json"
-}
-
-/// Whether a content type is text: a body that is no JSON is looked at as it stands.
-fn is_text_type(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    kind.starts_with("text/") || kind == "application/x-www-form-urlencoded"
-}
-
-/// Whether a content type names a charset that is not UTF-8: UTF-16 may be valid UTF-8, too, and says
-/// something else then.
-fn has_odd_charset(content_type: &str) -> bool {
-    let parameters = content_type
-        .split(';')
-        .skip(1)
-        .filter_map(|parameter| parameter.split_once('='));
-    let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
-    charsets.any(|(_, value)| {
-        let value = value.trim().trim_matches('"');
-        !["utf-8", "utf8", "us-ascii", "ascii"]
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(value))
-    })
+async fn look_at_form(
+    snapshot: &Snapshot,
+    record: &mut CallRecord,
+    started: &mut CallStarted,
+    body: Bytes,
+    form: &OpenForm,
+) -> Result<(Sent, Findings), CallError> {
+    let text = || form.json().to_owned();
+    let (sent, mut findings) = inspect(snapshot, record, started, body.clone(), text(), Some(form))?;
+    if form.has_unread() && record.guard.is_active(Phase::Input) {
+        count_unguarded(record, "request_file");
+    }
+    let questions = std::mem::take(&mut findings.questions);
+    if snapshot.webhook.is_none() || questions.is_empty() {
+        return Ok((sent, findings));
+    }
+    let model = started.request_model.clone();
+    ask(snapshot, record, model.as_deref(), questions).await;
+    inspect(snapshot, record, started, body, text(), Some(form))
 }
 
 /// Counts a body that no guardrail could look at.
@@ -240,23 +248,28 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, CallError> {
     Ok(first.unwrap_or_else(|| rest.freeze()))
 }
 
-fn decode(headers: &HeaderMap, body: &[u8], limit: usize) -> Result<String, CallError> {
+fn plain<'b>(headers: &HeaderMap, body: &'b [u8], limit: usize) -> Result<Cow<'b, [u8]>, CallError> {
     let coding = Coding::of(headers).map_err(|name| CallError::Encoding(format!("unknown content-encoding {name}")))?;
-    let plain = coding.decode(body, limit).map_err(|error| match error {
+    coding.decode(body, limit).map_err(|error| match error {
         DecodeError::TooLarge { limit } => CallError::TooLarge { limit },
         DecodeError::Corrupt(error) => CallError::Encoding(error.to_string()),
-    })?;
-    let text = String::from_utf8(plain.into_owned());
+    })
+}
+
+fn decode(headers: &HeaderMap, body: &[u8], limit: usize) -> Result<String, CallError> {
+    let text = String::from_utf8(plain(headers, body, limit)?.into_owned());
     text.map_err(|e| CallError::MalformedJson(format!("not UTF-8 at byte {}", e.utf8_error().valid_up_to())))
 }
 
-/// Looks at a JSON body: what it asks for, what the guardrails say, and what is sent and kept.
+/// Looks at a JSON body: what it asks for, what the guardrails say, and what is sent and kept. Of a `form`, `text`
+/// is its JSON.
 fn inspect(
     snapshot: &Snapshot,
     record: &mut CallRecord,
     started: &mut CallStarted,
     body: Bytes,
     text: String,
+    form: Option<&OpenForm>,
 ) -> Result<(Sent, Findings), CallError> {
     let keep_flagged = snapshot.recording.record == Record::Full;
     let malformed = |e: provider::JsonError| CallError::MalformedJson(e.to_string());
@@ -318,19 +331,15 @@ fn inspect(
         };
         started.request_body = Some(Json::parse(kept).map_err(|e| CallError::MalformedJson(e.to_string()))?);
     }
-    let whole = match edited {
-        Some(edited) => Whole {
-            raw: body,
-            text: edited.into(),
-            edited: true,
-            hide_usage,
+    let whole = Whole {
+        raw: body,
+        edited: edited.is_some(),
+        text: match form {
+            Some(form) => form.with(&edits),
+            None => edited.unwrap_or(text).into(),
         },
-        None => Whole {
-            raw: body,
-            text: text.into(),
-            edited: false,
-            hide_usage,
-        },
+        hide_usage,
+        boundary: form.map(|form| form.boundary().to_owned()),
     };
     Ok((Sent::Whole(whole), findings))
 }

@@ -17,11 +17,12 @@ use provider::openai::{Channel, Endpoint, response as wire};
 use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::attempt::{Answer, describe};
+use super::content_type::is_json_type;
 use super::durable;
 use super::findings::{Findings, Subject};
 use super::logprobs;
 use super::masking::mask;
-use super::read::{ask, count_unguarded, is_json_type};
+use super::read::{ask, count_unguarded};
 use super::record::CallRecord;
 use super::stopwatch::Wait;
 use crate::body::AnswerBody;
