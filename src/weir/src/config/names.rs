@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use provider::prices::nearest;
+use provider::prices::{Prices, nearest};
 use sidecar::config::Upstream;
 use sidecar::name_fits;
 
@@ -17,6 +17,11 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
         config.upstream.iter().map(|upstream| upstream.name.as_str()),
     )?;
     once("client_key", config.client_key.iter().map(|key| key.name.as_str()))?;
+    for (index, upstream) in config.upstream.iter().enumerate() {
+        if let Some(provider) = &upstream.prices {
+            priced(config, &format!("upstream[{index}].prices"), provider)?;
+        }
+    }
     let keys: Vec<&str> = config.client_key.iter().map(|key| key.name.as_str()).collect();
     let own: Vec<&str> = config.upstream.iter().map(|upstream| upstream.name.as_str()).collect();
     // The same file may be run with other keys in the environment, or with `--upstream`: what only those
@@ -61,6 +66,22 @@ fn once<'n>(table: &str, names: impl Iterator<Item = &'n str>) -> Result<(), Con
         }
     }
     Ok(())
+}
+
+/// Refuses a provider of whose models nobody has a price: all of its calls would have no cost.
+fn priced(config: &Config, key: &str, provider: &str) -> Result<(), ConfigError> {
+    let own: Vec<&str> = (config.price.iter())
+        .filter_map(|price| price.provider.as_deref())
+        .collect();
+    if Prices::builtin().models_of(provider).next().is_some() {
+        return Ok(());
+    }
+    let listed = provider::catalog::known().iter().map(|known| known.name);
+    let names: Vec<&str> = listed.chain(own.iter().copied()).collect();
+    match own.contains(&provider) {
+        true => Ok(()),
+        false => known(key, "provider with prices", provider, &names, &own),
+    }
 }
 
 fn known(key: &str, what: &str, pattern: &str, names: &[&str], listed: &[&str]) -> Result<(), ConfigError> {
@@ -143,6 +164,26 @@ mod tests {
             assert_eq!(checked(&format!("[apply]{list}\n{TWO}")), Ok(()), "{list}");
         }
         assert_eq!(checked("[apply]upstreams = [\"openai\", \"gro*\"]\n"), Ok(()));
+    }
+
+    #[test]
+    fn prices_are_somebodys() {
+        let upstream = |prices: &str| format!("[[upstream]]\nname = \"local\"\nprices = \"{prices}\"\n");
+        for prices in ["openai", "groq", "vertex_ai"] {
+            assert_eq!(checked(&upstream(prices)), Ok(()), "{prices}");
+        }
+        let own = "[[price]]\nprovider = \"house\"\nmodel = \"m\"\ninput = \"1\"\n";
+        assert_eq!(checked(&format!("{}{own}", upstream("house"))), Ok(()));
+        let error = checked(&upstream("opnai")).unwrap_err();
+        assert_eq!(
+            error,
+            "upstream[0].prices: no provider with prices is called `opnai`\n  did you mean `openai`?"
+        );
+        let error = checked(&format!("{}{own}", upstream("nosuchprovider"))).unwrap_err();
+        assert!(
+            error.ends_with("is called `nosuchprovider`; there are: house"),
+            "{error}"
+        );
     }
 
     #[test]
