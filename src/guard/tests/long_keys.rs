@@ -94,6 +94,33 @@ fn long_keys_are_redacted_to_their_end() {
     }
 }
 
+/// What has to be undone lies at their beginning: the rest of them is taken, too.
+#[test]
+fn long_keys_with_a_coded_beginning_are_redacted_to_their_end() {
+    let policy = policy(Action::Redact);
+    for (entity, key) in texts() {
+        for (plain, coded) in [
+            (" PRIVATE ", "&#32;PRIVATE&nbsp;"),
+            (" PRIVATE ", "%20PRIVATE%20"),
+            ("KEY-----\n", "KEY-----&#10;"),
+            ("KEY-----\n", "KEY-----\\u000a"),
+        ] {
+            if !key.contains(plain) {
+                continue;
+            }
+            let after = " after, and in words that mean nothing".repeat(20);
+            let text = format!("before {}{after}", key.replacen(plain, coded, 1));
+            let outcome = policy.scan(Phase::Input, &text);
+            assert_eq!(
+                outcome.redacted(&text),
+                format!("before [{entity}]{after}"),
+                "{coded} {}",
+                key.len()
+            );
+        }
+    }
+}
+
 #[test]
 fn long_keys_block_and_are_flagged_whole() {
     for (_, key) in texts() {

@@ -157,9 +157,8 @@ fn long_texts_give_what_lock_step_gives_on_any_budget() {
         for engine in Phase::ALL.iter().filter_map(|phase| policy.engine(*phase)) {
             for text in &texts {
                 let mut whole = Vec::new();
-                if !engine.scan_whole(text.as_bytes(), |s| {
-                    whole.push((s.rule.unwrap_or(u32::MAX), s.start, s.end))
-                }) {
+                let noted = |s: Settled| whole.push((s.rule.unwrap_or(u32::MAX), s.start, s.end));
+                if engine.scan_until(text.as_bytes(), text.len(), noted).is_none() {
                     slow += 1;
                     continue;
                 }
