@@ -212,7 +212,7 @@ pub const CALLS: &[Column] = &[
         "input_tokens",
         Kind::Int,
         true,
-        "Prompt tokens neither read from nor written to the provider's cache. The five token columns are disjoint: their sum is what the call used.",
+        "Prompt tokens neither read from nor written to the provider's cache. The five token columns are disjoint: their sum is what the call used, with what is null (not told, or not there) as 0: `coalesce(input_tokens, 0) + …`.",
     ),
     col(
         "cache_read_tokens",

@@ -100,6 +100,14 @@ pub struct Weir {
 }
 
 impl Weir {
+    /// Whether calls land in tables of this process.
+    pub fn has_tables(&self) -> bool {
+        #[cfg(feature = "analytics")]
+        return self.analytics.is_some();
+        #[cfg(not(feature = "analytics"))]
+        false
+    }
+
     /// Opens the journal, ends what a crash left open, and begins to serve.
     pub async fn start(plan: Plan) -> Result<Weir, Failure> {
         let config = &plan.config;
