@@ -121,3 +121,39 @@ fn what_follows_a_key_is_left_alone() {
         format!("[PRIVATE_KEY]{prose}")
     );
 }
+
+#[test]
+fn long_values_are_redacted_to_their_end() {
+    let policy = policy(Action::Redact);
+    let forms = [
+        ("Authorization: Bearer ", "\nHost: a", "BEARER_TOKEN"),
+        ("Authorization: Basic ", "\nHost: a", "BASIC_CREDENTIALS"),
+        ("Authorization: Token ", "\nHost: a", "AUTHORIZATION"),
+        ("X-Api-Key: ", "\nHost: a", "API_KEY"),
+        ("ya29.", " after", "GOOGLE_OAUTH"),
+        ("//registry.npmjs.org/:_authToken=", " after", "NPM_TOKEN"),
+        ("EAACEdEose0cBA", " after", "FACEBOOK_TOKEN"),
+        ("{\"refresh_token\":\"", "\"}", "SECRET"),
+        ("#access_token=", "&x=1", "SECRET"),
+        ("client_secret: '", "'", "SECRET"),
+        ("api_key=", "\n", "SECRET"),
+        ("postgres://u:", "@h", "PASSWORD"),
+        ("https://u:", "@git.acme.io/r", "PASSWORD"),
+        ("{\"auth\": \"", "\"}", "DOCKER_AUTH"),
+    ];
+    for length in [300, 600, 1500, 3000] {
+        let value = base64(1, length);
+        let value = value.trim_end();
+        for (before, after, entity) in forms {
+            let text = format!("{before}{value}{after}");
+            let redacted = policy.scan(Phase::Output, &text).redacted(&text);
+            assert!(!redacted.contains(&value[length - 8..]), "{length} of {redacted}");
+            assert!(redacted.contains(&format!("[{entity}]")), "{length} of {redacted}");
+            let mut scanner = policy.scanner(Phase::Output);
+            let pieces = text.as_bytes().chunks(7);
+            let released = pieces.map(|piece| scanner.push(std::str::from_utf8(piece).unwrap()).text);
+            let released: String = released.collect();
+            assert_eq!(released + &scanner.finish().text, redacted, "{before}");
+        }
+    }
+}
