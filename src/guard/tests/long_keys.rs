@@ -142,6 +142,7 @@ fn long_values_are_redacted_to_their_end() {
         ("{\"auth\": \"", "\"}", "DOCKER_AUTH"),
         ("kind: Secret\ndata:\n  a: ", "\n", "SECRET"),
         ("kind: Secret\ndata:\n  a: YQ==\n  b: ", "\n", "SECRET"),
+        ("password=Xk4!", "\n", "PASSWORD"),
     ];
     for length in [300, 600, 1500, 3000] {
         let value = base64(1, length);
