@@ -289,7 +289,7 @@ async fn recover(journal: &Journal) -> Result<u64, Failure> {
             .map_err(Failure::other)?
         {
             Ok(interrupted) => return Ok(interrupted),
-            Err(error) if tokio::time::Instant::now() >= until => return Err(error.into()),
+            Err(error) if journal.has_room() || tokio::time::Instant::now() >= until => return Err(error.into()),
             Err(error) => tracing::warn!(%error, "recovery waits for room in the journal"),
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
