@@ -174,8 +174,8 @@ fn packs(config: &Config, base: &Path) -> Result<Vec<Pack>, ConfigError> {
         })?;
         let pack = Pack::parse(&path.display().to_string(), &text)
             .map_err(|error| value("guard.pack_files".to_owned(), error.to_string()))?;
-        for left_out in pack.warnings() {
-            tracing::warn!(%left_out, "a rule of an imported pack is left out");
+        for difference in pack.warnings() {
+            tracing::warn!(%difference, "an imported pack is not taken over as it is");
         }
         packs.retain(|known| known.name() != pack.name());
         packs.push(pack);
