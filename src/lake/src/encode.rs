@@ -450,6 +450,11 @@ impl CallRows {
         self.rows.len()
     }
 
+    /// Bytes of their texts, as far as they do not lie in a row itself.
+    pub(crate) fn bytes(&self) -> usize {
+        self.arena.bytes()
+    }
+
     /// Adds an ended call.
     pub(crate) fn append(&mut self, call: &Call) {
         self.rows.append(&mut self.arena, call, Bodies::default());
