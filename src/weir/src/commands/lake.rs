@@ -33,7 +33,7 @@ pub fn run(args: LakeArgs) -> Result<ExitCode, Failure> {
                     .await
                     .map_err(Failure::other)?;
                 say(&format!(
-                    "{} days before {before} are gone: {} events, {} calls; their files go within a day",
+                    "{} days before {before} are gone: {} events, {} calls; upkeep removes their files, not before a day has passed",
                     report.days.len(),
                     report.events,
                     report.calls
@@ -55,7 +55,7 @@ pub fn run(args: LakeArgs) -> Result<ExitCode, Failure> {
                     .await
                     .map_err(Failure::other)?;
                 say(&format!(
-                    "{} calls erased: {} rows of calls, {} events, {} files written anew; the old ones go within a day",
+                    "{} calls erased: {} rows of calls, {} events, {} files written anew; upkeep removes the old ones, not before a day has passed",
                     report.calls, report.call_rows, report.event_rows, report.files
                 ))?;
                 if report.open > 0 {
