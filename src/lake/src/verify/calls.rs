@@ -1,9 +1,10 @@
 //! Calls: each began once, ended once, and has one row once it ended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::Date32Type;
+use datafusion::prelude::{col, lit};
 use event::{EventType, JournalId};
 use futures::TryStreamExt as _;
 use uuid::Uuid;
@@ -13,7 +14,7 @@ use crate::decode::{int, text};
 use crate::scan::read;
 use crate::schema::DAY;
 use crate::store::Snapshot;
-use crate::tombstone::Run;
+use crate::tombstone::{ERASED, Mark as Erased, Run, erased_call, mark};
 use crate::{LakeError, TableKind};
 
 /// Calls that are compared at once: some 100 MB.
@@ -76,6 +77,7 @@ pub(super) async fn check(
     expired: &Expired,
 ) -> Result<CallsReport, LakeError> {
     let mut report = CallsReport::default();
+    let erased = erased_calls(events).await?;
     let (_, _, rows) = calls.size();
     let shares = u64::max(1, (rows + 1) / SHARE + 1);
     for share in 0..shares {
@@ -83,10 +85,21 @@ pub(super) async fn check(
         marks.extend(row_marks(calls, expired, share, shares).await?);
         marks.sort_unstable();
         for group in marks.chunk_by(|(a, _), (b, _)| a == b) {
-            judge(group, &mut report);
+            judge(group, &erased, &mut report);
         }
     }
     Ok(report)
+}
+
+/// Marks of the calls whose events were erased.
+async fn erased_calls(events: &Snapshot) -> Result<HashSet<Erased>, LakeError> {
+    let filter = col("\"type\"").eq(lit(ERASED));
+    let mut found = HashSet::new();
+    let mut rows = read(events, TableKind::Events, &["body"], Some(filter)).await?;
+    while let Some(batch) = rows.try_next().await? {
+        found.extend(text(&batch, "body")?.iter().flatten().filter_map(erased_call));
+    }
+    Ok(found)
 }
 
 async fn event_marks(
@@ -171,7 +184,7 @@ fn in_share(id: &str, share: u64, shares: u64) -> Option<u128> {
     (id % u128::from(shares) == u128::from(share)).then_some(id)
 }
 
-fn judge(marks: &[(u128, Mark)], report: &mut CallsReport) {
+fn judge(marks: &[(u128, Mark)], erased: &HashSet<Erased>, report: &mut CallsReport) {
     let Some((id, _)) = marks.first() else { return };
     let id = Uuid::from_u128(*id);
     let count = |wanted: fn(&Mark) -> bool| marks.iter().filter(|(_, mark)| wanted(mark)).count() as u64;
@@ -187,6 +200,11 @@ fn judge(marks: &[(u128, Mark)], report: &mut CallsReport) {
         (0, 1, 0 | 1) if old == 1 => return,
         // All of it has expired, its row soon.
         (0, 0, 1) if any(Mark::Row { expired: true }) => return,
+        // Its events are erased, its row soon.
+        (0, 0, 1) if erased.contains(&mark(id)) => {
+            report.erased += 1;
+            return;
+        }
         // Its end was dated back, and has expired before it.
         (1, 0, 1) if any(Mark::Start { cut: true }) => {
             report.started += 1;
@@ -224,8 +242,26 @@ mod tests {
     fn judged(marks: &[Mark]) -> CallsReport {
         let marks: Vec<(u128, Mark)> = marks.iter().map(|mark| (1, *mark)).collect();
         let mut report = CallsReport::default();
-        judge(&marks, &mut report);
+        judge(&marks, &HashSet::new(), &mut report);
         report
+    }
+
+    #[test]
+    fn a_row_of_an_erased_call_goes_next() {
+        let end = Mark::End { due: true, old: false };
+        let row = Mark::Row { expired: false };
+        let judged = |marks: &[Mark], erased: u128| {
+            let marks: Vec<(u128, Mark)> = marks.iter().map(|mark| (1, *mark)).collect();
+            let mut report = CallsReport::default();
+            judge(&marks, &HashSet::from([mark(Uuid::from_u128(erased))]), &mut report);
+            (report.erased, report.problem_count)
+        };
+        assert_eq!(judged(&[row], 1), (1, 0));
+        // Not another call's, nor one that is there twice, nor what is left of its events.
+        assert_eq!(judged(&[row], 2), (0, 1));
+        assert_eq!(judged(&[row, row], 1), (0, 1));
+        assert_eq!(judged(&[end, row], 1), (0, 1));
+        assert_eq!(judged(&[Mark::Start { cut: false }, row], 1), (0, 1));
     }
 
     #[test]
