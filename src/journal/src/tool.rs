@@ -158,7 +158,9 @@ pub fn first(dir: &Path) -> Result<i64, ReadError> {
 pub fn end(dir: &Path) -> Result<Option<(JournalId, i64)>, ReadError> {
     again(dir, || {
         let firsts = segment::list(dir).map_err(|e| ReadError::of("list", dir, e))?;
-        let last = *firsts.last().ok_or_else(|| ReadError::Missing { path: dir.to_owned() })?;
+        let last = *firsts
+            .last()
+            .ok_or_else(|| ReadError::Missing { path: dir.to_owned() })?;
         // An older one only where that one does not say whose it is.
         for first in firsts.into_iter().rev() {
             let mut walk = Walk::default();

@@ -154,7 +154,11 @@ fn an_end_that_cannot_be_read_has_no_duration() {
         let rows = rows.finish().unwrap();
         assert_eq!(rows.num_rows(), 1);
         for name in ["duration_ms", "overhead_ms"] {
-            assert_eq!(rows.column_by_name(name).unwrap().null_count(), 1, "{name} after {body}");
+            assert_eq!(
+                rows.column_by_name(name).unwrap().null_count(),
+                1,
+                "{name} after {body}"
+            );
         }
     }
 }

@@ -164,7 +164,9 @@ async fn erased_records_leave_their_digest() {
     let session = "select count(*) from calls where session_id = 'session-3'";
     let theirs = ask(&lake, session).await;
     assert!(theirs > 0);
-    let done = erase(&lake, None, &Whose::Session("session-3".to_owned())).await.unwrap();
+    let done = erase(&lake, None, &Whose::Session("session-3".to_owned()))
+        .await
+        .unwrap();
     assert_eq!((done.calls as i64, done.call_rows as i64), (theirs, theirs));
     rebuild(&lake).await.unwrap();
     assert_eq!(ask(&lake, session).await, 0);
@@ -290,7 +292,10 @@ async fn what_stands_for_an_erased_record_stands_in_its_place() {
     let mut files = 0;
     for day in std::fs::read_dir(dir).unwrap().map(|day| day.unwrap().path()) {
         let named = |path: &std::path::Path| path.to_string_lossy().ends_with(".parquet");
-        let in_day = std::fs::read_dir(&day).into_iter().flatten().map(|file| file.unwrap().path());
+        let in_day = std::fs::read_dir(&day)
+            .into_iter()
+            .flatten()
+            .map(|file| file.unwrap().path());
         for path in in_day.filter(|path| named(path)) {
             let file = std::fs::File::open(&path).unwrap();
             let mut offsets: Vec<i64> = Vec::new();
