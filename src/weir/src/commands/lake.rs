@@ -55,8 +55,12 @@ pub fn run(args: LakeArgs) -> Result<ExitCode, Failure> {
                 let report = lake::erase(&open(&data).await?, present(&journal), &whose)
                     .await
                     .map_err(Failure::other)?;
+                let old = match report.files {
+                    0 => "",
+                    _ => "; upkeep removes the old ones, not before a day has passed",
+                };
                 say(&format!(
-                    "{} calls erased: {} rows of calls, {} events, {} files written anew; upkeep removes the old ones, not before a day has passed",
+                    "{} calls erased: {} rows of calls, {} events, {} files written anew{old}",
                     report.calls, report.call_rows, report.event_rows, report.files
                 ))?;
                 if report.open > 0 {
