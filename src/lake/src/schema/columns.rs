@@ -194,7 +194,7 @@ pub const CALLS: &[Column] = &[
         "duration_ms",
         Kind::Float,
         true,
-        "From the request's arrival to the answer's last byte, in milliseconds. Null for an interrupted call.",
+        "From the request's arrival to the answer's last byte, in milliseconds. Null for an interrupted call, and where the event that ended it does not say.",
     ),
     col(
         "ttft_ms",
@@ -206,7 +206,7 @@ pub const CALLS: &[Column] = &[
         "overhead_ms",
         Kind::Float,
         true,
-        "Weir's own share of the duration, in milliseconds: without the waits for provider and app.",
+        "Weir's own share of the duration, in milliseconds: without the waits for provider and app. Null where that is.",
     ),
     col(
         "input_tokens",
