@@ -82,6 +82,15 @@ fn a_forms_texts_are_looked_at_and_its_model_chooses() {
     let answer = post(&weir.addr, PATH, &TYPE, form("whisper-strict", &said).as_bytes());
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert_eq!(place.call(&answer.call_id())["status"], "blocked");
+    let policies = "select body->>'weir.guardrail.policy' as policy, count(*) as calls from events \
+        where type = 'call.started' group by 1 order by 1 nulls last";
+    let policies = place.sql(policies);
+    assert_eq!(
+        (&policies[0]["policy"], &policies[0]["calls"]),
+        (&json!("strict"), &json!(1)),
+        "{policies:?}"
+    );
+    assert_eq!(policies[1]["policy"], Value::Null);
     for (body, code) in [
         (form("whisper-1", "x").replace("--b-1--", "--b-1-"), "malformed_form"),
         (form("nobody-s", "x"), "model_not_found"),

@@ -80,6 +80,7 @@ fn samples() -> Vec<Body> {
             request_body: json(
                 "{\"model\": \"gpt-4o-mini\",\n \"messages\":[{\"role\":\"user\",\"content\":\"zażółć\"}]}",
             ),
+            guardrail_policy: Some("strict".to_owned()),
             replay_of: Some("01900000-0000-7000-8000-0000000000aa".parse().unwrap()),
             user_agent: Some("OpenAI/Python".to_owned()),
         })),

@@ -75,6 +75,9 @@ pub struct CallStarted {
     /// for bodies that are not JSON.
     #[serde(rename = "weir.request.body", skip_serializing_if = "Option::is_none")]
     pub request_body: Option<Json>,
+    /// The named policy that judges the call; absent for the one of calls that no other is for.
+    #[serde(rename = "weir.guardrail.policy", skip_serializing_if = "Option::is_none")]
+    pub guardrail_policy: Option<String>,
     /// The call this one replays.
     #[serde(rename = "weir.replay_of", skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<crate::CallId>,

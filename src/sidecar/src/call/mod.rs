@@ -206,6 +206,7 @@ impl Arriving<'_> {
             return Ok(false);
         };
         masking::mask_place(self.record, &mut started);
+        started.guardrail_policy = self.record.guard.name.as_deref().map(str::to_owned);
         self.record.model.clone_from(&started.request_model);
         let stream = started.stream;
         self.record.add(&Body::CallStarted(started))?;
