@@ -9,7 +9,9 @@ use event::JournalId;
 
 use super::{Lander, load};
 use crate::LakeError;
+use crate::TableKind;
 use crate::batch::{Batch, sum, txn};
+use crate::commit::make_loaded_durable;
 use crate::failpoint;
 use crate::scan::extents;
 use crate::source::{Positions, Source, SourceError};
@@ -87,6 +89,7 @@ impl<S: Source> Lander<S> {
         partitions.retain(|partition| !self.stopped.contains_key(partition));
         // After the partitions: what their last owner landed until now is seen.
         self.at = load(&self.lake, Some(&self.at)).await?;
+        make_loaded_durable(self.lake.table(TableKind::Events), &self.at.events).await?;
         let mut landed = BTreeMap::new();
         let mut behind = false;
         for partition in partitions {
