@@ -1,7 +1,7 @@
 //! Reading `events` back: records in the order of their journal, within bounded memory.
 
 use datafusion::prelude::{Expr, SessionConfig, SessionContext, col, lit};
-use event::JournalId;
+use event::{Chain, JournalId};
 use futures::TryStreamExt as _;
 
 use arrow::array::{Array as _, RecordBatch};
@@ -108,6 +108,18 @@ async fn window(snapshot: &Snapshot, journal: JournalId, from: i64, to: i64) -> 
     }
     items.sort_by_key(Item::offset);
     Ok(items)
+}
+
+/// The hash chain's value at a journal's record; `None` if the row does not say it, or is not there.
+pub(crate) async fn chain_at(events: &Snapshot, journal: JournalId, at: i64) -> Result<Option<Chain>, LakeError> {
+    let filter = range(journal, at, at + 1);
+    let mut rows = read(events, TableKind::Events, &["chain"], Some(filter)).await?;
+    let mut found = None;
+    while let Some(batch) = rows.try_next().await? {
+        let chains = text(&batch, "chain")?;
+        found = found.or_else(|| chains.iter().flatten().find_map(|chain| chain.parse().ok()));
+    }
+    Ok(found)
 }
 
 /// A journal's landed offsets.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use event::{JournalId, Record};
+use event::{Chain, JournalId, Record};
 use tokio::sync::watch;
 
 /// One record as a source hands it over.
@@ -221,6 +221,13 @@ pub trait Source: Send + Sync + 'static {
         &mut self,
         landed: BTreeMap<Arc<str>, Option<i64>>,
     ) -> impl Future<Output = Result<Positions, SourceError>> + Send;
+
+    /// After [`Source::begin`]: the lake has this journal's records up to `next` (exclusive), and `chain` is the
+    /// hash chain's value at the last of them, where that is known. A source that can tell MUST neither give
+    /// nor let go of records that do not lead on from there.
+    fn follows(&mut self, journal: JournalId, next: i64, chain: Option<Chain>) {
+        let _ = (journal, next, chain);
+    }
 
     /// The next records: at least one if there is one, and then up to about `max_bytes`.
     fn fetch(&mut self, max_bytes: usize) -> impl Future<Output = Result<Fetched, SourceError>> + Send;

@@ -13,7 +13,7 @@ use crate::TableKind;
 use crate::batch::{Batch, sum, txn};
 use crate::commit::make_loaded_durable;
 use crate::failpoint;
-use crate::scan::extents;
+use crate::scan::{chain_at, extents};
 use crate::source::{Positions, Source, SourceError};
 
 /// A next version that is not there may have been cleared away already: so often all is looked at.
@@ -99,13 +99,6 @@ impl<S: Source> Lander<S> {
             landed.insert(partition, next);
         }
         failpoint::hit("a");
-        // Step (g), if the last run did not come to it. The source also learns that it has a consumer,
-        // before it forgets anything.
-        let known = (landed.iter()).map(|(partition, next)| (Arc::clone(partition), next.unwrap_or(0)));
-        let known: Positions = known.collect();
-        if let Err(error) = self.source.landed(&known).await {
-            tracing::warn!(%error, source = self.name, "the source did not take the landed positions");
-        }
         let begin = self.source.begin(landed.clone()).await?;
         self.states.clear();
         self.strays.clear();
@@ -118,6 +111,14 @@ impl<S: Source> Lander<S> {
         }
         for journal in self.journals(behind).await? {
             self.meet(journal).await?;
+        }
+        self.say_what_leads_on().await?;
+        // Step (g), if the last run did not come to it. The source also learns that it has a consumer,
+        // before it forgets anything.
+        let known = (landed.iter()).map(|(partition, next)| (Arc::clone(partition), next.unwrap_or(0)));
+        let known: Positions = known.collect();
+        if let Err(error) = self.source.landed(&known).await {
+            tracing::warn!(%error, source = self.name, "the source did not take the landed positions");
         }
         let (open, held, next) = (self.open_calls(), self.held() as u64, sum(&self.open.next));
         let stopped = self.stopped.iter();
@@ -150,6 +151,21 @@ impl<S: Source> Lander<S> {
             }
         }
         Ok(lagging)
+    }
+
+    /// Tells the source what its records must lead on from.
+    async fn say_what_leads_on(&mut self) -> Result<(), LakeError> {
+        for journal in self.source.journals().unwrap_or_default() {
+            let Some(next) = self.states.get(&journal).map(|state| state.next) else {
+                continue;
+            };
+            let chain = match next {
+                0 => None,
+                next => chain_at(&self.at.events, journal, next - 1).await?,
+            };
+            self.source.follows(journal, next, chain);
+        }
+        Ok(())
     }
 
     /// Takes over other writers' versions (compaction, other landers) while nothing lands.

@@ -14,4 +14,5 @@ mod kills;
 mod lands;
 mod proves;
 mod races;
+mod restored;
 mod stops;
