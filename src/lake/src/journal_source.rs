@@ -88,7 +88,7 @@ impl Source for JournalSource {
 
     async fn fetch(&mut self, max_bytes: usize) -> Result<Fetched, SourceError> {
         let (journal, kept, from) = (self.journal.clone(), self.reading.take(), self.position);
-        let landed = self.landed;
+        let (landed, end) = (self.landed, *self.synced.borrow());
         let task = tokio::task::spawn_blocking(move || {
             landed.map_or(Ok(()), |landed| leads_on(&journal, landed))?;
             let mut reading = match kept.filter(|reading| reading.position == from) {
@@ -108,7 +108,10 @@ impl Source for JournalSource {
             next: self.position,
             ..Part::default()
         };
-        Ok(Fetched { parts: vec![part] })
+        Ok(Fetched {
+            parts: vec![part],
+            more: self.position < end,
+        })
     }
 
     async fn wait(&mut self) {

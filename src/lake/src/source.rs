@@ -102,6 +102,9 @@ pub type Positions = BTreeMap<Arc<str>, i64>;
 pub struct Fetched {
     /// Parts of the partitions that had something; a partition is there once.
     pub parts: Vec<Part>,
+    /// Whether more was there when this was read: it is read on at once. However few bytes these parts have,
+    /// that does not tell: the next record may be a long one.
+    pub more: bool,
 }
 
 /// What one partition had to give. A journal's records come from one partition only.
@@ -343,7 +346,7 @@ impl Source for MemorySource {
 
     async fn fetch(&mut self, max_bytes: usize) -> Result<Fetched, SourceError> {
         let from = self.position;
-        let part = {
+        let (part, end) = {
             let log = self.log();
             if from < log.first {
                 return Err(SourceError::Cut {
@@ -370,10 +373,12 @@ impl Source for MemorySource {
                 part.next += 1;
             }
             part.next = part.next.max(from);
-            part
+            (part, log.end())
         };
         self.position = part.next;
-        Ok(Fetched { parts: vec![part] })
+        let more = part.next < end;
+        let parts = vec![part];
+        Ok(Fetched { parts, more })
     }
 
     async fn wait(&mut self) {

@@ -235,9 +235,9 @@ impl<S: Source> Lander<S> {
             }
             Event::Command(Some(Command::Stop) | None) => self.stopping = true,
             Event::Readable => {
-                let bytes = self.read().await?;
+                let more = self.read().await?;
                 self.show();
-                if bytes < self.options.fetch_bytes / 2 {
+                if !more {
                     self.pause().await?;
                 }
             }
@@ -286,7 +286,7 @@ impl<S: Source> Lander<S> {
 
     async fn flush(&mut self) -> Result<i64, LakeError> {
         loop {
-            let bytes = self.read().await?;
+            let more = self.read().await?;
             self.show();
             if self.full() {
                 self.finish_landing().await?;
@@ -294,7 +294,7 @@ impl<S: Source> Lander<S> {
                     self.begin_landing();
                 }
             }
-            if bytes < self.options.fetch_bytes / 2 {
+            if !more {
                 break;
             }
         }

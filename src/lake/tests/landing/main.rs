@@ -15,4 +15,5 @@ mod lands;
 mod proves;
 mod races;
 mod restored;
+mod sizes;
 mod stops;

@@ -125,7 +125,10 @@ async fn strays_behind_an_incomplete_record_land_once() {
                 next: 2,
                 ..Part::default()
             };
-            Ok(Fetched { parts: vec![part] })
+            Ok(Fetched {
+                parts: vec![part],
+                more: false,
+            })
         }
         async fn wait(&mut self) {
             std::future::pending::<()>().await;
@@ -205,7 +208,7 @@ async fn strays_beside_a_gap_are_not_lost() {
             }
             self.at = part.next;
             parts.insert(0, part);
-            Ok(Fetched { parts })
+            Ok(Fetched { parts, more: false })
         }
         async fn wait(&mut self) {
             if self.at > self.good.len() as i64 {
