@@ -203,6 +203,8 @@ impl JournalState {
             }
             state.fold.apply_all(&items, emitted, &mut rows)?;
         }
+        // What was odd was counted when it landed; and reading began too late for some of the ends.
+        state.fold.take_counts();
         let rows = if rows.len() == 0 { None } else { Some(rows.finish()?) };
         Ok((state, rows))
     }
