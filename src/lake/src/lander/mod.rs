@@ -265,6 +265,10 @@ impl<S: Source> Lander<S> {
     }
 
     async fn landed(&mut self, (at, batch): (Landed, Arc<Batch>)) -> Result<(), LakeError> {
+        if Arc::ptr_eq(&at.calls, &self.at.calls) {
+            // It had no rows of calls, and its journals' marks stayed behind: they go with the next that has.
+            self.open.keep_marks(&batch);
+        }
         self.at = at;
         self.show();
         let landed = sum(&batch.next);

@@ -246,6 +246,34 @@ async fn strays_beside_a_gap_are_not_lost() {
     assert!(report.is_complete(), "{report}");
 }
 
+/// A journal that ended with events of no call is done with as soon as any other's calls land: nobody looks for
+/// rows of it at each start.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_marks_of_calls_are_brought_up_with_the_next_rows() {
+    let (_dir, lake) = lake().await;
+    let (quiet, busy) = (history(0), history(5));
+    let source = MemorySource::new("one");
+    let handle = lander(&lake, &source).await;
+    source.push(quiet.items.clone());
+    handle.flush().await.unwrap();
+    let marks = async || {
+        let status = lake::LakeStatus::read(&lake, None).await.unwrap();
+        let of = |journal: event::JournalId| {
+            let found = (status.journals.iter()).find(|found| found.journal_id == journal.to_string());
+            found.map(|found| (found.events_next, found.calls_next))
+        };
+        (of(quiet.journal), of(busy.journal))
+    };
+    assert_eq!(marks().await, (Some((quiet.next(), 0)), None));
+    source.push(busy.items.clone());
+    handle.flush().await.unwrap();
+    let done = |next| Some((next, next));
+    assert_eq!(marks().await, (done(quiet.next()), done(busy.next())));
+    handle.stop().await;
+    let report = verify(&lake, None).await.unwrap();
+    assert!(report.is_complete(), "{report}");
+}
+
 /// Compaction under a landing lander, and against another compaction.
 #[tokio::test(flavor = "multi_thread")]
 async fn compaction_and_landing_go_together() {
