@@ -27,6 +27,7 @@ pub struct JournalSource {
     reading: Option<Reading>,
     /// What the lake has, until we know that the journal leads on from there.
     landed: Option<End>,
+    accept_loss: bool,
 }
 
 /// Where the lake stands with a journal.
@@ -48,7 +49,15 @@ impl JournalSource {
             position: 0,
             reading: None,
             landed: None,
+            accept_loss: false,
         }
+    }
+
+    /// Whether to go on with what the journal has where it no longer has what should land next.
+    #[must_use]
+    pub fn accepting_loss(mut self, accept_loss: bool) -> JournalSource {
+        self.accept_loss = accept_loss;
+        self
     }
 
     fn unavailable(&self, error: impl std::fmt::Display) -> SourceError {
@@ -77,6 +86,14 @@ impl Source for JournalSource {
         let next = landed.get(&self.partition).copied().flatten().unwrap_or(0);
         self.landed = Some(End { next, chain: None });
         self.position = next;
+        if self.accept_loss {
+            let journal = self.journal.clone();
+            let found = tokio::task::spawn_blocking(move || journal.durable_reader(next).err()).await;
+            if let Some(ReadError::Released { first, .. }) = found.map_err(|e| self.unavailable(e))? {
+                tracing::error!(journal = %self.partition, from = next, to = first - 1, "records are gone from the journal: their loss was accepted");
+                self.position = first;
+            }
+        }
         Ok(Positions::from([(Arc::clone(&self.partition), self.position)]))
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use journal::{Journal, Options};
 use lake::journal_source::POSITION;
 use lake::source::SourceError;
-use lake::{JournalSource, Lake, LakeError, LakeStatus, Lander, verify};
+use lake::{JournalSource, Lake, LakeError, LakeStatus, LandOptions, Lander, verify};
 
 use crate::history::history;
 use crate::lands::options;
@@ -115,4 +115,59 @@ async fn a_journal_that_goes_on_behind_what_it_lost_lands() {
     copy(&data.join("copy"), &data.join("journal"));
     assert!(record(data, 5) > landed);
     land(data).await;
+}
+
+/// A lake that is gone, or that is older than what the journal still has: landing stops, until somebody
+/// accepts the loss. What is lost stays on record.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_lake_is_landed_into_again_where_that_was_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    let older = record(data, 30);
+    land(data).await;
+    copy(&data.join("lake"), &data.join("copy"));
+    record(data, 150);
+    land(data).await;
+    for next in [0, older] {
+        std::fs::remove_dir_all(data.join("lake")).unwrap();
+        if next > 0 {
+            copy(&data.join("copy"), &data.join("lake"));
+        }
+        let first = {
+            let journal = open(data);
+            let source = JournalSource::new(journal.clone());
+            let (lander, _handle) = Lander::open(lake(data).await, source, options()).await.unwrap();
+            // Upkeep: nothing more is forgotten meanwhile.
+            let first = journal.release().unwrap().first;
+            let error = lander.run().await.unwrap_err();
+            let said = format!("position {next} is gone, the oldest is {first}");
+            assert!(error.to_string().contains(&said), "{error}");
+            assert_eq!(journal.release().unwrap().first, first);
+            first
+        };
+        assert!(first > next);
+        // Whoever goes on accepting it loses nothing more by that.
+        for calls in [0, 5] {
+            record(data, calls);
+            let journal = open(data);
+            let source = JournalSource::new(journal.clone()).accepting_loss(true);
+            let accepting = LandOptions {
+                accept_loss: true,
+                ..options()
+            };
+            let (lander, handle) = Lander::open(lake(data).await, source, accepting).await.unwrap();
+            let lander = tokio::spawn(lander.run());
+            assert_eq!(handle.flush().await.unwrap(), journal.end());
+            let lost = u64::try_from(first - next).unwrap();
+            assert_eq!(handle.status().lost, if calls == 0 { lost } else { 0 });
+            handle.stop().await;
+            lander.await.unwrap().unwrap();
+        }
+        // And then it lands as ever.
+        record(data, 5);
+        land(data).await;
+        let found = verify(&lake(data).await, Some(&data.join("journal"))).await.unwrap();
+        let missing: Vec<(i64, i64)> = found.journals[0].missing.iter().map(|r| (r.first, r.last)).collect();
+        assert_eq!(missing, [(next, first - 1)], "{found}");
+    }
 }
