@@ -1,7 +1,6 @@
 -- Which guardrail rules matched, in how many calls, and what was done about it.
--- A verdict's text begins with its rule: a quote within other texts has a backslash before it.
 WITH verdicts AS (
-  SELECT call_id, time, unnest(array_pop_front(string_to_array(body, '{"rule":"'))) AS verdict
+  SELECT call_id, time, unnest(json_get_array(body, 'weir.guardrail.verdicts')) AS verdict
   FROM events
   WHERE type = 'guardrail.evaluated'
 ),
@@ -9,8 +8,8 @@ matches AS (
   SELECT
     call_id,
     time,
-    split_part(verdict, '"', 1) AS rule,
-    split_part(split_part(verdict, '"action":"', 2), '"', 1) AS action
+    verdict->>'rule' AS rule,
+    verdict->>'action' AS action
   FROM verdicts
 )
 SELECT

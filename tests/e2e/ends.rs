@@ -18,6 +18,25 @@ fn plain(status: &str, kind: &str, body: &str) -> Vec<Vec<u8>> {
     vec![format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()]
 }
 
+/// What Weir cannot carry it does not pretend to.
+#[test]
+fn other_protocols_are_refused() {
+    let (place, upstream) = (Place::new(), Upstream::start());
+    let weir = Weir::start_config(&place, &config(&upstream, ""));
+    let ask = |protocol: &str| {
+        let headers = [("upgrade", protocol), ("connection", "upgrade")];
+        let open = raw::try_send(&weir.addr, "GET", "/v1/models", &headers, b"").unwrap();
+        open.read_all().unwrap()
+    };
+    let refused = ask("websocket");
+    assert_eq!(refused.status, 501, "{}", refused.text());
+    assert_eq!(refused.json()["error"]["code"], "upgrade_unsupported");
+    assert_eq!(place.call(&refused.call_id())["error_code"], "upgrade_unsupported");
+    // An offer.
+    assert_eq!(ask("h2c").status, 200);
+    weir.stop();
+}
+
 /// Where the operator would rather have answers than a history, calls are served without one, and what is
 /// given up is counted.
 #[test]

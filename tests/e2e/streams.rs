@@ -379,6 +379,32 @@ fn the_code_of_a_streamed_error_is_masked() {
     }
 }
 
+/// SDKs hang up on an error; the provider may go on all the same. It was the provider that failed.
+#[test]
+fn a_streamed_error_fails_the_call_whoever_hangs_up() {
+    let text = frame(chunk(json!({"content": "hello"})));
+    let error = frame(json!({"error": {"message": "too much", "type": "server_error", "code": "overloaded"}}));
+    let mut pieces = events(&format!("{text}{error}"));
+    pieces.extend(std::iter::repeat_n(b": wait\n\n".to_vec(), 30));
+    let (url, _) = provider(pieces);
+    let place = Place::new();
+    let weir = Weir::start_with(&place, &["--upstream", &url]);
+    let mut open = crate::raw::open(&weir.addr, CHAT, &[], &ask(true));
+    while !open.answer.text().contains("overloaded") {
+        assert!(open.next().is_some(), "{}", open.answer.text());
+    }
+    let id = open.answer.call_id();
+    drop(open);
+    let row = place.call(&id);
+    assert_eq!(
+        (&row["status"], &row["error_code"]),
+        (&json!("failed"), &json!("overloaded")),
+        "{row}"
+    );
+    weir.stop();
+    place.verify();
+}
+
 /// Some servers keep a connection alive with events that say nothing.
 #[test]
 fn an_event_without_data_says_nothing() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::body::{CallEnded, CallStarted, GuardrailEvaluated};
+use crate::body::{CallEnded, CallStarted, GuardrailEvaluated, Latency};
 use crate::{Body, CallId, Envelope, Event, JournalId, Json, NanoUsd, Usage, UsageSource};
 
 /// How a call stands.
@@ -83,7 +83,7 @@ pub struct Call {
     pub ended_unix_nano: Option<i64>,
     /// Time of the last event, nanoseconds since 1970.
     pub last_seen_unix_nano: Option<i64>,
-    /// How it ended; all unknown while it is open or when a crash cut it.
+    /// How it ended. While it is open, and where a crash cut it, only the status that the app got may be known.
     pub ended: CallEnded,
     /// From arrival to the first byte of the answer, nanoseconds.
     pub ttft_ns: Option<u64>,
@@ -134,7 +134,10 @@ impl Call {
                 self.attempts = self.attempts.saturating_add(1);
             }
             Body::AttemptFailed(body) => self.attempt_error = Some(body.error_type.clone()),
-            Body::ResponseStarted(body) => self.ttft_ns = Some(body.time_to_first_token_ns),
+            Body::ResponseStarted(body) => {
+                self.ttft_ns = Some(body.time_to_first_token_ns).filter(|ns| *ns > 0);
+                self.ended.http_status = Some(body.http_status).filter(|status| *status > 0);
+            }
             Body::CallCompleted(body) => return self.end(e, Status::Completed, body),
             Body::CallFailed(body) => return self.end(e, Status::Failed, body),
             Body::CallBlocked(body) => return self.end(e, Status::Blocked, body),
@@ -180,14 +183,22 @@ impl Call {
         self.ended.cost
     }
 
-    /// From arrival to the end, nanoseconds: as measured, or by the events' times where a crash cut
-    /// the call.
+    /// From arrival to the end, nanoseconds, as measured. `None` while the call is open, where a crash cut it,
+    /// and where its end does not say.
     #[must_use]
     pub fn duration_ns(&self) -> Option<u64> {
-        if !self.is_ended() || self.status == Status::Interrupted {
-            return None;
-        }
-        Some(self.ended.latency.total_ns)
+        self.latency().map(|latency| latency.total_ns)
+    }
+
+    /// Weir's own share of [`Call::duration_ns`], nanoseconds; `None` where that is unknown.
+    #[must_use]
+    pub fn overhead_ns(&self) -> Option<u64> {
+        self.latency().map(|latency| latency.self_ns)
+    }
+
+    /// Nothing takes no time: a total of 0 is an end that says nothing of it, or one that could not be read.
+    fn latency(&self) -> Option<&Latency> {
+        Some(&self.ended.latency).filter(|latency| latency.total_ns > 0)
     }
 
     /// The prompt as plain text, from the request body.
@@ -237,7 +248,12 @@ impl Call {
         self.ended_unix_nano = Some(e.time_unix_nano);
         // A stream may begin with bytes that are no part of the answer: the end knows better.
         self.ttft_ns = body.time_to_first_token_ns.or(self.ttft_ns);
-        self.ended = body.clone();
+        // An end that knows of no status, as after a crash, takes nothing back from what the app got.
+        let http_status = body.http_status.or(self.ended.http_status);
+        self.ended = CallEnded {
+            http_status,
+            ..body.clone()
+        };
         Applied::Yes
     }
 }
@@ -250,5 +266,83 @@ fn strength(action: Option<&str>) -> u8 {
         // An action of a newer version is at least as strong as a redaction.
         Some("block") => 4,
         Some(_) => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::{CallInterrupted, ResponseStarted};
+    use crate::{Chain, EventId};
+
+    fn folded(bodies: Vec<Body>) -> Call {
+        let (call_id, journal_id) = (CallId::new(), JournalId::new());
+        let mut call = Call::default();
+        for (body, seq) in bodies.into_iter().zip(0u32..) {
+            let envelope = Envelope {
+                v: 1,
+                event_id: EventId::new(),
+                event_type: body.event_type().as_str().to_owned(),
+                call_id: Some(call_id),
+                seq,
+                time_unix_nano: i64::from(seq) + 1,
+                tenant: None,
+                app: None,
+                trace_id: None,
+                span_id: None,
+                journal_id,
+                offset: i64::from(seq),
+                chain: Chain::START,
+            };
+            assert_eq!(call.apply(&Event { envelope, body }), Applied::Yes);
+        }
+        call
+    }
+
+    fn stream(http_status: u16, end: Body) -> Call {
+        let began = ResponseStarted {
+            http_status,
+            time_to_first_token_ns: 7,
+            ..ResponseStarted::default()
+        };
+        folded(vec![
+            Body::CallStarted(Box::default()),
+            Body::ResponseStarted(Box::new(began)),
+            end,
+        ])
+    }
+
+    #[test]
+    fn a_stream_that_a_crash_cut_keeps_the_status_that_the_app_got() {
+        let cut = || Body::CallInterrupted(Box::<CallInterrupted>::default());
+        let call = stream(200, cut());
+        assert_eq!((call.ended.http_status, call.ttft_ns), (Some(200), Some(7)));
+        assert_eq!(stream(0, cut()).ended.http_status, None, "unknown");
+        let end = |http_status| {
+            Body::CallFailed(Box::new(CallEnded {
+                http_status,
+                ..CallEnded::default()
+            }))
+        };
+        assert_eq!(stream(200, end(None)).ended.http_status, Some(200));
+        assert_eq!(stream(200, end(Some(502))).ended.http_status, Some(502));
+    }
+
+    #[test]
+    fn what_an_end_does_not_say_is_unknown_and_not_nothing() {
+        let ended = |latency| {
+            let end = CallEnded {
+                latency,
+                ..CallEnded::default()
+            };
+            stream(200, Body::CallCompleted(Box::new(end)))
+        };
+        let known = ended(Latency {
+            total_ns: 9,
+            ..Latency::default()
+        });
+        assert_eq!((known.duration_ns(), known.overhead_ns()), (Some(9), Some(0)));
+        let unknown = ended(Latency::default());
+        assert_eq!((unknown.duration_ns(), unknown.overhead_ns()), (None, None));
     }
 }

@@ -1,5 +1,5 @@
 //! The view that rules see: the text without invisible characters, with wide and typographic forms
-//! of ASCII folded, and the map from that view back to the original.
+//! of ASCII and the digits of all scripts folded, and the map from that view back to the original.
 //!
 //! Every character is mapped by itself, so the view of a stream does not depend on how it was cut.
 //! The view serves matching only; what is released is always the original text, joiners included.
@@ -18,13 +18,25 @@ pub(crate) enum Fold {
 pub(crate) fn suspects(text: &str) -> Places<'_, impl Fn(&Lanes) -> u64> {
     Places::new(text.as_bytes(), |lanes| {
         // Two of the characters from U+3000 on, of which others are most of what is written in Japanese.
-        let rare = lanes.any([0xE3]) & (lanes.any([0x80, 0x85]) >> 1 | 1 << (BLOCK - 1));
-        rare | lanes.any([0xC2, 0xC5, 0xCD, 0xD8, 0xE1, 0xE2, 0xEF, 0xF0, 0xF3])
+        let next = |mask: u64| mask >> 1 | 1 << (BLOCK - 1);
+        let rare = lanes.any([0xE3]) & next(lanes.any([0x80, 0x85]));
+        // The digits of other scripts, whose letters begin with the same bytes as they do.
+        let arabic = lanes.any([0xD9]) & next(lanes.within(0xA0, 0xA9))
+            | lanes.any([0xDB]) & next(lanes.within(0xB0, 0xB9))
+            | lanes.any([0xDF]) & next(lanes.within(0x80, 0x89));
+        let blocks = [
+            0xA5, 0xA7, 0xA9, 0xAB, 0xAD, 0xAF, 0xB1, 0xB3, 0xB5, 0xB7, 0xB9, 0xBB, 0xBC,
+        ];
+        let indian = lanes.any([0xE0])
+            & next(lanes.any(blocks))
+            & next(next(lanes.within(0x90, 0x99) | lanes.within(0xA0, 0xAF)));
+        let others = lanes.any([0xEA]) & next(lanes.any([0x98, 0xA3, 0xA4, 0xA7, 0xA9, 0xAF]));
+        rare | arabic | indian | others | lanes.any([0xC2, 0xC5, 0xCD, 0xD8, 0xE1, 0xE2, 0xEF, 0xF0, 0xF3])
     })
 }
 
 /// Unicode's Default_Ignorable_Code_Point, plus interlinear annotation; spaces, dashes and quotes
-/// folded to ASCII; full-width forms to ASCII; and the two letters that case-fold *into* ASCII, so
+/// folded to ASCII; full-width forms and the digits of other scripts to ASCII; and the two letters that case-fold *into* ASCII, so
 /// that an ASCII prefilter never misses what a case-insensitive rule would have matched.
 pub(crate) fn fold(c: char) -> Fold {
     match c {
@@ -52,8 +64,27 @@ pub(crate) fn fold(c: char) -> Fold {
         | '\u{1D400}'..='\u{1D7FF}'
         | '\u{1F12B}'..='\u{1F149}'
         | '\u{1FBF0}'..='\u{1FBF9}' => crate::views::compat(c).map_or(Fold::Keep, Fold::Ascii),
-        _ => Fold::Keep,
+        _ => digit(c).map_or(Fold::Keep, Fold::Ascii),
     }
+}
+
+/// The zeros of the scripts that have digits of their own, in order; the other nine follow each.
+const ZEROS: &[u32] = &[
+    0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xDE6, 0xE50, 0xED0, 0xF20,
+    0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90, 0x1B50, 0x1BB0, 0x1C40, 0x1C50, 0xA620, 0xA8D0,
+    0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0, 0x1_04A0, 0x1_0D30, 0x1_1066, 0x1_10F0, 0x1_1136, 0x1_11D0, 0x1_12F0,
+    0x1_1450, 0x1_14D0, 0x1_1650, 0x1_16C0, 0x1_1730, 0x1_18E0, 0x1_1950, 0x1_1C50, 0x1_1D50, 0x1_1DA0, 0x1_1F50,
+    0x1_6A60, 0x1_6AC0, 0x1_6B50, 0x1_E140, 0x1_E2F0, 0x1_E4F0, 0x1_E950,
+];
+
+/// The ASCII digit for the digit of another script.
+fn digit(c: char) -> Option<u8> {
+    let code = c as u32;
+    let zero = ZEROS[ZEROS.partition_point(|zero| *zero <= code).checked_sub(1)?];
+    u8::try_from(code - zero)
+        .ok()
+        .filter(|digit| *digit < 10)
+        .map(|digit| b'0' + digit)
 }
 
 /// Whether `text` is its own view.
@@ -212,6 +243,16 @@ mod tests {
     #[test]
     fn wide_and_typographic_forms_become_ascii() {
         assert_eq!(view("４１１１\u{3000}ａｂＣ\u{2011}“x”\u{212A}").0, "4111 abC-\"x\"K");
+    }
+
+    #[test]
+    fn digits_of_all_scripts_become_ascii() {
+        assert_eq!(view("٤١١١ ۰۹۱۲ २३४१ ৯ ๑๐ ၅ ៥ 𞥓").0, "4111 0912 2341 9 10 5 5 3");
+        assert_eq!(view("آ۹ىक॥ॐก๏").0, "آ9ىक॥ॐก๏");
+        let (seen, map) = view("رقم ١٠٥");
+        assert_eq!(seen, "رقم 105");
+        assert_eq!((map.start(7), map.end(10)), (7, 13));
+        assert!(ZEROS.is_sorted());
     }
 
     #[test]

@@ -306,12 +306,24 @@ pub(crate) fn scan(policy: &Policy, engine: &Engine, text: &str) -> (Vec<Verdict
 }
 
 /// Hands out the matches in a whole view, in order, and tells the number of errors.
-pub(crate) fn matches(engine: &Engine, bytes: &[u8], mut emit: impl FnMut(Settled)) -> u32 {
+pub(crate) fn matches(engine: &Engine, bytes: &[u8], emit: impl FnMut(Settled)) -> u32 {
+    matches_until(engine, bytes, bytes.len(), emit).0
+}
+
+/// The same of the matches that begin before `until`; tells how far it had to look, too. Where the step budget
+/// might not do, nothing beyond `until` is looked at.
+pub(crate) fn matches_until(
+    engine: &Engine,
+    bytes: &[u8],
+    until: usize,
+    mut emit: impl FnMut(Settled),
+) -> (u32, usize) {
     let mut found = Vec::new();
-    if engine.scan_whole(bytes, |settled| found.push(settled)) {
+    if let Some(seen) = engine.scan_until(bytes, until, |settled| found.push(settled)) {
         found.into_iter().for_each(emit);
-        return 0;
+        return (0, seen.max(until));
     }
+    let bytes = &bytes[..until];
     let mut state = engine.state();
     let mut end = 0;
     loop {
@@ -332,7 +344,7 @@ pub(crate) fn matches(engine: &Engine, bytes: &[u8], mut emit: impl FnMut(Settle
         };
         engine.settle(&mut state, frontier, &mut emit);
         if end == bytes.len() {
-            return state.errors;
+            return (state.errors, end);
         }
     }
 }

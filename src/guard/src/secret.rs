@@ -28,6 +28,11 @@ const STAND_INS: &[&str] = &[
     "123456789",
     "987654321",
     "abcdefgh",
+    "undefined",
+    "null",
+];
+/// What puts a secret in from somewhere else. Lower case.
+const MARKS: &[&str] = &[
     "${",
     "{{",
     "$(",
@@ -39,9 +44,17 @@ const STAND_INS: &[&str] = &[
     "getenv",
     "secrets.",
     "vault:",
-    "undefined",
-    "null",
 ];
+/// Words with which such texts go on: of no weight without one of them. Lower case.
+const FILLERS: &[&str] = &[
+    "abc", "access", "account", "actual", "admin", "api", "app", "auth", "case", "client", "data", "demo", "goes",
+    "here", "jwt", "key", "manager", "my", "name", "p@ss", "pass", "passw0rd", "password", "pwd", "real", "server",
+    "string", "this", "token", "user", "value", "word", "xyz",
+];
+/// Words of which half a stand-in for a password consists. Lower case.
+const SAID: &[&str] = &["secret", "test"];
+/// From this length on a long stand-in within a value is no accident: it was drawn at random, or made up.
+const DRAWN: usize = 20;
 
 /// Whether a value was masked: nothing but one character, or a run of a character that masks are made of.
 pub(crate) fn is_masked(value: &str) -> bool {
@@ -66,7 +79,56 @@ pub(crate) fn is_masked(value: &str) -> bool {
 /// Whether a value is what documentation writes in place of a secret.
 pub(crate) fn is_stand_in(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
-    is_masked(value) || STAND_INS.iter().any(|word| lower.contains(word))
+    is_masked(value) || MARKS.iter().chain(STAND_INS).any(|word| lower.contains(word))
+}
+
+/// Whether a value that somebody chose is what documentation writes in its place: that may be a part of
+/// a password by chance, so it must be a word of its own, or with others most of the value.
+fn is_filled_in(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    let word = |word: &&str| {
+        lower.match_indices(*word).any(|(at, _)| {
+            is_word_at(value.as_bytes(), at, at + word.len()) || (value.len() >= DRAWN && word.len() > 4)
+        })
+    };
+    MARKS.iter().any(|mark| lower.contains(mark)) || STAND_INS.iter().any(word) || share(&lower, STAND_INS) > 50
+}
+
+/// Whether `value[start..end]` is a word of its own, `camelCase` or with any separators.
+fn is_word_at(value: &[u8], start: usize, end: usize) -> bool {
+    let hump = |at: usize| {
+        value[at - 1].is_ascii_lowercase()
+            && value[at].is_ascii_uppercase()
+            && value.get(at + 1).is_some_and(u8::is_ascii_lowercase)
+    };
+    let edge = |at: usize| {
+        at == 0
+            || at == value.len()
+            || !(value[at - 1].is_ascii_alphanumeric() && value[at].is_ascii_alphanumeric())
+            || hump(at)
+    };
+    edge(start) && edge(end)
+}
+
+/// How much of a value in lower case consists of `words`, of what goes with them and of digits in a
+/// row, in percent; 0 without one of `words`.
+fn share(lower: &str, words: &[&str]) -> usize {
+    if !words.iter().any(|word| lower.contains(word)) {
+        return 0;
+    }
+    let bytes = lower.as_bytes();
+    let mut covered = vec![false; bytes.len()];
+    for word in words.iter().chain(SAID).chain(FILLERS) {
+        for (at, word) in lower.match_indices(*word) {
+            covered[at..at + word.len()].fill(true);
+        }
+    }
+    for (at, run) in bytes.windows(3).enumerate() {
+        if run[0].is_ascii_digit() && run[1] == run[0] + 1 && run[2] == run[1] + 1 {
+            covered[at..at + 3].fill(true);
+        }
+    }
+    covered.iter().filter(|is| **is).count() * 100 / bytes.len()
 }
 
 /// Whether a value looks as if it was drawn at random, and not put together from words and numbers.
@@ -81,7 +143,7 @@ pub(crate) fn is_random(value: &str) -> bool {
         let (a, b) = (pair[0].to_ascii_lowercase(), pair[1].to_ascii_lowercase());
         if a.is_ascii_lowercase() && b.is_ascii_lowercase() {
             pairs += 1;
-            odd += usize::from(PAIRS[usize::from(a - b'a')] & (1 << (b - b'a')) == 0);
+            odd += usize::from(is_odd(a, b));
         } else if a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric() && a.is_ascii_digit() != b.is_ascii_digit() {
             changes += 1;
         }
@@ -162,7 +224,7 @@ pub(crate) fn is_credential(value: &str, database: bool) -> bool {
     let bare = lower.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     !bare.is_empty()
         && !is_masked(value)
-        && !STAND_INS.iter().any(|word| lower.contains(word))
+        && !is_filled_in(value)
         && !value.starts_with(['$', '%', '[', '<'])
         && (!value.starts_with('{') || value.ends_with("=}"))
         && !WORDS.contains(&bare)
@@ -177,16 +239,36 @@ pub(crate) fn is_password(value: &str) -> bool {
     let symbols = count(&|b| b.is_ascii_punctuation() && !matches!(b, b'_' | b'-' | b'.' | b'/' | b':' | b','));
     let digits = count(&|b| b.is_ascii_digit());
     let lower = value.to_ascii_lowercase();
-    let said = [
-        "password", "passwd", "secret", "username", "test", "fake", "mypass", "pass_", "pwd",
-    ];
-    letters > 0
-        && digits > 0
-        && (letters + digits + symbols >= 3 || is_random(value))
-        && !is_stand_in(value)
+    let said = ["password", "passwd", "username", "fake", "mypass", "pass_", "pwd"];
+    // A call in code; what goes on behind the bracket is none.
+    let call = value.contains('(')
+        && !(value.rsplit_once(')')).is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_alphanumeric()));
+    let chosen = letters > 0 && digits > 0 && (letters + digits + symbols >= 3 || is_random(value));
+    (chosen || is_scrambled(value))
+        && !is_masked(value)
+        && !is_filled_in(value)
+        && share(&lower, SAID) < 50
         && !said.iter().any(|word| lower.contains(word))
         && !value.starts_with(['$', '@', '%', '#', '&', '/', '\\'])
-        && !(value.contains('(') || value.contains("::") || value.contains("://"))
+        && !(call || value.contains("::") || value.contains("://"))
+}
+
+/// Whether a value of letters alone was drawn at random: no words are written with such pairs.
+fn is_scrambled(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    let count = |test: fn(&u8) -> bool| bytes.iter().filter(|b| test(b)).count();
+    let (lower, upper) = (count(u8::is_ascii_lowercase), count(u8::is_ascii_uppercase));
+    let odd = || bytes.windows(2).filter(|pair| is_odd(pair[0], pair[1])).count();
+    let letters = bytes.len() >= 12 && lower + upper == bytes.len() && lower >= 3 && upper >= 3;
+    letters && odd() * 5 > bytes.len() * 2
+}
+
+/// Whether two letters seldom stand side by side.
+fn is_odd(a: u8, b: u8) -> bool {
+    let place = |letter: u8| usize::from(letter.to_ascii_lowercase().wrapping_sub(b'a'));
+    PAIRS
+        .get(place(a))
+        .is_some_and(|known| known & (1 << (place(b) % 32)) == 0)
 }
 
 /// The first eight bytes of a hash, from 16 hexadecimal digits.
@@ -334,7 +416,19 @@ mod tests {
 
     #[test]
     fn passwords_are_more_than_words() {
-        for yes in ["hunter2!X", "G!t4lE-k$%", "Tr0ub4dor&3", "D2vk50GCtI0mg3nc"] {
+        for yes in [
+            "hunter2!X",
+            "G!t4lE-k$%",
+            "Tr0ub4dor&3",
+            "D2vk50GCtI0mg3nc",
+            "vZyqbJmaKqdLltTI",
+            "xcTWsABPMZqwLLkpQ",
+            "MyCompanySecret2024!",
+            "Qw9!kLmZxTest2",
+            "Qw7(kLm2)zX9",
+            "p@ssW0rd,2024!",
+            "Insert9kd8Qz",
+        ] {
             assert!(is_password(yes), "{yes}");
         }
         for no in [
@@ -345,8 +439,50 @@ mod tests {
             "your-Passw0rd",
             "12345678",
             "get(\"X1\")",
+            "getPassphrase(X1",
+            "TestSecret123!",
+            "Test@1234",
+            "MySecretKey1",
+            "your-Strong1",
+            "UsernameTokenHandler",
+            "KeyStoreProvider",
+            "",
         ] {
             assert!(!is_password(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn a_stand_in_by_chance_leaves_a_credential_one() {
+        for yes in [
+            "Insert9kd8Qz",
+            "nullK9dj2Qz",
+            "Xsample77!kQ",
+            "Zq7replaceKx9w",
+            "q8Zk2LxT0vWb",
+        ] {
+            assert!(is_credential(yes, true), "{yes}");
+        }
+        for no in [
+            "your-password",
+            "YourStrong@Passw0rd",
+            "yourpassword",
+            "insertyourkeyhere",
+            "putyouraccesstokenhere99",
+            "YOUR_ACCESS_TOKEN",
+            "example123",
+            "my_example_1",
+            "changeme1!",
+            "dummyvalue",
+            "null",
+            "a123456789",
+            "EXAMPLEKEY",
+            "sk-abc123exampletoken456def",
+            "${DB_PASSWORD}",
+            "<password>",
+            "process.env.DB",
+        ] {
+            assert!(!is_credential(no, true), "{no}");
         }
     }
 }

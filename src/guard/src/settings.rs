@@ -168,6 +168,18 @@ fn wrong(key: String, range: &'static str, value: impl ToString) -> PolicyError 
     PolicyError::Range { key, range, value }
 }
 
+/// Refuses actions that have no place to act on.
+fn whole(key: String, action: Action) -> Result<(), PolicyError> {
+    match action {
+        Action::Redact | Action::Vault => Err(wrong(
+            key,
+            "`flag` or `block`: there is no single place to redact",
+            action,
+        )),
+        Action::Flag | Action::Ask | Action::Block => Ok(()),
+    }
+}
+
 fn topics(spec: &PolicySpec, shipped: Option<&Pack>) -> Result<Pack, PolicyError> {
     let all = spec.packs.iter().any(|name| name == TOPICS);
     let given = shipped.into_iter().flat_map(|p| &p.checks);
@@ -203,6 +215,7 @@ fn topics(spec: &PolicySpec, shipped: Option<&Pack>) -> Result<Pack, PolicyError
         let unless = list.unless.iter().chain(&topic.unless).cloned().collect();
         let list = WordList { least, unless, ..list };
         if topic.allow {
+            whole(format!("{id}.action"), topic.action)?;
             allowed.push(list);
             for phase in Phase::ALL.into_iter().filter(|p| topic.phase.contains(*p)) {
                 let action = off_topic.entry(phase).or_insert(topic.action);
@@ -238,6 +251,7 @@ fn limits_of(phase: Phase, spec: &LimitSpec) -> Result<Vec<CheckRule>, PolicyErr
         Phase::Output => Phases::Output,
         Phase::Tool => Phases::Tool,
     };
+    whole(format!("limits.{phase}.action"), spec.action)?;
     let mut rules = Vec::new();
     let mut add = |name: &str, entity: &str, limit: Limit| {
         let id = format!("limits.{name}");
@@ -277,8 +291,12 @@ fn limits_of(phase: Phase, spec: &LimitSpec) -> Result<Vec<CheckRule>, PolicyErr
 }
 
 fn format_of(spec: &FormatSpec) -> Result<CheckRule, PolicyError> {
+    whole("format.action".to_owned(), spec.action)?;
     let schema = match &spec.schema {
-        Some(text) => Some(Schema::parse(text).map_err(|e| wrong("format.schema".to_owned(), "a JSON Schema", e))?),
+        Some(text) => Some(Schema::parse(text).map_err(|e| {
+            let found = format!("one that says at `{}`: {}", e.at, e.reason);
+            wrong("format.schema".to_owned(), "a JSON Schema that can be checked", found)
+        })?),
         None => None,
     };
     let uses = Uses::Schema {

@@ -33,7 +33,8 @@ use crate::secret;
 pub enum Validator {
     /// The digits pass the Luhn check.
     Luhn,
-    /// A payment card: issuer range, length for that issuer, Luhn, and not all digits alike.
+    /// A payment card: issuer range, length for that issuer, Luhn, and not all digits alike. Cuts a short
+    /// number that follows.
     Card,
     /// A US social security number: area, group and serial were issued, and it is no known sample.
     Ssn,
@@ -46,7 +47,7 @@ pub enum Validator {
     E164,
     /// A phone number as it is written inside some country: 7 to 12 digits.
     NationalPhone,
-    /// An IPv4 address in dotted form, not unspecified, not a netmask.
+    /// An IPv4 address in dotted form, not unspecified, not a netmask. Cuts what follows a `/` and is no length.
     Ipv4,
     /// An IPv6 address with at least three groups, or a compressed one that is not bare `::`.
     Ipv6,
@@ -274,13 +275,13 @@ impl Validator {
         let whole = |ok: bool| ok.then_some(text.len());
         match self {
             Validator::Luhn => whole(luhn(&digits(text))),
-            Validator::Card => whole(card::is_card(&digits(text))),
+            Validator::Card => card::card(text),
             Validator::Ssn => whole(us::is_ssn(&digits(text))),
             Validator::Iban => bank::iban(text),
             Validator::Nanp => whole(phone::is_nanp_text(text)),
             Validator::E164 => phone::international(text),
             Validator::NationalPhone => phone::national(text),
-            Validator::Ipv4 => whole(net::is_ipv4(text)),
+            Validator::Ipv4 => net::ipv4(text),
             Validator::Ipv6 => net::ipv6(text),
             Validator::Itin => whole(us::is_itin(&digits(text))),
             Validator::Ein => whole(us::is_ein(&digits(text))),
@@ -381,7 +382,7 @@ impl Validator {
             Validator::NzIrd => whole(oceania_africa::nz_ird(&digits(text))),
             Validator::ZaId => whole(oceania_africa::za_id(&digits(text))),
             Validator::EgId => whole(oceania_africa::eg_id(&digits(text))),
-            Validator::Email => whole(net::is_email(text)),
+            Validator::Email => net::email(text),
             Validator::Jwt => whole(token::is_jwt(text)),
             Validator::Key => whole(!secret::is_masked(text)),
             Validator::Random => whole(secret::is_uuid(text) || secret::is_random(text)),

@@ -130,6 +130,18 @@ impl Vault {
         self.session_at(key, Instant::now())
     }
 
+    /// A session that nobody else can come to, for a call without one: it takes nobody's place, and lives as
+    /// long as it is held.
+    #[must_use]
+    pub fn alone(&self) -> SessionVault {
+        SessionVault {
+            inner: Arc::new(Mutex::new(Session {
+                limit: self.limits.entries,
+                ..Session::default()
+            })),
+        }
+    }
+
     fn session_at(&self, key: &str, now: Instant) -> SessionVault {
         let mut state = lock(&self.state);
         state.uses += 1;
@@ -159,12 +171,7 @@ impl Vault {
                 state.evicted += 1;
             }
         }
-        let session = SessionVault {
-            inner: Arc::new(Mutex::new(Session {
-                limit: self.limits.entries,
-                ..Session::default()
-            })),
-        };
+        let session = self.alone();
         let slot = Slot {
             session: session.clone(),
             used: now,
@@ -230,6 +237,13 @@ impl SessionVault {
                 return token;
             }
         }
+    }
+
+    /// Whether `value` has a token here, given now if need be: what has none cannot come back.
+    #[must_use]
+    pub fn takes(&self, entity: &str, value: &str) -> bool {
+        let token = self.token(entity, value);
+        self.value(&token).is_some()
     }
 
     /// Takes note of what looks like a token in a text that somebody typed, before its values are

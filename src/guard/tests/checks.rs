@@ -284,6 +284,15 @@ fn topics_are_denied_and_allowed_by_their_words() {
         ("[limits.input]\nlanguages = [\"xx\"]", "limits.input.languages"),
         ("[limits.input]\nscripts = [\"runic\"]", "limits.input.scripts"),
         ("[format]\nschema = \"[]\"", "format.schema"),
+        (
+            "[limits.input]\ncharacters = 9\naction = \"redact\"",
+            "limits.input.action",
+        ),
+        ("[format]\naction = \"vault\"", "format.action"),
+        (
+            "[topics.a]\nwords = [\"x\"]\nallow = true\naction = \"redact\"",
+            "topics.a.action",
+        ),
         ("[leak]\nwords = 2", "leak.words"),
         ("[leak]\ncanaries = [\"abc\"]", "leak.canaries"),
     ] {

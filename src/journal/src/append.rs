@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use event::{Chain, Draft, EventType};
 
 use crate::core::{Core, State, lock, wait};
-use crate::disk::write_all;
+use crate::disk::{is_full, write_all};
 use crate::format::{self, FRAME_BYTES, HEADER_BYTES, MAX_RECORD_BYTES, SEAL_BYTES};
 use crate::segment::{self, Active, Blank, Sealed, Start};
 use crate::stats::add;
@@ -427,7 +427,7 @@ impl Core {
         let mut last = None;
         for bytes in [usual, (usual / 16).max(need), need] {
             match Blank::create(self.disk.as_ref(), &self.dir, name, bytes) {
-                Err(e) if e.kind() == std::io::ErrorKind::StorageFull => last = Some(e),
+                Err(e) if is_full(&e) => last = Some(e),
                 other => return other,
             }
         }

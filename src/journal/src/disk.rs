@@ -28,6 +28,11 @@ pub(crate) trait Disk: Send + Sync {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
 
+/// Whether a file system, or its user's share of it, is used up.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Makes a folder, and those above it, so that a power cut does not take them back. What is made here holds
 /// prompts and answers: a folder that was not there is for its owner alone (mode 0700), one that was is left as
 /// it is.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::disk::is_full;
 use crate::scan::Hole;
 
 /// Why a journal did not open.
@@ -41,7 +42,7 @@ pub enum OpenError {
     /// Both copies of the newest segment's header are unreadable, so the next offset is unknown;
     /// guessing it could give one offset to two events.
     #[error(
-        "segment {path} has no readable header ({reason}): run `weir journal verify`, then move this file away to continue without its records"
+        "segment {path} has no readable header ({reason}): run `weir journal verify`, then move the whole folder away: a new journal begins, and `weir journal export` reads what the old one holds"
     )]
     Damaged {
         /// The segment file.
@@ -80,7 +81,7 @@ impl OpenError {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 OpenError::NotWritable { path, source }
             }
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => OpenError::NoSpace { path, source },
+            _ if is_full(&source) => OpenError::NoSpace { path, source },
             _ => OpenError::Io { action, path, source },
         }
     }
@@ -165,7 +166,7 @@ impl AppendError {
     pub(crate) fn of(action: &'static str, path: &std::path::Path, used: u64, source: io::Error) -> AppendError {
         let path = path.to_owned();
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AppendError::Full {
+            _ if is_full(&source) => AppendError::Full {
                 reason: FullReason::Disk,
                 path,
                 used,

@@ -61,8 +61,14 @@ impl Journal {
     pub(crate) fn open_on(disk: Box<dyn Disk>, dir: &Path, options: Options) -> Result<(Journal, Recovery), OpenError> {
         make_dir_on(disk.as_ref(), dir).map_err(|e| OpenError::of("create", dir, e))?;
         let lock = crate::lock::acquire(dir)?;
-        let known = position::load(dir)?;
+        let mut known = position::load(dir)?;
         let found = recovery::recover(dir, known.values().max().copied())?;
+        if found.recovery.created && !known.is_empty() {
+            let dir_name = dir.display();
+            tracing::error!(dir = %dir_name, ?known, "the journal of these consumers is gone: a new one begins, and they with it");
+            position::clear(dir)?;
+            known.clear();
+        }
         report(dir, &found.recovery);
         let next = found.recovery.next_offset;
         let state = State {

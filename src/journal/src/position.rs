@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::core::{Core, lock};
-use crate::disk::{Disk as _, Os};
+use crate::disk::{Disk as _, Os, is_full};
 use crate::segment::TEMPORARY;
 use crate::{OpenError, PositionError, ReadError};
 
@@ -41,6 +41,16 @@ pub(crate) fn load(journal: &Path) -> Result<BTreeMap<String, i64>, OpenError> {
         known.insert(name, offset);
     }
     Ok(known)
+}
+
+/// Removes what is stored under a journal's folder.
+pub(crate) fn clear(journal: &Path) -> Result<(), OpenError> {
+    let dir = journal.join(FOLDER);
+    for (_, path) in files(&dir).map_err(|e| OpenError::of("list", &dir, e))? {
+        std::fs::remove_file(&path).map_err(|e| OpenError::of("remove", &path, e))?;
+    }
+    let synced = File::open(&dir).and_then(|dir| dir.sync_all());
+    synced.map_err(|e| OpenError::of("sync", &dir, e))
 }
 
 /// A position's file, and the position or why it cannot be read.
@@ -136,7 +146,7 @@ impl Positions {
             File::open(&self.dir)?.sync_all()
         };
         let stored = match store() {
-            Err(e) if e.kind() == io::ErrorKind::StorageFull => std::fs::remove_file(self.core.dir.join(BALLAST))
+            Err(e) if is_full(&e) => std::fs::remove_file(self.core.dir.join(BALLAST))
                 .and_then(|()| store())
                 .map_err(|_| e),
             other => other,

@@ -123,6 +123,8 @@ pub(crate) fn recover(dir: &Path, most_consumed: Option<i64>) -> Result<Found, O
     }
     if let Some(consumed) = most_consumed
         && consumed > found.recovery.next_offset
+        // Of a journal that is gone; a new one has offsets of its own.
+        && !found.recovery.created
     {
         found.recovery.skipped = Some((found.recovery.next_offset, consumed));
         found.recovery.next_offset = consumed;

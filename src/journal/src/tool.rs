@@ -138,12 +138,12 @@ pub enum ExportError {
 
 /// Segments, offsets, sizes, times and consumers. Reads everything, checks checksums and order.
 pub fn inspect(dir: &Path) -> Result<Report, ReadError> {
-    look_again(dir, false)
+    again(dir, || look(dir, false))
 }
 
 /// As [`inspect`], and checks that every record is an event, and every link of the hash chain.
 pub fn verify(dir: &Path) -> Result<Report, ReadError> {
-    look_again(dir, true)
+    again(dir, || look(dir, true))
 }
 
 /// The first offset there is.
@@ -151,6 +151,26 @@ pub fn first(dir: &Path) -> Result<i64, ReadError> {
     let firsts = segment::list(dir).map_err(|e| ReadError::of("list", dir, e))?;
     let first = firsts.first().copied();
     first.ok_or_else(|| ReadError::Missing { path: dir.to_owned() })
+}
+
+/// The journal's id and the offset after its last record, from its newest segment alone: however much the
+/// journal holds, so much is read. `None` if no header is readable.
+pub fn end(dir: &Path) -> Result<Option<(JournalId, i64)>, ReadError> {
+    again(dir, || {
+        let firsts = segment::list(dir).map_err(|e| ReadError::of("list", dir, e))?;
+        let last = *firsts
+            .last()
+            .ok_or_else(|| ReadError::Missing { path: dir.to_owned() })?;
+        // An older one only where that one does not say whose it is.
+        for first in firsts.into_iter().rev() {
+            let mut walk = Walk::default();
+            walk.segment(dir, first, None)?;
+            if let Some(journal) = walk.report.journal_id {
+                return Ok(Some((journal, walk.expected.unwrap_or_default().max(last))));
+            }
+        }
+        Ok(None)
+    })
 }
 
 /// A reader at the first offset there is, however often that is released meanwhile.
@@ -204,6 +224,7 @@ pub fn export(dir: &Path, from: Option<i64>, to: Option<i64>, mut out: impl Writ
 const TIMES: usize = 100;
 
 /// What is known after the record before.
+#[derive(Default)]
 struct Walk {
     report: Report,
     deep: bool,
@@ -214,14 +235,14 @@ struct Walk {
 }
 
 /// Looks anew where a segment was released after it was listed: somebody works with this journal.
-fn look_again(dir: &Path, deep: bool) -> Result<Report, ReadError> {
+fn again<T>(dir: &Path, look: impl Fn() -> Result<T, ReadError>) -> Result<T, ReadError> {
     for _ in 1..TIMES {
-        match look(dir, deep) {
+        match look() {
             Err(ReadError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound && dir.is_dir() => {}
             done => return done,
         }
     }
-    look(dir, deep)
+    look()
 }
 
 fn look(dir: &Path, deep: bool) -> Result<Report, ReadError> {
@@ -230,10 +251,8 @@ fn look(dir: &Path, deep: bool) -> Result<Report, ReadError> {
         return Err(ReadError::Missing { path: dir.to_owned() });
     }
     let mut walk = Walk {
-        report: Report::default(),
         deep,
-        expected: None,
-        chain: None,
+        ..Walk::default()
     };
     walk.report.first = firsts.first().copied().unwrap_or_default();
     for (i, &first) in firsts.iter().enumerate() {

@@ -381,3 +381,36 @@ proptest! {
         prop_assert_eq!(tool::verify(&copy).unwrap().faults, faults);
     }
 }
+
+/// Its consumers' positions say nothing of the journal that follows it.
+#[test]
+fn a_journal_that_is_gone_takes_its_positions_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(dir.path(), Options::default()).unwrap();
+    let id = journal.id();
+    journal.append(&[draft(0, 9), draft(1, 9), draft(2, 9)]).unwrap();
+    journal.positions().set("lake", 2).unwrap();
+    drop(journal);
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|kind| kind == "seg") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    let (journal, recovery) = Journal::open(dir.path(), Options::default()).unwrap();
+    assert_eq!(
+        (recovery.created, recovery.next_offset, recovery.skipped),
+        (true, 0, None)
+    );
+    assert_ne!(journal.id(), id);
+    assert_eq!(journal.positions().get("lake"), None);
+    drop(journal);
+    assert_eq!(
+        Journal::open(dir.path(), Options::default())
+            .unwrap()
+            .0
+            .positions()
+            .get("lake"),
+        None
+    );
+}

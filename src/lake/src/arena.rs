@@ -20,6 +20,8 @@ pub(crate) const INLINE: usize = 12;
 #[derive(Debug)]
 pub(crate) struct Arena {
     closed: Vec<Buffer>,
+    /// Bytes of these.
+    closed_bytes: usize,
     open: Vec<u8>,
 }
 
@@ -47,8 +49,14 @@ impl Arena {
     pub(crate) fn new() -> Arena {
         Arena {
             closed: Vec::new(),
+            closed_bytes: 0,
             open: Vec::new(),
         }
+    }
+
+    /// Bytes of its texts.
+    pub(crate) fn bytes(&self) -> usize {
+        self.closed_bytes + self.open.len()
     }
 
     fn put(&mut self, text: &[u8]) -> Place {
@@ -56,6 +64,7 @@ impl Arena {
             let block = Vec::with_capacity(text.len().max(BLOCK_BYTES));
             let full = std::mem::replace(&mut self.open, block);
             if !full.is_empty() {
+                self.closed_bytes += full.len();
                 self.closed.push(full.into());
             }
         }
@@ -68,7 +77,7 @@ impl Arena {
         }
     }
 
-    fn bytes(&self, place: Place) -> &[u8] {
+    fn text(&self, place: Place) -> &[u8] {
         let block = (self.closed.get(place.block)).map_or(self.open.as_slice(), Buffer::as_slice);
         block.get(place.at..place.at + place.len).unwrap_or_default()
     }
@@ -104,7 +113,7 @@ impl Column {
     /// Adds a text; returns where it lies, if not in the view.
     pub(crate) fn append(&mut self, arena: &mut Arena, text: &[u8]) -> Option<Place> {
         let place = (text.len() > INLINE).then(|| match self.last {
-            Some(last) if last.len == text.len() && arena.bytes(last) == text => last,
+            Some(last) if last.len == text.len() && arena.text(last) == text => last,
             _ => arena.put(text),
         });
         match place {
@@ -122,7 +131,7 @@ impl Column {
         // A block is far smaller than 4 GiB, and so many blocks would be 2^58 bytes.
         let block = u32::try_from(place.block).unwrap_or(u32::MAX);
         let at = u32::try_from(place.at).unwrap_or(u32::MAX);
-        self.views.push(make_view(arena.bytes(place), block, at));
+        self.views.push(make_view(arena.text(place), block, at));
         self.nulls.append_non_null();
         self.last = (place.len > INLINE).then_some(place);
     }

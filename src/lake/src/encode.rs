@@ -6,7 +6,7 @@ use arrow::array::{
 };
 use arrow::buffer::Buffer;
 use arrow::error::ArrowError;
-use event::{Call, Chain, Status};
+use event::{Call, Chain};
 use std::sync::Arc;
 use uuid::fmt::Hyphenated;
 
@@ -272,7 +272,6 @@ impl CallsBuilder {
     /// Adds an ended call. Where its bodies lie in the arena already, they are not copied there again.
     pub(crate) fn append(&mut self, arena: &mut Arena, call: &Call, bodies: Bodies) {
         let (started, ended, usage) = (&call.started, &call.ended, call.usage());
-        let interrupted = call.status == Status::Interrupted;
         let start = (call.started_unix_nano.or(call.ended_unix_nano)).unwrap_or_default();
         let id = |id: Option<uuid::Uuid>| id.map(|id| id.as_hyphenated().to_string());
         let request_text = call.request_text();
@@ -323,8 +322,8 @@ impl CallsBuilder {
         self.started_at.append_value(micros_of(start));
         self.ended_at
             .append_value(micros_of(call.ended_unix_nano.unwrap_or(start)));
-        let own = (!interrupted).then_some(ended.latency.self_ns);
-        for (builder, ns) in (self.millis.iter_mut()).zip([call.duration_ns(), call.ttft_ns, own]) {
+        let times = [call.duration_ns(), call.ttft_ns, call.overhead_ns()];
+        for (builder, ns) in self.millis.iter_mut().zip(times) {
             builder.append_option(ns.map(millis));
         }
         let buckets = [
@@ -449,6 +448,11 @@ impl CallRows {
     /// How many rows were added.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Bytes of their texts, as far as they do not lie in a row itself.
+    pub(crate) fn bytes(&self) -> usize {
+        self.arena.bytes()
     }
 
     /// Adds an ended call.

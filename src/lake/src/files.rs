@@ -25,8 +25,9 @@ use crate::stats::Stats;
 
 /// Rows in a row group.
 const ROW_GROUP_ROWS: usize = 131_072;
-/// A file that lands ends a row group at so many bytes: until then all of it is in memory.
+/// A file ends a row group at so many bytes: until then all of it is in memory. Packed bytes, of what is packed.
 const LANDED_GROUP_BYTES: usize = 8 << 20;
+const PACKED_GROUP_BYTES: usize = 32 << 20;
 /// Rows in a page.
 const PAGE_ROWS: usize = 8_192;
 /// Bytes of a page that lands, and of what is handed to the kernel at once: they are copied from one to the
@@ -296,7 +297,11 @@ impl FileWriter {
         let rows = RecordBatch::try_new(schema, columns)?;
         self.stats.add(&rows);
         self.writer.write(&rows).map_err(|e| self.file.failed(e))?;
-        if self.purpose == Purpose::Land && self.writer.in_progress_size() >= LANDED_GROUP_BYTES {
+        let most = match self.purpose {
+            Purpose::Land => LANDED_GROUP_BYTES,
+            Purpose::Compact => PACKED_GROUP_BYTES,
+        };
+        if self.writer.in_progress_size() >= most {
             self.writer.flush().map_err(|e| self.file.failed(e))?;
         }
         Ok(())

@@ -26,8 +26,8 @@ pub struct MaintainOptions {
     pub min_files: usize,
     /// A checkpoint is written after so many versions.
     pub checkpoint_versions: u64,
-    /// Pause between two removals of old files. A file goes a day after the table let go of it, so
-    /// that no reader loses it.
+    /// Pause between two removals of old files; the first is with the first run. A file goes a day after the
+    /// table let go of it, or later, so that no reader loses it.
     pub vacuum_every: Duration,
     /// Days that are kept, today not among them; 0: all.
     pub keep_days: u32,
@@ -48,7 +48,8 @@ impl Default for MaintainOptions {
 /// Does upkeep until `stop` becomes true or its sender is gone. Faults are logged and tried again at
 /// the next run: upkeep never holds up landing.
 pub async fn maintain(lake: Lake, options: MaintainOptions, mut stop: watch::Receiver<bool>) {
-    let mut vacuumed = Instant::now();
+    // The first run removes: of a process that is started anew every few hours no other may ever come.
+    let mut vacuumed: Option<Instant> = None;
     let mut clock = Clock::default();
     loop {
         tokio::select! {
@@ -56,9 +57,9 @@ pub async fn maintain(lake: Lake, options: MaintainOptions, mut stop: watch::Rec
             () = tokio::time::sleep(options.every) => {}
         }
         let trusted = clock.is_trusted();
-        let vacuum = trusted && vacuumed.elapsed() >= options.vacuum_every;
+        let vacuum = trusted && vacuumed.is_none_or(|last| last.elapsed() >= options.vacuum_every);
         if vacuum {
-            vacuumed = Instant::now();
+            vacuumed = Some(Instant::now());
         }
         // The log, too, is cut by the clock.
         let options = match trusted {
@@ -264,17 +265,39 @@ mod tests {
         let days = dir.path().join("calls/day=1970-01-01");
         let lost = std::fs::read_dir(&days).unwrap().next().unwrap().unwrap().path();
         std::fs::rename(&lost, dir.path().join("elsewhere")).unwrap();
-        let orphan = days.join("orphan.parquet");
-        std::fs::write(&orphan, "torn").unwrap();
-        let old = std::time::SystemTime::now() - 3 * DISTRUST;
-        std::fs::File::options()
-            .write(true)
-            .open(&orphan)
-            .unwrap()
-            .set_modified(old)
-            .unwrap();
+        let orphan = orphan(&days);
         let failed = compact_now(&lake).await.unwrap_err();
         assert!(failed.to_string().contains(lost.to_str().unwrap()), "{failed}");
+        assert!(!orphan.exists());
+    }
+
+    /// A file in no log, of three days ago.
+    fn orphan(dir: &std::path::Path) -> std::path::PathBuf {
+        let path = dir.join("orphan.parquet");
+        std::fs::write(&path, "torn").unwrap();
+        let old = std::time::SystemTime::now() - 3 * DISTRUST;
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(old).unwrap();
+        path
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_old_goes_with_the_first_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::create(dir.path().to_str().unwrap()).await.unwrap();
+        let orphan = orphan(&dir.path().join("calls"));
+        let options = MaintainOptions {
+            every: Duration::from_millis(1),
+            ..MaintainOptions::default()
+        };
+        let (stop, stopped) = watch::channel(false);
+        let upkeep = tokio::spawn(maintain(lake, options, stopped));
+        let began = Instant::now();
+        while orphan.exists() && began.elapsed() < Duration::from_secs(20) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stop.send(true).unwrap();
+        upkeep.await.unwrap();
         assert!(!orphan.exists());
     }
 

@@ -31,8 +31,9 @@ pub struct RebuildReport {
     pub version: u64,
 }
 
-/// Rows that are gathered before they are written.
+/// Rows that are gathered before they are written, or fewer where their texts have so many bytes.
 const FLUSH_ROWS: usize = 32_768;
+const FLUSH_BYTES: usize = 64 << 20;
 /// Days that are written at once; a further one closes the one least recently written to.
 const MAX_OPEN_DAYS: usize = 8;
 
@@ -57,12 +58,16 @@ pub async fn rebuild(lake: &Lake) -> Result<RebuildReport, LakeError> {
         let mut windows = Windows::new(&events, extent.journal, extent.min, next);
         while let Some(items) = windows.next().await? {
             report.events += items.len() as u64;
-            fold.apply_all(&items, 0, &mut rows)?;
-            if rows.len() >= FLUSH_ROWS {
-                report.calls += rows.len() as u64;
-                let full = std::mem::replace(&mut rows, CallRows::new());
-                out = out.write(full.finish()?).await?;
+            for item in &items {
+                fold.apply(item, &mut |call| rows.append(call))?;
+                // Looked at after each: a small end may bring a large request with it.
+                if is_full(&rows) {
+                    report.calls += rows.len() as u64;
+                    let full = std::mem::replace(&mut rows, CallRows::new());
+                    out = out.write(full.finish()?).await?;
+                }
             }
+            fold.rest();
         }
         report.calls += rows.len() as u64;
         if rows.len() > 0 {
@@ -90,6 +95,10 @@ pub async fn rebuild(lake: &Lake) -> Result<RebuildReport, LakeError> {
     };
     report.version = commit.run(table, &calls).await?.version();
     Ok(report)
+}
+
+fn is_full(rows: &CallRows) -> bool {
+    rows.len() >= FLUSH_ROWS || rows.bytes() >= FLUSH_BYTES
 }
 
 /// Files being written, one a day.
@@ -158,5 +167,61 @@ impl Output {
             files.push(file);
         }
         Ok(files)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event::{Call, CallId, JournalId, Json};
+
+    fn call(body: &str) -> Call {
+        Call {
+            call_id: Some(CallId::new()),
+            journal_id: Some(JournalId::new()),
+            started: event::body::CallStarted {
+                request_body: Some(Json::parse(format!("\"{body}\"")).unwrap()),
+                ..event::body::CallStarted::default()
+            },
+            ..Call::default()
+        }
+    }
+
+    #[test]
+    fn what_is_gathered_has_a_bound_whatever_the_size_of_a_call() {
+        let mut rows = CallRows::new();
+        for n in 0.. {
+            if is_full(&rows) {
+                break;
+            }
+            rows.append(&call(&format!("{n}{}", "x".repeat(1_000_000))));
+            assert!(n < 70, "calls of a megabyte");
+        }
+    }
+
+    /// A writer has a row group in memory until it is full, by rows or by bytes.
+    #[tokio::test]
+    async fn a_file_of_large_calls_has_row_groups_of_a_bounded_size() {
+        use parquet::file::reader::{FileReader as _, SerializedFileReader};
+
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::create(dir.path().to_str().unwrap()).await.unwrap();
+        let place = &lake.table(TableKind::Calls).place;
+        let mut file = FileWriter::create(place, 0, Purpose::Compact).unwrap();
+        // What cannot be packed to less than half.
+        let mut noise = vec![0; 2 << 20];
+        for n in 0u8..20 {
+            blake3::Hasher::new().update(&[n]).finalize_xof().fill(&mut noise);
+            let mut rows = CallRows::new();
+            rows.append(&call(&hex::encode(&noise)));
+            file.write(&rows.finish().unwrap()).unwrap();
+        }
+        let (written, _) = file.finish(true).unwrap();
+        let path = dir.path().join("calls").join(&written.add.path);
+        let read = SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap();
+        let groups: Vec<i64> = (read.metadata().row_groups().iter())
+            .map(|group| group.compressed_size() >> 20)
+            .collect();
+        assert!(groups.len() == 2 && groups[0] < 40, "MiB: {groups:?}");
     }
 }

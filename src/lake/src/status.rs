@@ -1,4 +1,4 @@
-//! What the lake holds, from its log alone.
+//! What the lake holds, from its log alone; how far the journal has come, from its newest segment.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -73,10 +73,10 @@ impl LakeStatus {
         };
         let mut ids = journals(events).await;
         let here = match journal.map(Path::to_owned) {
-            Some(dir) => tokio::task::spawn_blocking(move || journal::tool::inspect(&dir).ok()).await?,
+            Some(dir) => tokio::task::spawn_blocking(move || journal::tool::end(&dir).ok().flatten()).await?,
             None => None,
         };
-        let here = here.and_then(|report| Some((report.journal_id?.to_string(), report.end)));
+        let here = here.map(|(id, end)| (id.to_string(), end));
         ids.extend(here.iter().map(|(id, _)| id.clone()));
         let mut journals = Vec::new();
         for id in ids {

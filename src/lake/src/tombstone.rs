@@ -2,10 +2,12 @@
 //!
 //! A row of type [`EXPIRED`] stands for a run of a journal's offsets and has the hash chain's value at
 //! its end; one of type [`ERASED`] stands for a single record and keeps its digest beside its own chain
-//! value. So `verify` follows the chain over both, and says expired or erased, not missing.
+//! value, and where it ended a call a hash of the call's id. So `verify` follows the chain over both, and says
+//! expired or erased, not missing.
 
-use event::{Chain, Digest, Envelope, EventId, JournalId, Json, Record, VERSION};
+use event::{Chain, Digest, Envelope, EventId, EventType, JournalId, Json, Record, VERSION};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::LakeError;
 use crate::encode::{NANOS_PER_DAY, day_of, seal};
@@ -28,6 +30,27 @@ pub(crate) struct Expired {
 struct Erased {
     /// BLAKE3 of the record's canonical bytes, 64 hex digits.
     digest: String,
+    /// Of a record that ended a call: the call's [`mark`], 32 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    call: Option<String>,
+}
+
+/// What tells a call that was erased from one that never was, to whoever knows its id.
+pub(crate) type Mark = [u8; 16];
+
+/// The beginning of the BLAKE3 of a call's id.
+pub(crate) fn mark(call: Uuid) -> Mark {
+    let mut mark = Mark::default();
+    mark.copy_from_slice(&blake3::hash(call.as_bytes()).as_bytes()[..16]);
+    mark
+}
+
+/// The mark that the body of an [`ERASED`] row has, if it has one.
+pub(crate) fn erased_call(body: &str) -> Option<Mark> {
+    let body: Erased = serde_json::from_str(body).ok()?;
+    let mut mark = Mark::default();
+    hex::decode_to_slice(body.call?, &mut mark).ok()?;
+    Some(mark)
 }
 
 /// A run of offsets whose records have expired.
@@ -95,8 +118,11 @@ pub(crate) fn erased(item: &Item) -> Result<Item, LakeError> {
         what: "its bytes cannot be rebuilt".to_owned(),
     })?;
     let (chain, time) = (record.envelope.chain, record.envelope.time_unix_nano);
+    let ends = EventType::from(record.envelope.event_type.as_str()).is_terminal();
+    let call = record.envelope.call_id.filter(|_| ends);
     let body = Json::of(&Erased {
         digest: hex::encode(digest.0),
+        call: call.map(|id| hex::encode(mark(id.0))),
     })
     .map_err(internal)?;
     Ok(tombstone(ERASED, item.journal_id(), item.offset(), time, chain, body))

@@ -18,6 +18,7 @@ use lake::{TableKind, Tail};
 
 use crate::QueryError;
 use crate::bounds::{JoinedTexts, bound};
+use crate::json::{self, JsonOperators};
 use crate::length;
 use crate::named::resolve;
 use crate::pauses::JoinsPause;
@@ -96,10 +97,11 @@ impl Engine {
         let mut base = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
-            .with_expr_planners(vec![Arc::new(JoinedTexts::default())])
+            .with_expr_planners(vec![Arc::new(JoinedTexts::default()), Arc::new(JsonOperators)])
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(JoinsPause))
             .build();
+        json::register(&mut base)?;
         bound(&mut base)?;
         Ok(Engine {
             planner: Planner { tail, base },

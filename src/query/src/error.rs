@@ -104,6 +104,11 @@ impl From<DataFusionError> for QueryError {
         // What was being done when it failed (which rule of the optimizer, say) helps nobody.
         let root = error.find_root();
         let cause = root.strip_backtrace();
+        if cause.contains("OuterReferenceColumn") {
+            let advice = "a part of the query reads a column of another table in a way that cannot be planned: \
+                instead of `from calls, unnest(tags)` write `from (select *, unnest(tags) as tag from calls)`";
+            return QueryError::Sql(advice.to_owned());
+        }
         match root {
             DataFusionError::SQL(error, note) => QueryError::Sql(unreadable(error, note.as_deref())),
             DataFusionError::Plan(_) => {
@@ -120,6 +125,9 @@ impl From<DataFusionError> for QueryError {
             }
             DataFusionError::ArrowError(error, _) => match error.as_ref() {
                 arrow::error::ArrowError::CastError(what) => QueryError::Execution(what.clone()),
+                arrow::error::ArrowError::ParseError(what) if what.starts_with("Error parsing timestamp") => {
+                    QueryError::Sql(format!("{what}: write all of it, as in '2026-01-31 09:30:00'"))
+                }
                 other => QueryError::Execution(other.to_string()),
             },
             _ => QueryError::Execution(without(&cause, "Execution error: ").to_owned()),
@@ -236,6 +244,18 @@ mod tests {
                 "select call_idd from calls",
                 true,
                 "No field named call_idd. Did you mean 'calls.call_id'?",
+            ),
+            (
+                "select count(*) from calls where started_at > '2026-11-30 21:00'",
+                true,
+                "Error parsing timestamp from '2026-11-30 21:00': error parsing time: \
+                 write all of it, as in '2026-01-31 09:30:00'",
+            ),
+            (
+                "select r, count(*) from calls, unnest(guardrail_rules) as u(r) group by r",
+                true,
+                "a part of the query reads a column of another table in a way that cannot be planned: \
+                 instead of `from calls, unnest(tags)` write `from (select *, unnest(tags) as tag from calls)`",
             ),
             (
                 "select cast('x' as int)",

@@ -11,6 +11,7 @@
 mod bounds;
 mod engine;
 mod error;
+mod json;
 mod length;
 mod named;
 pub mod output;

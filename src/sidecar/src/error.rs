@@ -35,6 +35,12 @@ pub enum CallError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// It asks for another protocol.
+    #[error("Weir passes on requests and answers, not connections of another protocol ({protocol})")]
+    Upgrade {
+        /// Which one.
+        protocol: String,
+    },
     /// The app stopped sending its body.
     #[error("the request body ended early: {0}")]
     BodyRead(String),
@@ -120,7 +126,9 @@ pub enum CallError {
         phase: &'static str,
     },
     /// The journal's disk quota is used up.
-    #[error("the journal is full, and calls are not taken that cannot be recorded; free space or raise journal.quota")]
+    #[error(
+        "the journal is full, and calls are not taken that cannot be recorded; free space or raise journal.quota_mib"
+    )]
     JournalFull,
     /// The journal cannot be written.
     #[error("the journal cannot be written, and calls are not taken that cannot be recorded: {0}")]
@@ -132,9 +140,10 @@ pub enum CallError {
 
 impl CallError {
     /// All codes that [`CallError::kind`] gives.
-    pub const CODES: [&str; 19] = [
+    pub const CODES: [&str; 20] = [
         "malformed_json",
         "malformed_form",
+        "upgrade_unsupported",
         "undecodable_body",
         "incomplete_body",
         "body_timeout",
@@ -162,6 +171,7 @@ impl CallError {
         match self {
             CallError::MalformedJson(_) => (StatusCode::BAD_REQUEST, "malformed_json", invalid, Client),
             CallError::MalformedForm(_) => (StatusCode::BAD_REQUEST, "malformed_form", invalid, Client),
+            CallError::Upgrade { .. } => (StatusCode::NOT_IMPLEMENTED, "upgrade_unsupported", invalid, Client),
             CallError::Encoding(_) => (StatusCode::BAD_REQUEST, "undecodable_body", invalid, Client),
             CallError::BodyRead(_) => (StatusCode::BAD_REQUEST, "incomplete_body", invalid, Client),
             CallError::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout", invalid, Client),
@@ -328,6 +338,7 @@ mod tests {
         let errors = [
             CallError::MalformedJson(text()),
             CallError::MalformedForm(text()),
+            CallError::Upgrade { protocol: text() },
             CallError::Encoding(text()),
             CallError::TooLarge { limit: 1 },
             CallError::BodyRead(text()),

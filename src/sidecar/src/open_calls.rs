@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event::body::CallInterrupted;
 use event::{Body, CallId, Draft, EventType, Scope};
-use journal::{Journal, clock};
+use journal::{Journal, ReadError, clock};
 
 use crate::error::StartError;
 
@@ -98,8 +98,15 @@ struct Cut {
 pub fn recover(journal: &Journal) -> Result<u64, StartError> {
     let wrong = |e: &dyn std::fmt::Display| StartError::Journal(e.to_string());
     let end = journal.end();
-    let from = journal.positions().get(POSITION).unwrap_or(0);
-    let mut reader = journal.reader(from).map_err(|e| wrong(&e))?;
+    let reader = match journal.positions().get(POSITION) {
+        Some(from) => journal.reader(from),
+        // Without a position the calls of all that is there are looked at.
+        None => match journal.reader(0) {
+            Err(ReadError::Released { first, .. }) => journal.reader(first),
+            reader => reader,
+        },
+    };
+    let mut reader = reader.map_err(|e| wrong(&e))?;
     let mut open: HashMap<CallId, Cut> = HashMap::new();
     while reader.position() < end {
         let before = reader.position();
@@ -185,5 +192,30 @@ mod tests {
         assert_eq!((calls.low_water(10), calls.count()), (7, 1));
         first.abandon();
         assert_eq!((calls.low_water(12), calls.count()), (7, 0));
+    }
+
+    /// Whoever takes away a damaged position, as its message says, must be able to start again.
+    #[test]
+    fn without_a_position_all_that_is_there_is_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = journal::Options {
+            segment_bytes: 64 << 10,
+            ..journal::Options::default()
+        };
+        let (journal, _) = Journal::open(dir.path(), options).unwrap();
+        for time in 0..300 {
+            let started = Body::CallStarted(Box::new(event::body::CallStarted {
+                endpoint: "x".repeat(1000),
+                ..Default::default()
+            }));
+            let draft = Draft::new(&Scope::default(), Some(CallId::new()), 0, time, &started).unwrap();
+            journal.append(&[draft]).unwrap();
+        }
+        journal.positions().set("other", journal.end()).unwrap();
+        let first = journal.release().unwrap().first;
+        assert!(first > 0);
+        let left = u64::try_from(journal.end() - first).unwrap();
+        assert_eq!(recover(&journal).unwrap(), left);
+        assert_eq!(recover(&journal).unwrap(), 0);
     }
 }

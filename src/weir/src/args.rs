@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -416,20 +416,36 @@ pub struct ConfigArgs {
 pub enum ConfigCommand {
     /// Check a configuration and say what it amounts to.
     Check {
-        /// The file [default: weir.toml, if there is one].
-        #[arg(env = "WEIR_CONFIG")]
-        file: Option<PathBuf>,
+        #[command(flatten)]
+        file: ConfigFile,
     },
     /// Print the configuration's JSON Schema.
     Schema,
     /// Print the configuration in force, defaults included, as TOML.
     Show {
-        /// The file [default: weir.toml, if there is one].
-        #[arg(env = "WEIR_CONFIG")]
-        file: Option<PathBuf>,
+        #[command(flatten)]
+        file: ConfigFile,
     },
     /// Print the hash of a client key, read from standard input, for `[[client_key]]`; without input, make a key.
     HashKey,
+}
+
+/// A configuration file.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ConfigFile {
+    /// The file [default: weir.toml, if there is one].
+    #[arg(env = "WEIR_CONFIG")]
+    file: Option<PathBuf>,
+    /// The same, as other commands take it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// Its path, if one is given.
+    pub fn path(&self) -> Option<&Path> {
+        self.config.as_deref().or(self.file.as_deref())
+    }
 }
 
 /// `weir models`.

@@ -30,7 +30,11 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::Usage(_) | Failure::Config(_) => 2,
-            Failure::Start(sidecar::StartError::OpenToTheWorld { .. } | sidecar::StartError::Upstream { .. }) => 2,
+            Failure::Start(
+                sidecar::StartError::OpenToTheWorld { .. }
+                | sidecar::StartError::Upstream { .. }
+                | sidecar::StartError::ClientKey { .. },
+            ) => 2,
             _ => 1,
         }
     }

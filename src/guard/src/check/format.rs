@@ -5,8 +5,10 @@
 //!  characters ─▶ lexer: is it JSON? ─▶ threads: one for each way in which the schema may still hold
 //! ```
 //!
-//! `anyOf` makes threads; one that is refuted ends; when none is left, the answer is invalid.
+//! `anyOf` makes threads; one that is refuted ends, and so does one that asks the same of the rest as another;
+//! when none is left, the answer is invalid.
 
+mod begins;
 mod thread;
 
 use std::sync::Arc;
@@ -15,7 +17,8 @@ use serde_json::Value;
 
 use super::{Check, Found};
 use crate::schema::{ARRAY, Additional, BOOLEAN, NULL, NUMBER, Node, OBJECT, STRING, Schema};
-use thread::{Frame, MOST_THREADS, Thread, ways};
+use begins::Begins;
+use thread::{Frame, MOST_THREADS, Thread, distinct, ways};
 
 /// How deep an answer may nest.
 const DEEPEST: usize = 256;
@@ -69,6 +72,7 @@ pub(crate) struct FormatCheck {
     rule: u32,
     schema: Arc<Schema>,
     threads: Vec<Thread>,
+    begins: Begins,
     /// The schema is not followed any more.
     lenient: bool,
     at: usize,
@@ -89,6 +93,7 @@ impl FormatCheck {
             rule,
             schema,
             threads: vec![Thread::default()],
+            begins: Begins::default(),
             lenient: false,
             at: 0,
             state: At::Value,
@@ -259,28 +264,28 @@ impl FormatCheck {
             self.text.push(c);
         }
         let length = self.length;
-        if key {
+        let mut begins = std::mem::take(&mut self.begins);
+        let kept = if key {
             self.keep(|thread, nodes, text| {
                 thread.frames.last().is_none_or(|frame| {
-                    (frame.nodes.iter()).all(|i| {
-                        let node = &nodes[*i];
-                        node.additional != Additional::No || node.properties.keys().any(|k| k.starts_with(text))
-                    })
+                    (frame.nodes.iter())
+                        .all(|i| nodes[*i].additional != Additional::No || begins.a_key(nodes, *i, text))
                 })
             })
         } else {
             self.keep(|thread, nodes, text| {
-                let begins = |value: &Value| value.as_str().is_some_and(|value| value.starts_with(text));
                 (thread.scalar.iter()).all(|i| {
                     let node = &nodes[*i];
-                    length <= node.length.1 && node.values.as_ref().is_none_or(|values| values.iter().any(begins))
+                    length <= node.length.1 && (node.values.is_none() || begins.a_value(nodes, *i, text))
                 })
             })
-        }
+        };
+        self.begins = begins;
+        kept
     }
 
     /// Ends the threads that `holds` refutes; an error if none is left.
-    fn keep(&mut self, holds: impl Fn(&mut Thread, &[Node], &str) -> bool) -> Valid {
+    fn keep(&mut self, mut holds: impl FnMut(&mut Thread, &[Node], &str) -> bool) -> Valid {
         if self.lenient {
             return Ok(());
         }
@@ -332,8 +337,12 @@ impl FormatCheck {
         if self.threads.is_empty() { Err(()) } else { Ok(()) }
     }
 
-    fn end_value(&mut self) {
+    /// The value has ended: those threads go on for which `holds`.
+    fn end_value(&mut self, holds: impl FnMut(&mut Thread, &[Node], &str) -> bool) -> Valid {
         self.state = if self.open.is_empty() { At::Done } else { At::After };
+        self.keep(holds)?;
+        distinct(&mut self.threads);
+        Ok(())
     }
 
     fn end_literal(&mut self, text: &'static str) -> Valid {
@@ -342,8 +351,7 @@ impl FormatCheck {
             "false" => Value::Bool(false),
             _ => Value::Null,
         };
-        self.end_value();
-        self.keep(|thread, nodes, _| {
+        self.end_value(|thread, nodes, _| {
             let allowed = |i: &usize| nodes[*i].values.as_ref().is_none_or(|values| values.contains(&value));
             thread.scalar.iter().all(allowed)
         })
@@ -353,12 +361,11 @@ impl FormatCheck {
         if !matches!(digits, Digits::Zero | Digits::Whole | Digits::Fraction | Digits::Power) {
             return Err(());
         }
-        self.end_value();
         // Longer ones than are kept are told by nobody.
         let Some(n) = self.text.parse::<f64>().ok().filter(|_| self.text.len() < 64) else {
-            return Ok(());
+            return self.end_value(|_, _, _| true);
         };
-        self.keep(|thread, nodes, _| {
+        self.end_value(|thread, nodes, _| {
             thread.scalar.iter().all(|i| {
                 let node = &nodes[*i];
                 let listed = |values: &Vec<Value>| values.iter().any(|v| v.as_f64() == Some(n));
@@ -373,9 +380,8 @@ impl FormatCheck {
     }
 
     fn end_string(&mut self) -> Valid {
-        self.end_value();
         let (length, whole) = (self.length, self.text.len() < LONGEST);
-        self.keep(|thread, nodes, text| {
+        self.end_value(|thread, nodes, text| {
             thread.scalar.iter().all(|i| {
                 let node = &nodes[*i];
                 let listed = |values: &Vec<Value>| values.iter().any(|v| v.as_str() == Some(text));
@@ -417,8 +423,7 @@ impl FormatCheck {
         if self.open.pop() != Some(object) {
             return Err(());
         }
-        self.end_value();
-        self.keep(|thread, nodes, _| {
+        self.end_value(|thread, nodes, _| {
             let Some(frame) = thread.frames.pop() else { return true };
             frame.nodes.iter().all(|i| {
                 let node = &nodes[*i];

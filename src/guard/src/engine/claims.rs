@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use super::state::{Candidate, Claim, Ready, Settled, State, View};
 use super::{ActiveRule, Engine};
 use crate::nearby::{Reach, Says};
-use crate::rule::MAX_NAME;
+use crate::rule::{MAX_NAME, Rule};
 use crate::types::Action;
 
 impl Engine {
@@ -101,19 +101,63 @@ impl Engine {
             claim_end,
             score,
         };
-        match &active.context {
-            None => self.ready(state, claim, None),
-            Some(_) => state.waiting.push(claim),
+        // The byte after the match was seen: it is what ended the candidate. The one behind that was not.
+        if active.context.is_some() || may_join(&active.rule, view.bytes, claim_end - view.base) {
+            state.waiting.push(claim);
+        } else {
+            self.ready(state, claim, None);
         }
         true
     }
 
-    /// Whether what stands around a match, and the name before its value, let it count.
+    /// The byte right before a match of `rule` that begins at `start` which shows that it is part of something
+    /// else. Before a number, `-`, `.` and `,` may as well end a word or what stands in brackets (`SSN-`, `No.`,
+    /// `(SSN)-`, `Jane,`; dashes of all kinds are a `-` by now): then they join nothing.
+    pub(crate) fn refused_before(rule: &Rule, text: &[u8], start: usize) -> Option<u8> {
+        let at = start.checked_sub(1)?;
+        let mark = *text.get(at)?;
+        if !rule.not_before.as_bytes().contains(&mark) {
+            return None;
+        }
+        let number = text.get(start).is_some_and(|b| b.is_ascii_digit() || *b == b'(');
+        let before = char_before(text, at);
+        let ends_word = || match before {
+            Some(c) if c.is_ascii_alphabetic() => !rule.not_before.contains(c),
+            Some(c) => c.is_alphabetic() || matches!(c, ')' | ']') || c == char::from(mark),
+            None => false,
+        };
+        let joins = match mark {
+            b'-' | b'.' => !ends_word(),
+            b',' => before.is_some_and(|c| c.is_ascii_digit()),
+            _ => true,
+        };
+        (joins || !number).then_some(mark)
+    }
+
+    /// The byte right behind a match of `rule` that ends at `end` which shows that it is part of something else. A
+    /// mark that may end a clause does so only with a digit behind it, or a letter that the rule names, too.
+    pub(crate) fn refused_after(rule: &Rule, text: &[u8], end: usize) -> Option<u8> {
+        let mark = *text.get(end)?;
+        // `::` begins an address of the kind that has no digit there.
+        let joined = |b: &u8| {
+            b.is_ascii_digit()
+                || (*b == b':' && mark == b':')
+                || (b.is_ascii_alphabetic() && rule.not_after.as_bytes().contains(b))
+        };
+        let refuses = if may_join(rule, text, end) {
+            text.get(end + 1).is_some_and(joined)
+        } else {
+            rule.not_after.as_bytes().contains(&mark)
+        };
+        refuses.then_some(mark)
+    }
+
+    /// Whether what stands around a match, and the name before its value, let it count, as far as is known.
     fn circumstances(&self, view: View<'_>, active: &ActiveRule, claim: (usize, usize), value_start: usize) -> bool {
         let rule = &active.rule;
-        // The byte after the match was seen: it is what ended the candidate.
-        let beside = |set: &str, byte: Option<u8>| byte.is_some_and(|b| set.as_bytes().contains(&b));
-        if beside(&rule.not_before, view.before(claim.0)) || beside(&rule.not_after, view.get(claim.1)) {
+        let (start, end) = (claim.0 - view.base, claim.1 - view.base);
+        let refused = !may_join(rule, view.bytes, end) && Engine::refused_after(rule, view.bytes, end).is_some();
+        if refused || Engine::refused_before(rule, view.bytes, start).is_some() {
             return false;
         }
         let earliest = claim.0.saturating_sub(MAX_NAME).max(view.base);
@@ -130,15 +174,28 @@ impl Engine {
         }
     }
 
-    /// Looks for the context of matches that wait for it. The answer depends on the text around the
-    /// match only, so it does not matter when this runs.
+    /// Looks at what matches wait for: their context, and what is behind the mark after them. The answer
+    /// depends on the text around the match only, so it does not matter when this runs.
     pub(super) fn judge_waiting(&self, state: &mut State, view: View<'_>, ended: bool) {
         let mut index = 0;
         while let Some(claim) = state.waiting.get(index).copied() {
-            let Some(context) = self.rules[claim.rule as usize].context else {
-                break;
-            };
+            let active = &self.rules[claim.rule as usize];
             let (start, end) = (claim.claim_start - view.base, claim.claim_end - view.base);
+            if may_join(&active.rule, view.bytes, end) {
+                if !ended && state.at <= claim.claim_end + 1 {
+                    index += 1;
+                    continue;
+                }
+                if Engine::refused_after(&active.rule, view.bytes, end).is_some() {
+                    state.waiting.swap_remove(index);
+                    continue;
+                }
+            }
+            let Some(context) = active.context else {
+                state.waiting.swap_remove(index);
+                self.ready(state, claim, None);
+                continue;
+            };
             // Words after the match count once all of them are there, and the byte after the last one.
             let complete = ended || state.at > claim.claim_end + context.reach.after;
             let after = if complete { context.reach.after } else { 0 };
@@ -214,4 +271,18 @@ impl Engine {
             state.last_ends.retain(|(_, end)| *end > frontier);
         }
     }
+}
+
+/// Whether it depends on what is behind the byte at `end` whether that refuses a match of `rule` that ends there.
+fn may_join(rule: &Rule, text: &[u8], end: usize) -> bool {
+    let mark = |byte: &u8| b"-./,:".contains(byte) && rule.not_after.as_bytes().contains(byte);
+    let last = end.checked_sub(1).and_then(|last| text.get(last));
+    text.get(end).is_some_and(mark) && last.is_some_and(u8::is_ascii_alphanumeric) && !rule.continues
+}
+
+/// The character that ends at `at`.
+fn char_before(text: &[u8], at: usize) -> Option<char> {
+    let from = text[at.saturating_sub(4)..at].iter().rposition(|b| b & 0xC0 != 0x80)?;
+    let text = &text[at.saturating_sub(4) + from..at];
+    std::str::from_utf8(text).ok()?.chars().next()
 }

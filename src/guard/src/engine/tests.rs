@@ -157,9 +157,8 @@ fn long_texts_give_what_lock_step_gives_on_any_budget() {
         for engine in Phase::ALL.iter().filter_map(|phase| policy.engine(*phase)) {
             for text in &texts {
                 let mut whole = Vec::new();
-                if !engine.scan_whole(text.as_bytes(), |s| {
-                    whole.push((s.rule.unwrap_or(u32::MAX), s.start, s.end))
-                }) {
+                let noted = |s: Settled| whole.push((s.rule.unwrap_or(u32::MAX), s.start, s.end));
+                if engine.scan_until(text.as_bytes(), text.len(), noted).is_none() {
                     slow += 1;
                     continue;
                 }
@@ -171,4 +170,65 @@ fn long_texts_give_what_lock_step_gives_on_any_budget() {
         }
     }
     assert!(fast > 30 && slow > 10 && found > 10_000, "{fast} {slow} {found}");
+}
+
+#[test]
+fn a_mark_beside_a_number_joins_it_to_digits_only() {
+    let pack = r#"
+        name = "t"
+        version = "1"
+        kind = "pii"
+        action = "redact"
+        [[rule]]
+        id = "number"
+        entity = "NUMBER"
+        regex = '\b\d{6}\b'
+        not_before = ".-/,$"
+        not_after = "-/%"
+        [[rule]]
+        id = "version"
+        entity = "VERSION"
+        regex = '\bv\d\b'
+        not_before = "-"
+        not_after = "-b"
+    "#;
+    let packs = [Pack::parse("t.toml", pack).unwrap()];
+    let spec = PolicySpec {
+        packs: vec!["t".into()],
+        ..PolicySpec::default()
+    };
+    let policy = Arc::new(Policy::compile(&spec, &packs).unwrap());
+    for (text, found) in [
+        ("No.123456", true),
+        ("SSN-123456—please", true),
+        ("номер–123456", true),
+        ("(id)-123456", true),
+        ("id--123456--", true),
+        ("Jane,123456-", true),
+        ("wait...123456/x", true),
+        ("1-123456", false),
+        ("x = -123456", false),
+        ("-123456", false),
+        (".123456", false),
+        ("1,123456", false),
+        ("path/123456", false),
+        ("US$123456", false),
+        ("123456-1", false),
+        ("123456–1", false),
+        ("123456/7", false),
+        ("123456%", false),
+        ("v1-c", true),
+        ("v1-beta", false),
+        ("a-v1", false),
+    ] {
+        let whole = policy.scan(Phase::Input, text);
+        assert_eq!(whole.verdicts.len(), usize::from(found), "{text}");
+        for (cut, _) in text.char_indices() {
+            let mut stream = policy.scanner(Phase::Input);
+            let mut out = stream.push(&text[..cut]).text;
+            out += &stream.push(&text[cut..]).text;
+            out += &stream.finish().text;
+            assert_eq!(out, whole.redacted(text), "{text} at {cut}");
+        }
+    }
 }

@@ -79,12 +79,15 @@ struct Pass<'e, 't, 'a> {
     accounts: &'a mut [Account],
     limit: usize,
     reserve: usize,
+    /// One past the last byte that a candidate saw.
+    seen: usize,
 }
 
 impl Engine {
-    /// Hands out the settled matches of a whole text, in order. `false` if the step budget might not
-    /// do: then what was handed out is void.
-    pub(crate) fn scan_whole(&self, bytes: &[u8], mut emit: impl FnMut(Settled)) -> bool {
+    /// Hands out, in order, the settled matches of a whole text that begin, or have their gate, before `until`.
+    /// Tells how far the longest candidate ran, matched or not. `None` if the step budget might not do: then
+    /// what was handed out is void.
+    pub(crate) fn scan_until(&self, bytes: &[u8], until: usize, mut emit: impl FnMut(Settled)) -> Option<usize> {
         let stretches = bytes.len() / STRETCH + 1;
         let (mut few, mut many) = ([Account::default(); FEW], Vec::new());
         let accounts = if stretches <= FEW {
@@ -99,19 +102,20 @@ impl Engine {
             accounts,
             limit: limit(self.fuel),
             reserve: reserve(self.whole.gated_steps, self.whole.reach),
+            seen: 0,
         };
         let mut state = self.state();
         let mut from = 0;
-        while from < bytes.len() {
-            let end = bytes.len().min(from + PIECE);
+        while from < until {
+            let end = until.min(from + PIECE);
             let affordable = self
                 .wake
                 .each_place(bytes, from, end, |at, may| pass.visit(&mut state, at, may));
             if !affordable {
-                return false;
+                return None;
             }
             from = end;
-            if from < bytes.len() {
+            if from < until {
                 // All that begins before here was seen, save what a gate further on may lead back to.
                 state.at = from;
                 self.judge_waiting(&mut state, pass.view, false);
@@ -123,7 +127,7 @@ impl Engine {
         state.at = bytes.len();
         self.judge_waiting(&mut state, pass.view, true);
         self.settle(&mut state, usize::MAX, emit);
-        true
+        Some(pass.seen)
     }
 }
 
@@ -181,6 +185,7 @@ impl Pass<'_, '_, '_> {
         loop {
             let run = pattern.run(view.bytes, candidate.start, at, candidate.state);
             candidate.end = run.end;
+            self.seen = self.seen.max(run.at);
             let matched = candidate.end.saturating_sub(candidate.start);
             if !self.charge(candidate.start, run.at - candidate.start, matched) {
                 return false;

@@ -206,12 +206,10 @@ fn judge(
     if !rule.allows(value, &look.bytes[start..end]) {
         refusal.get_or_insert("an allow list, or no keyword in the match".to_owned());
     }
-    let beside = |set: &str, byte: Option<&u8>| byte.filter(|b| set.as_bytes().contains(b)).copied();
-    let before = start.checked_sub(1).and_then(|i| look.bytes.get(i));
-    if let Some(byte) = beside(&rule.not_before, before) {
+    if let Some(byte) = Engine::refused_before(rule, look.bytes, start) {
         refusal.get_or_insert(format!("`not_before`: `{}` stands before it", char::from(byte)));
     }
-    if let Some(byte) = beside(&rule.not_after, look.bytes.get(claim_end)) {
+    if let Some(byte) = Engine::refused_after(rule, look.bytes, claim_end) {
         refusal.get_or_insert(format!("`not_after`: `{}` stands after it", char::from(byte)));
     }
     let overlaps = |v: &&Verdict| v.start < place.1 && place.0 < v.end;

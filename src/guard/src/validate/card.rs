@@ -1,6 +1,15 @@
 //! Payment cards.
 
-use super::digits::{luhn, number};
+use super::digits::{digits, group_ends, luhn, number};
+
+/// The accepted prefix of a card number: a short number behind one of sixteen digits or more (an expiry, a
+/// security code, an amount) may look like its last group.
+pub(super) fn card(text: &str) -> Option<usize> {
+    group_ends(text).find(|end| {
+        let d = digits(&text[..*end]);
+        (*end == text.len() || d.len() >= 16) && is_card(&d)
+    })
+}
 
 /// Issuer ranges as published in ISO/IEC 7812 registrations and the networks' own guides.
 pub(crate) fn is_card(d: &[u8]) -> bool {

@@ -8,7 +8,9 @@ const MONTHS: [&str; 12] = [
 
 /// Whether `text` is a date between 1900 and 2030, in any usual order, the month in digits or letters.
 pub(super) fn is_birth_date(text: &str) -> bool {
-    let mut parts = text.split(|c: char| !c.is_alphanumeric()).filter(|p| !p.is_empty());
+    let mut parts = text
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|p| !p.is_empty());
     let (Some(a), Some(b), Some(c), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return false;
     };

@@ -4,24 +4,48 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Ends of file names that are no top-level domains.
 const FILES: &[&str] = &[
-    "css", "gif", "html", "ico", "jpeg", "jpg", "js", "json", "jsx", "pdf", "png", "scss", "svg", "toml", "tsx", "txt",
-    "webp", "xml", "yaml", "yml",
+    "css", "csv", "gif", "gz", "html", "ico", "jpeg", "jpg", "js", "json", "jsx", "pdf", "png", "scss", "svg", "tar",
+    "tgz", "toml", "tsx", "txt", "webp", "xml", "yaml", "yml",
 ];
 
-/// Whether what has the form of an e-mail address is one.
-pub(crate) fn is_email(text: &str) -> bool {
-    let file = |end: &str| FILES.iter().any(|file| end.eq_ignore_ascii_case(file));
-    !text.starts_with("git@") && !text.rsplit('.').next().is_some_and(file)
+/// Common ends of addresses that are no countries'.
+const DOMAINS: &[&str] = &[
+    "app", "biz", "com", "dev", "edu", "gov", "info", "int", "mil", "net", "online", "org", "shop", "xyz",
+];
+
+/// The accepted prefix of what has the form of an e-mail address. Files are named after addresses
+/// (`jane@example.com.pdf`, `jane@example.com-invoice.pdf`, `jane@example.com_2024`): the address is in there if
+/// what is left of it ends like one.
+pub(crate) fn email(text: &str) -> Option<usize> {
+    let at = text.find('@')?;
+    if text.starts_with("git@") {
+        return None;
+    }
+    let address = text.trim_end_matches('_');
+    let mut end = address.len();
+    loop {
+        let (rest, last) = address[at + 1..end].rsplit_once('.')?;
+        let file = FILES.iter().any(|file| last.eq_ignore_ascii_case(file));
+        if !file && !last.contains('-') && last.bytes().any(|b| !b.is_ascii_digit()) {
+            let known = DOMAINS.iter().any(|known| last.eq_ignore_ascii_case(known));
+            let country = last.len() == 2 && rest.bytes().any(|b| b.is_ascii_alphabetic());
+            return (end == address.len() || known || country).then_some(end);
+        }
+        end = match last.split_once('-') {
+            Some((domain, _)) if !file => at + 1 + rest.len() + 1 + domain.len(),
+            _ => at + 1 + rest.len(),
+        };
+    }
 }
 
-/// An IPv4 address, or a network as `address/length`; no netmask, and not the unspecified address alone.
-pub(crate) fn is_ipv4(text: &str) -> bool {
+/// The accepted prefix of an IPv4 address, or of a network as `address/length`; no netmask, and not the unspecified
+/// address alone.
+pub(crate) fn ipv4(text: &str) -> Option<usize> {
     let (address, length) = split_prefix(text);
-    let network = length.is_some();
-    length.unwrap_or(0) <= 32
-        && address
-            .parse::<Ipv4Addr>()
-            .is_ok_and(|ip| (network || !ip.is_unspecified()) && !ip.is_broadcast() && ip.octets()[..3] != [255; 3])
+    let network = length.is_some_and(|length| length <= 32);
+    let ip = address.parse::<Ipv4Addr>().ok()?;
+    let accepted = (network || !ip.is_unspecified()) && !ip.is_broadcast() && ip.octets()[..3] != [255; 3];
+    accepted.then_some(if network { text.len() } else { address.len() })
 }
 
 /// The accepted prefix of an IPv6 address that may have a zone or a prefix length behind it.

@@ -63,25 +63,55 @@ fn without_extension(text: &str) -> &str {
 pub(crate) fn is_nanp_text(text: &str) -> bool {
     let number = without_extension(text);
     let d = digits(number);
+    if is_list(number) {
+        return false;
+    }
     is_nanp(&d) || (number.len() < text.len() && matches!(d.len(), 10 | 11) && !uniform(&d))
+}
+
+/// Whether `text` lists measures: three groups that only spaces part, the last one round as sizes are (1000,
+/// 1024, 1080).
+fn is_list(text: &str) -> bool {
+    let round = |n: u64| n > 0 && [128, 120, 1000].iter().any(|of| n.is_multiple_of(*of));
+    let spaced = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit() || b == b' ');
+    spaced && text[8..].parse().is_ok_and(round)
+}
+
+/// Whether `text` begins with a fraction such as coordinates are: at most 180, and five to seven digits.
+fn is_fraction(text: &str) -> bool {
+    let Some((whole, rest)) = text.trim_start_matches('+').split_once('.') else {
+        return false;
+    };
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    whole.parse::<u8>().is_ok_and(|whole| whole <= 180) && (5..=7).contains(&digits) && !rest[digits..].starts_with('.')
 }
 
 /// The accepted prefix of a number with country code, `+` or `00` before it.
 pub(crate) fn international(text: &str) -> Option<usize> {
     let number = without_extension(text);
+    if is_fraction(number) {
+        return None;
+    }
     let end = group_ends(number).find(|end| {
         let d = digits(&number[..*end]);
-        is_e164(d.strip_prefix(&[0, 0]).unwrap_or(&d))
+        // Millions are no phones.
+        is_e164(d.strip_prefix(&[0, 0]).unwrap_or(&d)) && !d.ends_with(&[0; 6])
     })?;
     Some(if end == number.len() { text.len() } else { end })
 }
 
-/// The accepted prefix of a number that a word nearby announces: 7 to 13 digits that are no date.
+/// The accepted prefix of a number that a word nearby announces: 7 to 13 digits that are no date, or more with
+/// `00` and a country code.
 pub(crate) fn national(text: &str) -> Option<usize> {
     let number = without_extension(text);
     let end = group_ends(number).find(|end| {
         let d = digits(&number[..*end]);
-        (7..=13).contains(&d.len()) && !uniform(&d) && !is_date(&d) && !begins_with_date(&number[..*end])
+        let abroad = d.len() > 13 && is_e164(d.strip_prefix(&[0, 0]).unwrap_or_default());
+        ((7..=13).contains(&d.len()) || abroad)
+            && !uniform(&d)
+            && !d.ends_with(&[0; 5])
+            && !is_date(&d)
+            && !begins_with_date(&number[..*end])
     })?;
     let balanced = number[..end].matches('(').count() == number[..end].matches(')').count();
     balanced.then_some(if end == number.len() { text.len() } else { end })
@@ -93,7 +123,10 @@ pub(crate) fn is_local(text: &str) -> bool {
     let d = digits(text);
     let values = text.split(|c: char| !c.is_ascii_digit()).filter(|g| !g.is_empty());
     let values: Vec<u64> = values.map(|g| g.parse().unwrap_or(0)).collect();
-    let counting = values.len() > 2 && values.windows(2).all(|w| w[1] == w[0] + 1);
+    let steps: Vec<u64> = values.windows(2).map(|w| w[1].wrapping_sub(w[0])).collect();
+    // One by one, or by twelve: 12 24 36 48.
+    let counting = values.len() > 2 && steps.iter().all(|step| *step == 1)
+        || values.len() > 4 && values[1] > 0 && steps[1..].iter().all(|step| *step == values[1]);
     let lengths: Vec<usize> = text.split(|c: char| !c.is_ascii_digit()).map(str::len).collect();
     // Three, two and four digits are a number of the US administration.
     let social = lengths == [3, 2, 4];

@@ -182,3 +182,44 @@ fn forms_without_a_sum_keep_to_their_ranges() {
         }
     }
 }
+
+#[test]
+fn what_follows_is_cut() {
+    #[rustfmt::skip]
+    let cases = [
+        (Card, "4111 1111 1111 1111 12", Some("4111 1111 1111 1111")),
+        (Card, "4111-1111-1111-1111 123", Some("4111-1111-1111-1111")),
+        (Card, "4111 1111 1111 1112 123", None),
+        (Card, "5018 0000 0009 1", None),
+        (Ipv4, "10.0.0.5/42", Some("10.0.0.5")),
+        (Ipv4, "10.0.0.0/8", Some("10.0.0.0/8")),
+        (Ipv4, "0.0.0.0/42", None),
+        (Email, "jane@example.com.pdf", Some("jane@example.com")),
+        (Email, "jane@example.com-invoice.pdf", Some("jane@example.com")),
+        (Email, "jane@example.com-invoice.2024.pdf", Some("jane@example.com")),
+        (Email, "jane@example.com_", Some("jane@example.com")),
+        (Email, "jane@example.photography", Some("jane@example.photography")),
+        (Email, "jane@163.com.txt", Some("jane@163.com")),
+        (Email, "jane@example.de.html", Some("jane@example.de")),
+        (Email, "logo@2x.png", None),
+        (Email, "icon@2x.min.js", None),
+        (Email, "vue@3.4.es.js", None),
+        (Email, "git@github.com", None),
+        (E164, "+1.4806242599", Some("+1.4806242599")),
+        (E164, "+52.520008", None),
+        (E164, "+52.520008 13", None),
+        (E164, "+350 000 000", None),
+        (NationalPhone, "00493012345678", Some("00493012345678")),
+        (NationalPhone, "1000000", None),
+        (Nanp, "415 555 2671", Some("415 555 2671")),
+        (Nanp, "415 600 1000", None),
+        (Nanp, "415-600-1000", Some("415-600-1000")),
+        (LocalPhone, "06 12 24 36 48", None),
+        (LocalPhone, "06 12 34 56 78", Some("06 12 34 56 78")),
+        (BirthDate, "1990年1月2日", Some("1990年1月2日")),
+    ];
+    for (validator, text, expected) in cases {
+        let accepted = validator.accept(text).map(|end| &text[..end]);
+        assert_eq!(accepted, expected, "{validator:?} {text}");
+    }
+}

@@ -155,6 +155,10 @@ fn what_is_kept_is_bounded_and_counted() {
     let stats = vault.stats();
     assert_eq!((stats.sessions, stats.entries), (1, 0));
     assert_eq!(stats.expired, 2);
+    // Calls without a session push nobody out, and know nothing of each other.
+    let alone: Vec<_> = (0..5).map(|_| vault.alone()).collect();
+    assert!(alone.iter().all(|session| session.token("EMAIL", "z") == "[EMAIL_1]"));
+    assert_eq!((vault.stats().sessions, vault.stats().evicted), (1, 1));
     assert!(vault.forget("1") && !vault.forget("1"));
 }
 

@@ -11,8 +11,13 @@ use crate::policy::Policy;
 use crate::scanner;
 use crate::types::Verdict;
 
-/// How far around a rewritten part a match may begin or end, bytes of the view.
+/// How far around a rewritten part a match may begin, bytes of the view.
 const REACH: usize = 256;
+/// How far beyond that it may end: one that goes on, such as a key's body, is followed so far.
+const RUN: usize = 64 << 10;
+/// How much of a view its matches may run through beyond their stretches in all, views: many that overlap
+/// must not cost more than linear time.
+const RUNS: usize = 4;
 /// How near to a rewritten part a match must be to be owed to it.
 const NEAR: usize = 64;
 /// How much around a rewritten part a classifier reads, bytes of the view: about a window.
@@ -36,9 +41,13 @@ pub(crate) fn scan(
     }
     let mut found = Vec::new();
     for view in &views {
+        let mut runs = RUNS * view.text.len();
         for (from, to) in view.stretches(REACH) {
             if let Some(engine) = engine {
-                outcome.errors += matches(policy, engine, view, (from, to), &mut found);
+                let most = view.text.floor_char_boundary(to + RUN.min(runs)).max(to);
+                let (errors, seen) = matches(policy, engine, view, (from, to, most), &mut found);
+                outcome.errors += errors;
+                runs -= seen.saturating_sub(to).min(runs);
             }
             if let Some(checks) = checks {
                 listed(policy, checks, view, (from, to), &mut found);
@@ -122,15 +131,19 @@ impl ViewText {
     }
 }
 
-/// What the rules match in a stretch of a view. The number of errors.
+/// What the rules match that begins in the stretch `from..to` of a view and ends before `most`. The number of
+/// errors, and how far it had to look.
 fn matches(
     policy: &Policy,
     engine: &Engine,
     view: &ViewText,
-    (from, to): (usize, usize),
+    (from, to, most): (usize, usize, usize),
     found: &mut Vec<Verdict>,
-) -> u32 {
-    scanner::matches(engine, &view.text.as_bytes()[from..to], |settled| {
+) -> (u32, usize) {
+    let bytes = &view.text.as_bytes()[from..most];
+    // A match that goes on where a part of it ended is owed to what that part is owed to.
+    let mut going_on: Option<(u32, usize, View)> = None;
+    let (errors, seen) = scanner::matches_until(engine, bytes, to - from, |settled| {
         let (start, end) = (from + settled.start, from + settled.end);
         let Some(rule) = settled.rule.and_then(|rule| engine.rules.get(rule as usize)) else {
             // Nobody looked at the rest, wherever in the text that stands.
@@ -138,12 +151,22 @@ fn matches(
             found.push(policy.verdict(engine, &settled, rest.start, rest.start));
             return;
         };
-        if let Some(((start, end), how)) = view.owed((start, end), (from, to), rule.rule.views) {
-            let mut verdict = policy.verdict(engine, &settled, start, end);
+        let goes_on = going_on.filter(|(rule, ended, _)| Some(*rule) == settled.rule && start < *ended && end > *ended);
+        let owed = match goes_on {
+            Some((_, _, how)) => {
+                let origin = view.map.origin(start, end);
+                Some(((origin.start, origin.end), how))
+            }
+            None => view.owed((start, end), (from, most), rule.rule.views),
+        };
+        if let Some(((from, to), how)) = owed {
+            let mut verdict = policy.verdict(engine, &settled, from, to);
             verdict.view = Some(how);
             found.push(verdict);
+            going_on = settled.rule.map(|rule| (rule, end, how));
         }
-    })
+    });
+    (errors, from + seen)
 }
 
 /// What the word lists find in a stretch of a view.

@@ -56,3 +56,27 @@ fn consumers_are_shown_and_a_damaged_position_is_a_fault() {
     assert!(tool::inspect(dir.path()).unwrap().consumers.is_empty());
     assert!(!dir.path().join("positions").exists());
 }
+
+/// Whoever asks only where a journal ends does not read all of it.
+#[test]
+fn the_end_is_told_by_the_newest_segment() {
+    let dir = released();
+    let report = tool::inspect(dir.path()).unwrap();
+    let id = report.journal_id.unwrap();
+    assert_eq!(report.end, 200);
+    assert!(report.segments.len() > 1, "this test says nothing");
+    assert_eq!(tool::end(dir.path()).unwrap(), Some((id, 200)));
+    let (newest, older) = report.segments.split_last().unwrap();
+    for segment in older {
+        std::fs::write(&segment.path, "damaged").unwrap();
+    }
+    assert_eq!(tool::end(dir.path()).unwrap(), Some((id, 200)));
+    // One that says nothing begins where its name says.
+    let nothing = tempfile::tempdir().unwrap();
+    assert!(tool::end(nothing.path()).is_err());
+    std::fs::copy(&newest.path, nothing.path().join(newest.path.file_name().unwrap())).unwrap();
+    std::fs::write(nothing.path().join(format!("{:020}.seg", 200)), "torn").unwrap();
+    assert_eq!(tool::end(nothing.path()).unwrap(), Some((id, 200)));
+    std::fs::remove_file(nothing.path().join(newest.path.file_name().unwrap())).unwrap();
+    assert_eq!(tool::end(nothing.path()).unwrap(), None);
+}

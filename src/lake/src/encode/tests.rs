@@ -1,3 +1,4 @@
+use arrow::array::Array as _;
 use event::{CallId, Chain, Digest, Envelope, EventId, JournalId, Json, Record};
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -133,6 +134,33 @@ fn life(steps: &[(u128, u8)]) -> Vec<Item> {
             })
         })
         .collect()
+}
+
+/// Of an end that cannot be read nobody knows how long the call took: not no time at all.
+#[test]
+fn an_end_that_cannot_be_read_has_no_duration() {
+    for body in ["[1]", r#"{"http.response.status_code":200}"#] {
+        let items: Vec<Item> = (life(&[(1, 0), (1, 2)]).into_iter())
+            .map(|item| match item {
+                Item::Record(mut record) if record.envelope.seq == 1 => {
+                    record.body = Json::parse(body.to_owned()).unwrap();
+                    Item::Record(record)
+                }
+                other => other,
+            })
+            .collect();
+        let mut rows = CallRows::new();
+        Fold::default().apply_all(&items, 0, &mut rows).unwrap();
+        let rows = rows.finish().unwrap();
+        assert_eq!(rows.num_rows(), 1);
+        for name in ["duration_ms", "overhead_ms"] {
+            assert_eq!(
+                rows.column_by_name(name).unwrap().null_count(),
+                1,
+                "{name} after {body}"
+            );
+        }
+    }
 }
 
 /// What a call may have learned when it is packed comes back to the bit.

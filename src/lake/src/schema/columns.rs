@@ -194,7 +194,7 @@ pub const CALLS: &[Column] = &[
         "duration_ms",
         Kind::Float,
         true,
-        "From the request's arrival to the answer's last byte, in milliseconds. Null for an interrupted call.",
+        "From the request's arrival to the answer's last byte, in milliseconds. Null for an interrupted call, and where the event that ended it does not say.",
     ),
     col(
         "ttft_ms",
@@ -206,13 +206,13 @@ pub const CALLS: &[Column] = &[
         "overhead_ms",
         Kind::Float,
         true,
-        "Weir's own share of the duration, in milliseconds: without the waits for provider and app.",
+        "Weir's own share of the duration, in milliseconds: without the waits for provider and app. Null where that is.",
     ),
     col(
         "input_tokens",
         Kind::Int,
         true,
-        "Prompt tokens neither read from nor written to the provider's cache. The five token columns are disjoint: their sum is what the call used.",
+        "Prompt tokens neither read from nor written to the provider's cache. The five token columns are disjoint: their sum is what the call used, with what is null (not told, or not there) as 0: `coalesce(input_tokens, 0) + …`.",
     ),
     col(
         "cache_read_tokens",

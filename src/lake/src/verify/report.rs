@@ -99,6 +99,8 @@ pub struct CallsReport {
     pub pending: u64,
     /// Rows in `calls`.
     pub rows: u64,
+    /// Of these, rows of calls whose events are erased: that erasure is under way, or was cut short.
+    pub erased: u64,
     /// What is wrong, at most [`CallsReport::MAX_PROBLEMS`] of them spelt out.
     pub problems: Vec<String>,
     /// How many things are wrong.
@@ -256,6 +258,13 @@ impl fmt::Display for Report {
         )?;
         if calls.pending > 0 {
             write!(f, ", {} rows come with the next landing", calls.pending)?;
+        }
+        if calls.erased > 0 {
+            write!(
+                f,
+                ", {} of them of calls whose events are erased: unless that is under way, erase them again",
+                calls.erased
+            )?;
         }
         writeln!(f)?;
         list(f, "WRONG", &calls.problems)?;

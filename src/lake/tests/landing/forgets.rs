@@ -136,7 +136,7 @@ async fn erased_records_leave_their_digest() {
     let id = id.unwrap().to_string();
     let events = ask(&lake, &format!("select count(*) from events where call_id = '{id}'")).await;
     assert!(events >= 3);
-    let done = erase(&lake, &Whose::Call(id.clone())).await.unwrap();
+    let done = erase(&lake, None, &Whose::Call(id.clone())).await.unwrap();
     assert_eq!((done.calls, done.call_rows, done.event_rows as i64), (1, 1, events));
     let found = proof(&lake).await;
     assert!(found.is_complete(), "{found}");
@@ -164,7 +164,9 @@ async fn erased_records_leave_their_digest() {
     let session = "select count(*) from calls where session_id = 'session-3'";
     let theirs = ask(&lake, session).await;
     assert!(theirs > 0);
-    let done = erase(&lake, &Whose::Session("session-3".to_owned())).await.unwrap();
+    let done = erase(&lake, None, &Whose::Session("session-3".to_owned()))
+        .await
+        .unwrap();
     assert_eq!((done.calls as i64, done.call_rows as i64), (theirs, theirs));
     rebuild(&lake).await.unwrap();
     assert_eq!(ask(&lake, session).await, 0);
@@ -206,7 +208,7 @@ async fn a_call_that_is_still_open_is_erased_once_it_has_ended() {
     handle.flush().await.unwrap();
     let theirs = "select count(*) from events where call_id = ";
     for whose in [Whose::Call(call.to_string()), Whose::Session(session.clone())] {
-        let done = erase(&lake, &whose).await.unwrap();
+        let done = erase(&lake, None, &whose).await.unwrap();
         assert_eq!(done.open, 1, "{done:?}");
         assert_eq!(ask(&lake, &format!("{theirs}'{call}'")).await, 4, "{done:?}");
     }
@@ -217,14 +219,96 @@ async fn a_call_that_is_still_open_is_erased_once_it_has_ended() {
     assert_eq!(handle.flush().await.unwrap(), h.next());
     let found = proof(&lake).await;
     assert!(found.is_complete(), "{found}");
-    let done = erase(&lake, &Whose::Session(session)).await.unwrap();
+    let done = erase(&lake, None, &Whose::Session(session)).await.unwrap();
     assert_eq!((done.calls, done.open), (1, 0));
     assert_eq!(ask(&lake, &format!("{theirs}'{call}'")).await, 0);
     let found = proof(&lake).await;
     assert!(found.is_complete(), "{found}");
     // Nobody's.
-    let nobody = erase(&lake, &Whose::Call(event::CallId::new().to_string()))
+    let nobody = erase(&lake, None, &Whose::Call(event::CallId::new().to_string()))
         .await
         .unwrap();
     assert_eq!(nobody, lake::EraseReport::default());
+}
+
+/// Calls that wait in the journal cannot be erased yet: they are still to come, and said to be.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_not_landed_is_still_to_come() {
+    let mut h = History::new();
+    let open = h.begin("large");
+    let ended = h.begin("large");
+    h.middle(ended);
+    h.end(ended, 4, event::Body::CallCompleted);
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("journal");
+    let (journal, _) = journal::Journal::open(&folder, journal::Options::default()).unwrap();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    // Of no journal, and of an empty one, nothing waits.
+    let nothing = lake::EraseReport::default();
+    let theirs = |n: i64| Whose::Session(format!("session-{}", n % 7));
+    for folder in [&folder, &dir.path().join("none")] {
+        assert_eq!(erase(&lake, Some(folder), &theirs(0)).await.unwrap(), nothing);
+    }
+    journal.append(&h.drafts).unwrap();
+    journal.flush().unwrap();
+    let still = |open| lake::EraseReport { open, ..nothing };
+    for whose in [
+        theirs(0),
+        theirs(1),
+        Whose::Call(open.to_string()),
+        Whose::Call(ended.to_string()),
+    ] {
+        let done = erase(&lake, Some(&folder), &whose).await.unwrap();
+        assert_eq!(done, still(1), "{whose:?}");
+    }
+    assert_eq!(erase(&lake, Some(&folder), &theirs(2)).await.unwrap(), nothing);
+    // It lands: what has ended goes, and the other is open.
+    let source = lake::JournalSource::new(journal.clone());
+    let (lander, handle) = lake::Lander::open(lake.clone(), source, crate::lands::options())
+        .await
+        .unwrap();
+    let landing = tokio::spawn(lander.run());
+    handle.flush().await.unwrap();
+    handle.stop().await;
+    landing.await.unwrap().unwrap();
+    let done = erase(&lake, Some(&folder), &theirs(1)).await.unwrap();
+    assert_eq!((done.calls, done.call_rows, done.open), (1, 1, 0));
+    assert_eq!(erase(&lake, Some(&folder), &theirs(0)).await.unwrap(), still(1));
+    let found = verify(&lake, Some(&folder)).await.unwrap();
+    assert!(found.is_complete(), "{found}");
+}
+
+/// Rows keep their order in a file that is written anew, and files of other calls are left as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_for_an_erased_record_stands_in_its_place() {
+    let h = history(120);
+    let (_dir, lake) = landed(&h).await;
+    let id = h.ended[10].to_string();
+    let done = erase(&lake, None, &Whose::Call(id)).await.unwrap();
+    assert!(done.files >= 2 && done.event_rows >= 4, "{done:?}");
+    let events = lake.table(lake::TableKind::Events).load().await.unwrap();
+    assert!(done.files < events.size().0, "{done:?}");
+    let dir = std::path::Path::new(lake.location()).join("events");
+    let mut files = 0;
+    for day in std::fs::read_dir(dir).unwrap().map(|day| day.unwrap().path()) {
+        let named = |path: &std::path::Path| path.to_string_lossy().ends_with(".parquet");
+        let in_day = std::fs::read_dir(&day)
+            .into_iter()
+            .flatten()
+            .map(|file| file.unwrap().path());
+        for path in in_day.filter(|path| named(path)) {
+            let file = std::fs::File::open(&path).unwrap();
+            let mut offsets: Vec<i64> = Vec::new();
+            let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+            for batch in reader.build().unwrap() {
+                use arrow::array::AsArray as _;
+                let batch = batch.unwrap();
+                let column = batch.column_by_name("offset").unwrap();
+                offsets.extend(column.as_primitive::<arrow::datatypes::Int64Type>().values());
+            }
+            assert!(offsets.is_sorted(), "{}: {offsets:?}", path.display());
+            files += 1;
+        }
+    }
+    assert!(files > 2);
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use journal::{Journal, Options};
-use lake::{JournalSource, Lake, LandOptions, Lander, TableKind, Tail, expire, rebuild, verify};
+use lake::{JournalSource, Lake, LandOptions, Lander, TableKind, Tail, Whose, erase, expire, rebuild, verify};
 
 use crate::history::{History, history};
 use crate::lands::{number, options};
@@ -13,6 +13,8 @@ use crate::lands::{number, options};
 const CHILD: &str = "WEIR_TEST_CHILD";
 /// A day before which the child takes everything away when it has landed.
 const EXPIRE: &str = "WEIR_TEST_EXPIRE";
+/// A session whose calls the child erases when it has landed.
+const ERASE: &str = "WEIR_TEST_ERASE";
 
 /// Not a test of its own: the process that is killed. It lands what the journal in `CHILD` holds, in
 /// several small landings.
@@ -20,11 +22,13 @@ const EXPIRE: &str = "WEIR_TEST_EXPIRE";
 async fn child() {
     let Some(data) = std::env::var_os(CHILD) else { return };
     land_all(Path::new(&data)).await;
+    let place = Path::new(&data).join("lake");
+    let lake = Lake::open(place.to_str().unwrap()).await.unwrap();
     if let Ok(day) = std::env::var(EXPIRE) {
-        let lake = Lake::open(Path::new(&data).join("lake").to_str().unwrap())
-            .await
-            .unwrap();
         expire(&lake, &day).await.unwrap();
+    }
+    if let Ok(session) = std::env::var(ERASE) {
+        erase(&lake, None, &Whose::Session(session)).await.unwrap();
     }
 }
 
@@ -52,7 +56,7 @@ fn run_child(data: &Path, failpoint: Option<&str>) -> bool {
     run_child_with(data, failpoint, None)
 }
 
-fn run_child_with(data: &Path, failpoint: Option<&str>, expire_before: Option<&str>) -> bool {
+fn run_child_with(data: &Path, failpoint: Option<&str>, then: Option<(&str, &str)>) -> bool {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "kills::child", "--nocapture"])
@@ -60,8 +64,8 @@ fn run_child_with(data: &Path, failpoint: Option<&str>, expire_before: Option<&s
     if let Some(failpoint) = failpoint {
         command.env("WEIR_FAILPOINT", failpoint);
     }
-    if let Some(day) = expire_before {
-        command.env(EXPIRE, day);
+    if let Some((what, of)) = then {
+        command.env(what, of);
     }
     command.output().unwrap().status.success()
 }
@@ -192,7 +196,7 @@ async fn a_crash_beside_expired_days_is_no_fault() {
     let mut history = history(0);
     record(data, &mut history, 150);
     assert!(
-        !run_child_with(data, Some("expire"), Some(DAY)),
+        !run_child_with(data, Some("expire"), Some((EXPIRE, DAY))),
         "the child should have died"
     );
     let lake = Lake::open(data.join("lake").to_str().unwrap()).await.unwrap();
@@ -209,4 +213,26 @@ async fn a_crash_beside_expired_days_is_no_fault() {
     let report = verify(&lake, Some(&data.join("journal"))).await.unwrap();
     assert!(report.is_complete(), "between events and calls:\n{report}");
     assert_eq!(report.calls.pending, 20, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_beside_erased_calls_is_no_fault() {
+    const THEIRS: &str = "session-3";
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    let mut history = history(0);
+    record(data, &mut history, 150);
+    assert!(
+        !run_child_with(data, Some("erase"), Some((ERASE, THEIRS))),
+        "the child should have died"
+    );
+    let lake = Lake::open(data.join("lake").to_str().unwrap()).await.unwrap();
+    let report = verify(&lake, Some(&data.join("journal"))).await.unwrap();
+    assert!(report.is_complete(), "between the two commits:\n{report}");
+    assert!(report.calls.erased > 0 && report.calls.rows == 150, "{report}");
+    assert!(report.to_string().contains("erase them again"), "{report}");
+    let done = erase(&lake, None, &Whose::Session(THEIRS.to_owned())).await.unwrap();
+    assert_eq!((done.event_rows, done.call_rows), (0, report.calls.erased), "{done:?}");
+    let report = verify(&lake, Some(&data.join("journal"))).await.unwrap();
+    assert!(report.is_complete() && report.calls.erased == 0, "{report}");
 }

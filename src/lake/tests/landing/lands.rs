@@ -59,7 +59,8 @@ async fn a_history_lands_and_reads_back() {
     assert_eq!(
         number(
             &view,
-            "select count(*) from calls where status = 'interrupted' and duration_ms is null"
+            "select count(*) from calls where status = 'interrupted' and duration_ms is null and overhead_ms is null \
+             and http_status = 200"
         )
         .await,
         20

@@ -287,7 +287,9 @@ async fn a_record_of_a_newer_version_is_no_altered_one() {
     alter("app", "null").await;
     assert!(report(&lake).await.is_complete());
     // Erasing it leaves the digest of all of it, and nothing else.
-    lake::erase(&lake, &lake::Whose::Call(call.to_string())).await.unwrap();
+    lake::erase(&lake, None, &lake::Whose::Call(call.to_string()))
+        .await
+        .unwrap();
     let found = report(&lake).await;
     assert!(found.is_complete(), "{found}");
     assert_eq!(found.journals[0].links as i64, h.next(), "{found}");

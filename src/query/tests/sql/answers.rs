@@ -51,6 +51,47 @@ async fn landed_and_tail_are_one_table() {
     assert_eq!(w.number("select count(*) from calls where status = 'failed'").await, 6);
 }
 
+/// Bodies are JSON: what is in them can be asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_answer_by_their_keys() {
+    let w = small_world().await;
+    let calls = "select count(*) from calls where request_body->'messages'->0->>'role' = 'user' \
+        and request_body->>'model' is null and status in ('completed', 'failed', 'blocked', 'interrupted')";
+    assert_eq!(w.number(calls).await, 60);
+    let events = "select count(distinct call_id) from events where type = 'call.started' \
+        and body->'gen_ai.input.messages' is null and json_contains(body, 'gen_ai.request.model')";
+    assert_eq!(w.number(events).await, 60);
+    let text = r#"'{"a":{"b":[1,{"c":"x"}],"n":null,"f":1.5}}'"#;
+    for (asked, said) in [
+        ("->'a'->'b'->1->>'c'", "x"),
+        ("->'a'->'b'->1->'c'", "\"x\""),
+        ("->'a'->'b'", "[1,{\"c\":\"x\"}]"),
+        ("->'a'->>'f'", "1.5"),
+        ("->'a'->>'n'", "null"),
+        ("->'a'->>'none'", "null"),
+        ("->>'a' is null", "false"),
+    ] {
+        let found = w.text(&format!("select {text}{asked} as v"), Format::Csv, None).await;
+        let found = found
+            .lines()
+            .nth(1)
+            .unwrap_or_default()
+            .trim_matches('"')
+            .replace("\"\"", "\"");
+        let said = if said == "null" { "" } else { said.trim_matches('"') };
+        assert_eq!(found.trim_matches('"'), said, "{asked}");
+    }
+    let path = format!("select json_get_int({text}, 'a', 'b', 0) + json_length({text}, 'a', 'b')");
+    assert_eq!(w.number(&format!("select arrow_cast(({path}), 'Int64')")).await, 3);
+    let each = "select count(*) from (select unnest(json_get_array(request_body, 'messages'))->>'role' as role from calls) where role = 'user'";
+    assert!(w.number(each).await >= 60);
+    // What no file could hold is not made.
+    let file = w
+        .bytes("select request_body->'messages' as m from calls", Format::Parquet, None)
+        .await;
+    assert!(file.starts_with(b"PAR1"));
+}
+
 /// Each query in `queries/`, against what is known of the history.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_named_query_answers() {

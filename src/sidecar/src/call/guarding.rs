@@ -162,14 +162,61 @@ impl Guarding {
 }
 
 /// An answer as the app gets it: with the values of its session, and with those of its own that
-/// would only have gone to the vault and come back.
+/// would only have gone to the vault and come back. What the vault does not take stays redacted, as in a
+/// stream.
 fn restored<'t>(vault: &SessionVault, outcome: &Outcome, text: &'t str, escaping: Escaping) -> Cow<'t, str> {
     let mut acted = outcome.clone();
-    acted.verdicts.retain(|verdict| verdict.action != Action::Vault);
+    acted.verdicts.retain(|verdict| {
+        let value = text.get(verdict.start..verdict.end);
+        verdict.action != Action::Vault || !value.is_some_and(|value| vault.takes(&verdict.entity, value))
+    });
     let redacted = acted.redacted(text);
     let restored = vault.restore(&redacted, escaping);
     if restored == text {
         return Cow::Borrowed(text);
     }
     Cow::Owned(restored)
+}
+
+#[cfg(test)]
+mod tests {
+    use guard::{Kind, Pack, PolicySpec, Vault, VaultLimits};
+
+    use super::*;
+
+    /// A session that is full takes no more values, of an answer that streams as of one that does not.
+    #[test]
+    fn a_full_session_is_the_same_for_streams() {
+        let spec = PolicySpec {
+            actions: [(Kind::Pii, Action::Vault)].into_iter().collect(),
+            ..PolicySpec::default()
+        };
+        let policy = Arc::new(Policy::compile(&spec, &Pack::builtin()).unwrap());
+        let answer = "Write to ann@example.org or bob@example.org, not to joe@example.org.";
+        let vault = Vault::new(VaultLimits {
+            entries: 2,
+            ..VaultLimits::default()
+        });
+        let guarding = || {
+            let mut guarding = Guarding::new(Arc::clone(&policy), None);
+            guarding.use_vault(vault.alone());
+            guarding
+        };
+        let whole = guarding();
+        let seen = whole.look_at_answer(answer, true, Escaping::Plain);
+        assert_eq!(
+            seen.passed,
+            "Write to ann@example.org or bob@example.org, not to [EMAIL]."
+        );
+        let streamed = guarding();
+        let mut scanner = streamed.scanner(Phase::Output, true);
+        let mut restorer = streamed.vault().unwrap().restorer(Escaping::Plain);
+        let mut passed = String::new();
+        for piece in answer.as_bytes().chunks(5) {
+            passed.push_str(&restorer.push(&scanner.push(std::str::from_utf8(piece).unwrap()).text));
+        }
+        passed.push_str(&restorer.push(&scanner.finish().text));
+        passed.push_str(&restorer.finish());
+        assert_eq!(passed, seen.passed);
+    }
 }

@@ -184,6 +184,12 @@ impl Arriving<'_> {
         read::choose_policy(snapshot, record, started);
         masking::mask_context(snapshot, record, started);
         authorized?;
+        // Others, such as `h2c`, are offers that may be passed over.
+        let upgrade = request.headers().get(header::UPGRADE).map(HeaderValue::as_bytes);
+        if upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket")) {
+            let protocol = "WebSocket".to_owned();
+            return Err(CallError::Upgrade { protocol });
+        }
         if record.shared().is_draining() {
             return Err(CallError::ShuttingDown);
         }

@@ -456,13 +456,7 @@ fn prepare_guard(record: &mut CallRecord, view: &wire::View<'_>) {
         let vault = &record.shared().vault;
         let session = match &record.session {
             Some(session) => vault.session(session),
-            None => {
-                let call = record.call_id.to_string();
-                let session = vault.session(&call);
-                // It lives as long as the call.
-                vault.forget(&call);
-                session
-            }
+            None => vault.alone(),
         };
         record.guard.use_vault(session);
     }

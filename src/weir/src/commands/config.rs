@@ -13,13 +13,13 @@ use crate::out::say;
 /// Runs the command.
 pub fn run(args: ConfigArgs) -> Result<ExitCode, Failure> {
     match args.command {
-        ConfigCommand::Check { file } => check(file.as_deref())?,
+        ConfigCommand::Check { file } => check(file.path())?,
         ConfigCommand::Schema => {
             let schema = serde_json::to_string_pretty(&schemars::schema_for!(Config)).map_err(Failure::other)?;
             say(&schema)?;
         }
         ConfigCommand::Show { file } => {
-            let mut config = load(config_file(file.as_deref()).as_deref(), variables())?;
+            let mut config = load(config_file(file.path()).as_deref(), variables())?;
             hide_secrets(&mut config);
             say(toml::to_string_pretty(&config).map_err(Failure::other)?.trim_end())?;
         }

@@ -41,7 +41,8 @@ pub(super) fn text_of(file: &str) -> Result<String, Failure> {
         return std::fs::read_to_string(file).map_err(|e| Failure::Usage(format!("cannot read {file}: {e}")));
     }
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
+    let read = std::io::stdin().read_to_string(&mut text);
+    read.map_err(|e| Failure::Usage(format!("cannot read standard input: {e}")))?;
     Ok(text)
 }
 

@@ -17,18 +17,20 @@ pub fn run(args: &GuardTextArgs) -> Result<ExitCode, Failure> {
     let text = text_of(&args.what)?;
     let phase = args.phase.into();
     let outcome = policy.scan(phase, &text);
-    let explanation = explain(&policy, &spec, phase, &text);
+    // It says in which form of the text a verdict was found, and takes far longer than the scan.
+    let explanation = (!outcome.verdicts.is_empty()).then(|| explain(&policy, &spec, phase, &text));
+    let explanation = explanation.as_ref();
     if args.json {
-        say(&json(&outcome, &explanation, &text, policy.version()).to_string())?;
+        say(&json(&outcome, explanation, &text, policy.version()).to_string())?;
     } else {
-        show(&outcome, &explanation, &text)?;
+        show(&outcome, explanation, &text)?;
     }
     Ok(status(outcome.action()))
 }
 
 /// The form of the text in which the rule found it, where that is known.
-fn view<'e>(explanation: &'e Explanation, verdict: &Verdict) -> Option<&'e str> {
-    let trace = explanation.rules.iter().find(|t| *t.rule == *verdict.rule)?;
+fn view<'e>(explanation: Option<&'e Explanation>, verdict: &Verdict) -> Option<&'e str> {
+    let trace = explanation?.rules.iter().find(|t| *t.rule == *verdict.rule)?;
     let counts = |fate: &Fate| matches!(fate, Fate::Verdict { .. });
     let trial = trace
         .trials
@@ -37,7 +39,7 @@ fn view<'e>(explanation: &'e Explanation, verdict: &Verdict) -> Option<&'e str> 
     Some(trial.view.as_str())
 }
 
-fn json(outcome: &Outcome, explanation: &Explanation, text: &str, version: &str) -> serde_json::Value {
+fn json(outcome: &Outcome, explanation: Option<&Explanation>, text: &str, version: &str) -> serde_json::Value {
     let verdict = |v: &Verdict| {
         let (line, column) = line_and_column(text, v.start);
         let mut json = serde_json::json!(v);
@@ -54,7 +56,7 @@ fn json(outcome: &Outcome, explanation: &Explanation, text: &str, version: &str)
     })
 }
 
-fn show(outcome: &Outcome, explanation: &Explanation, text: &str) -> Result<(), Failure> {
+fn show(outcome: &Outcome, explanation: Option<&Explanation>, text: &str) -> Result<(), Failure> {
     for verdict in &outcome.verdicts {
         let Verdict {
             rule, entity, action, ..

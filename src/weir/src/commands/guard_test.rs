@@ -22,7 +22,7 @@ struct Tested {
     file: Option<String>,
     rules: usize,
     examples: usize,
-    /// Of an imported file: what could not be taken over.
+    /// Of an imported file: what could not be taken over as it is.
     left_out: Vec<String>,
     failures: Vec<Failed>,
 }
@@ -206,8 +206,9 @@ fn show(tested: &Tested) -> Result<(), Failure> {
     say(&format!(
         "{pack}@{version}{from}: {rules} rules, {examples} examples, {state}"
     ))?;
+    // Some rules are left out, others kept with a difference: each says which.
     for what in left_out {
-        say(&format!("    left out: {what}"))?;
+        say(&format!("    warning: {what}"))?;
     }
     for failed in failures {
         let Failed {

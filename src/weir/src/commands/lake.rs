@@ -33,7 +33,7 @@ pub fn run(args: LakeArgs) -> Result<ExitCode, Failure> {
                     .await
                     .map_err(Failure::other)?;
                 say(&format!(
-                    "{} days before {before} are gone: {} events, {} calls; their files go within a day",
+                    "{} days before {before} are gone: {} events, {} calls; upkeep removes their files, not before a day has passed",
                     report.days.len(),
                     report.events,
                     report.calls
@@ -51,26 +51,30 @@ pub fn run(args: LakeArgs) -> Result<ExitCode, Failure> {
                     .or(call.map(Whose::Call))
                     .ok_or_else(|| Failure::Usage("name a --user, a --session or a --call".to_owned()))?;
                 let data = data_folder(&place)?;
-                let report = lake::erase(&open(&data).await?, &whose)
+                let journal = journal_folder(&data);
+                let report = lake::erase(&open(&data).await?, present(&journal), &whose)
                     .await
                     .map_err(Failure::other)?;
+                let old = match report.files {
+                    0 => "",
+                    _ => "; upkeep removes the old ones, not before a day has passed",
+                };
                 say(&format!(
-                    "{} calls erased: {} rows of calls, {} events, {} files written anew; the old ones go within a day",
+                    "{} calls erased: {} rows of calls, {} events, {} files written anew{old}",
                     report.calls, report.call_rows, report.event_rows, report.files
                 ))?;
                 if report.open > 0 {
                     say(&format!(
-                        "{} more are still open, or their rows are still to come: run it again once they have landed",
+                        "{} more are still open, or still to land: run it again once they have landed (`weir lake status` says what waits)",
                         report.open
                     ))?;
                 }
                 if report.calls == 0 && matches!(&whose, Whose::User(user) if user.contains('@')) {
                     say("where guardrails redact e-mail addresses, a user who was named by one stands in the history as [EMAIL], with all others")?;
                 }
-                let journal = journal_folder(&data);
-                if report.calls > 0 && journal.is_dir() {
+                if journal.is_dir() {
                     say(&format!(
-                        "the journal in {} has what it has not let go of, these records too if they are recent: `weir journal inspect` shows from which offset on",
+                        "the journal in {} has what it has not let go of, records of these calls too if they are recent: `weir journal inspect` shows from which offset on",
                         journal.display()
                     ))?;
                 }

@@ -74,9 +74,13 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
     tokio::select! {
         done = stopped => done,
         // A second signal means it.
-        _ = terminate.recv() => Err(Failure::Other("stopped before open calls had finished; they are recorded as cut".to_owned())),
-        _ = tokio::signal::ctrl_c() => Err(Failure::Other("stopped before open calls had finished; they are recorded as cut".to_owned())),
+        _ = terminate.recv() => Err(cut_short()),
+        _ = tokio::signal::ctrl_c() => Err(cut_short()),
     }
+}
+
+fn cut_short() -> Failure {
+    Failure::Other("stopped before open calls had finished; the next start records them as interrupted".to_owned())
 }
 
 fn reload(weir: &Weir) {
@@ -152,7 +156,8 @@ fn welcome(weir: &Weir) -> Result<(), Failure> {
         weir.listen()
     ))?;
     say(&format!("  weir tail{place}"))?;
-    if cfg!(feature = "analytics") {
+    // A sidecar alone has no tables.
+    if weir.has_tables() {
         say(&format!(
             "  weir sql{place} \"select request_model, status, count(*) from calls group by all\""
         ))?;

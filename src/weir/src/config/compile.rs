@@ -131,10 +131,11 @@ fn policies(config: &Config, base: &Path) -> Result<Policies, ConfigError> {
         }
         let policy = named.get(apply.policy.as_str()).ok_or_else(|| {
             let known = named.keys().copied().collect::<Vec<_>>().join(", ");
-            let message = format!(
-                "no policy is called `{}` under guard.policies; there are: {known}",
-                apply.policy
-            );
+            let known = match known.is_empty() {
+                true => "there is none: add [guard.policies.NAME]".to_owned(),
+                false => format!("there are: {known}"),
+            };
+            let message = format!("no policy is called `{}` under guard.policies; {known}", apply.policy);
             value(key("policy"), message)
         })?;
         Ok((apply.clone(), Arc::clone(policy)))
@@ -167,14 +168,14 @@ fn packs(config: &Config, base: &Path) -> Result<Vec<Pack>, ConfigError> {
     let mut packs = Pack::builtin_for(guard.policies.values().chain([&guard.policy]));
     for file in &config.guard.pack_files {
         let path = base.join(file);
-        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read {
-            path: path.clone(),
-            source,
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            let message = format!("cannot read {}: {error}", path.display());
+            value("guard.pack_files".to_owned(), message)
         })?;
         let pack = Pack::parse(&path.display().to_string(), &text)
             .map_err(|error| value("guard.pack_files".to_owned(), error.to_string()))?;
-        for left_out in pack.warnings() {
-            tracing::warn!(%left_out, "a rule of an imported pack is left out");
+        for difference in pack.warnings() {
+            tracing::warn!(%difference, "an imported pack is not taken over as it is");
         }
         packs.retain(|known| known.name() != pack.name());
         packs.push(pack);

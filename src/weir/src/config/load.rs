@@ -10,8 +10,8 @@ use super::Config;
 
 /// Environment variables that override keys begin so: `WEIR_SERVER__LISTEN` is `server.listen`.
 const PREFIX: &str = "WEIR_";
-/// The one key that is not in a section.
-const TOP_KEY: &str = "WEIR_DATA";
+/// What is in no section: a key, and the lists of tables, as TOML (`[{ name = "…" }]`).
+const TOP_KEYS: [&str; 4] = ["DATA", "UPSTREAM", "CLIENT_KEY", "PRICE"];
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +86,18 @@ pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) ->
             (table, config)
         }
     };
-    let mut overrides: Vec<(String, String)> = env.filter(|(name, _)| is_key(name)).collect();
+    let mut overrides = Vec::new();
+    for (name, value) in env {
+        if is_key(&name) {
+            overrides.push((name, value));
+        } else if let Some(meant) = meant(&name) {
+            return Err(ConfigError::Environment {
+                name,
+                message: "between a section and its key stand two underscores".to_owned(),
+                hint: Some(meant),
+            });
+        }
+    }
     overrides.sort();
     for (name, value) in overrides {
         let keys: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
@@ -105,9 +116,21 @@ pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) ->
 }
 
 /// Others set variables with our prefix too: Kubernetes, for a service named `weir`, such as
-/// `WEIR_PORT`. A key of a section has two underscores, which those have not.
+/// `WEIR_PORT`. A key of a section has two underscores, which those have not; lists of tables have none.
 fn is_key(name: &str) -> bool {
-    name == TOP_KEY || name.strip_prefix(PREFIX).is_some_and(|key| key.contains("__"))
+    let rest = name.strip_prefix(PREFIX).unwrap_or_default();
+    TOP_KEYS.contains(&rest) || rest.contains("__")
+}
+
+/// The variable that was meant by one with a single underscore: `WEIR_SERVER__LISTEN`.
+fn meant(name: &str) -> Option<String> {
+    let rest = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
+    let defaults = serde_json::to_value(Config::default()).ok()?;
+    let sections = defaults.as_object()?.iter();
+    sections
+        .filter_map(|(section, keys)| Some((section, rest.strip_prefix(section.as_str())?.strip_prefix('_')?, keys)))
+        .find(|(_, key, keys)| keys.get(key).is_some())
+        .map(|(section, key, _)| format!("{PREFIX}{}__{}", section.to_ascii_uppercase(), key.to_ascii_uppercase()))
 }
 
 fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
@@ -207,6 +230,38 @@ mod tests {
         let config = from("[server]\nthreads = 3\n", &env).unwrap();
         assert_eq!(config.server.listen.port(), 9);
         assert_eq!((config.server.threads, config.journal.quota_mib), (3, 12));
+    }
+
+    #[test]
+    fn lists_of_tables_may_stand_in_the_environment() {
+        let key = "[{ name = \"app\", hash = \"sha256:0\" }]";
+        let env = [
+            ("WEIR_CLIENT_KEY", key),
+            ("WEIR_UPSTREAM", "[{ name = \"openai\" }, { name = \"groq\" }]"),
+        ];
+        let config = from("[[upstream]]\nname = \"local\"\n", &env).unwrap();
+        let names: Vec<&str> = config.upstream.iter().map(|upstream| upstream.name.as_str()).collect();
+        assert_eq!((names, config.client_key.len()), (vec!["openai", "groq"], 1));
+        assert!(from("", &[("WEIR_CLIENT_KEY", "app")]).is_err());
+    }
+
+    #[test]
+    fn a_single_underscore_is_told() {
+        let error = from("", &[("WEIR_SERVER_LISTEN", "127.0.0.1:9")])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("did you mean `WEIR_SERVER__LISTEN`?"), "{error}");
+        let error = from("", &[("WEIR_CLIENT_KEYS", "x"), ("WEIR_JOURNAL_QUOTA_MIB", "1")]).unwrap_err();
+        assert!(error.to_string().contains("`WEIR_JOURNAL__QUOTA_MIB`"), "{error}");
+        // What others set.
+        for name in [
+            "WEIR_SERVICE_PORT",
+            "WEIR_SERVER_PORT",
+            "WEIR_KAFKA_SERVICE_HOST",
+            "WEIR_LOG",
+        ] {
+            assert!(from("", &[(name, "1")]).is_ok(), "{name}");
+        }
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn known(key: &str, what: &str, pattern: &str, names: &[&str], listed: &[&str]) 
     };
     match (nearest(pattern, names.iter().copied(), 1).first(), listed) {
         (Some(near), _) => message.push_str(&format!("\n  did you mean `{near}`?")),
-        (None, []) => {}
+        (None, []) => message.push_str("; there is none"),
         (None, listed) => message.push_str(&format!("; there are: {}", listed.join(", "))),
     }
     Err(refused(key.to_owned(), message))
@@ -149,7 +149,10 @@ mod tests {
             assert!(error.starts_with(said), "{list}: {error}");
         }
         let error = checked("[apply]keys = [\"*\"]\n").unwrap_err();
-        assert_eq!(error, "guard.apply[0].keys: no client key has a name that fits `*`");
+        assert_eq!(
+            error,
+            "guard.apply[0].keys: no client key has a name that fits `*`; there is none"
+        );
     }
 
     #[test]

@@ -100,6 +100,14 @@ pub struct Weir {
 }
 
 impl Weir {
+    /// Whether calls land in tables of this process.
+    pub fn has_tables(&self) -> bool {
+        #[cfg(feature = "analytics")]
+        return self.analytics.is_some();
+        #[cfg(not(feature = "analytics"))]
+        false
+    }
+
     /// Opens the journal, ends what a crash left open, and begins to serve.
     pub async fn start(plan: Plan) -> Result<Weir, Failure> {
         let config = &plan.config;
@@ -281,7 +289,7 @@ async fn recover(journal: &Journal) -> Result<u64, Failure> {
             .map_err(Failure::other)?
         {
             Ok(interrupted) => return Ok(interrupted),
-            Err(error) if tokio::time::Instant::now() >= until => return Err(error.into()),
+            Err(error) if journal.has_room() || tokio::time::Instant::now() >= until => return Err(error.into()),
             Err(error) => tracing::warn!(%error, "recovery waits for room in the journal"),
         }
         tokio::time::sleep(Duration::from_millis(500)).await;

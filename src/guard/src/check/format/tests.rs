@@ -120,3 +120,46 @@ fn odd_schemas_end() {
     let deep = "[".repeat(600);
     assert_eq!(valid("{}", &deep).unwrap_err().len(), DEEPEST);
 }
+
+/// Ways that ask the same of what comes are one way: they do not add up over a list until none is followed.
+#[test]
+fn ways_that_come_to_the_same_do_not_add_up() {
+    let either = r#"{"anyOf": [{"type": "integer"}, {"type": "number"}]}"#;
+    let list = format!(r#"{{"type": "array", "items": {either}}}"#);
+    let numbers = "1, 2.5, ".repeat(100);
+    assert_eq!(valid(&list, &format!("[{numbers}3]")), Ok(()));
+    let good = format!("[{numbers}");
+    assert_eq!(valid(&list, &format!("{good}\"3\"]")), Err(good.as_str()));
+
+    let lists = format!(r#"{{"type": "array", "items": {{"anyOf": [{list}, {list}]}}}}"#);
+    let good = format!("[{}", "[1, 2], ".repeat(50));
+    assert_eq!(valid(&lists, &format!("{good}true]")), Err(good.as_str()));
+
+    let object = format!(r#"{{"additionalProperties": {either}}}"#);
+    let numbers: String = (0..50).map(|i| format!("\"{i}\": {i}, ")).collect();
+    let good = format!("{{{numbers}\"x\": ");
+    assert_eq!(valid(&object, &format!("{good}null}}")), Err(good.as_str()));
+}
+
+/// Each character of a name or a value is looked up, not compared with all that may stand there.
+#[test]
+fn long_lists_of_names_and_values() {
+    let names: Vec<String> = (0..2000).map(|i| format!("name-{i}")).collect();
+    let properties: Vec<String> = names
+        .iter()
+        .map(|name| format!("{name:?}: {{\"enum\": {names:?}}}"))
+        .take(3)
+        .collect();
+    let schema = format!(
+        r#"{{"properties": {{{}}}, "additionalProperties": false}}"#,
+        properties.join(",")
+    );
+    assert_eq!(valid(&schema, r#"{"name-2": "name-1999"}"#), Ok(()));
+    assert_eq!(
+        valid(&schema, r#"{"name-2": "name-20000"}"#),
+        Err(r#"{"name-2": "name-200"#)
+    );
+    assert_eq!(valid(&schema, r#"{"name-2": "name-2x"}"#), Err(r#"{"name-2": "name-2"#));
+    assert_eq!(valid(&schema, r#"{"name-3": 1}"#), Err(r#"{"name-"#));
+    assert_eq!(valid(&schema, r#"{"name-2": "name"}"#), Err(r#"{"name-2": "name"#));
+}

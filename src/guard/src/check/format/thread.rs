@@ -8,7 +8,7 @@ use crate::schema::{ARRAY, BOOLEAN, NULL, NUMBER, Node, OBJECT, STRING};
 pub(super) const MOST_THREADS: usize = 64;
 
 /// A container that is open, and what a thread asks of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Frame {
     pub(super) object: bool,
     pub(super) nodes: Vec<usize>,
@@ -46,6 +46,24 @@ impl Thread {
             wanted.extend(node.prefix.get(index as usize).copied().or(node.items));
         }
         Some(wanted)
+    }
+}
+
+/// Leaves one of the threads that ask the same of what comes, now that a value has ended: `anyOf` of a whole
+/// number and a number is two ways for each item of a list, and one again behind it.
+pub(super) fn distinct(threads: &mut Vec<Thread>) {
+    for thread in threads.iter_mut() {
+        thread.scalar.clear();
+    }
+    let mut index = 1;
+    while index < threads.len() {
+        // The innermost first: that is where they differ, if they do.
+        let same = |other: &Thread| threads[index].frames.iter().rev().eq(other.frames.iter().rev());
+        if threads[..index].iter().any(same) {
+            threads.remove(index);
+        } else {
+            index += 1;
+        }
     }
 }
 

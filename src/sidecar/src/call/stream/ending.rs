@@ -172,6 +172,8 @@ impl StreamedAnswer {
                 broken(draft, error);
                 (Status::Failed, sse::encode(None, &error.body()))
             }
+            // The provider failed first, whoever hung up on that.
+            End::Cancelled if self.upstream_error => (Status::Failed, Bytes::new()),
             End::Cancelled => {
                 draft.truncated = true;
                 (Status::Cancelled, Bytes::new())
