@@ -108,6 +108,14 @@ impl Batch {
         }
     }
 
+    /// Takes over the marks of journals of another batch, which landed without them.
+    pub(crate) fn keep_marks(&mut self, landed: &Batch) {
+        for (journal, Span { next, low, .. }) in &landed.spans {
+            let (first, next, low) = (*next, *next, *low);
+            self.spans.entry(*journal).or_insert(Span { first, next, low });
+        }
+    }
+
     /// Refuses rows that catch up with what `calls` has by now.
     pub(crate) async fn still_lacks(&self, calls: &Snapshot) -> Result<(), LakeError> {
         for (journal, ours) in &self.emitted {
@@ -203,6 +211,8 @@ impl JournalState {
             }
             state.fold.apply_all(&items, emitted, &mut rows)?;
         }
+        // What was odd was counted when it landed; and reading began too late for some of the ends.
+        state.fold.take_counts();
         let rows = if rows.len() == 0 { None } else { Some(rows.finish()?) };
         Ok((state, rows))
     }

@@ -1,6 +1,8 @@
 //! One commit against one snapshot: it lands as a whole, once, or not at all.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::ErrorKind;
 
 use deltalake::DeltaTableError;
 use deltalake::kernel::transaction::{CommitBuilder, TableReference, TransactionError};
@@ -94,6 +96,32 @@ impl Commit {
         make_version_durable(place, committed.version()).await?;
         Ok(committed)
     }
+}
+
+/// Makes durable what `snapshot` was loaded from: its log entry, and the names of the folders that lead there.
+/// Whoever committed it may have been killed, or may have failed, when the entry had its name and before that
+/// was on the device; then a power cut takes it back. Until this returned, nothing may be forgotten on the
+/// strength of that version.
+pub(crate) async fn make_loaded_durable(table: &Table, snapshot: &Snapshot) -> Result<(), LakeError> {
+    let Some(dir) = table.place.local.clone() else {
+        return Ok(());
+    };
+    let version = snapshot.version();
+    tokio::task::spawn_blocking(move || {
+        let log = dir.join("_delta_log");
+        let entry = log.join(format!("{version:020}.json"));
+        // The table's folder, the lake's, and the one that has the lake's name.
+        let folders = std::iter::once(log.as_path()).chain(dir.ancestors().take(3));
+        for path in std::iter::once(entry.as_path()).chain(folders) {
+            match File::open(path).and_then(|file| file.sync_all()) {
+                // Upkeep has cleared it away: a checkpoint stands for it, which was durable before.
+                Err(error) if error.kind() == ErrorKind::NotFound && path == entry => {}
+                synced => synced.map_err(|error| LakeError::io(path, error))?,
+            }
+        }
+        Ok(())
+    })
+    .await?
 }
 
 /// Why nothing was written.

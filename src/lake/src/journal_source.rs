@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use event::JournalId;
+use event::{Chain, JournalId, Record};
 use journal::{Journal, ReadError, Reader};
 use tokio::sync::watch;
 
@@ -25,6 +25,17 @@ pub struct JournalSource {
     synced: watch::Receiver<i64>,
     position: i64,
     reading: Option<Reading>,
+    /// What the lake has, until we know that the journal leads on from there.
+    landed: Option<End>,
+    accept_loss: bool,
+}
+
+/// Where the lake stands with a journal.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    next: i64,
+    /// The hash chain's value at the record before.
+    chain: Option<Chain>,
 }
 
 impl JournalSource {
@@ -37,6 +48,22 @@ impl JournalSource {
             journal,
             position: 0,
             reading: None,
+            landed: None,
+            accept_loss: false,
+        }
+    }
+
+    /// Whether to go on with what the journal has where it no longer has what should land next.
+    #[must_use]
+    pub fn accepting_loss(mut self, accept_loss: bool) -> JournalSource {
+        self.accept_loss = accept_loss;
+        self
+    }
+
+    fn unavailable(&self, error: impl std::fmt::Display) -> SourceError {
+        SourceError::Unavailable {
+            source_name: self.partition.to_string(),
+            what: error.to_string(),
         }
     }
 }
@@ -56,13 +83,31 @@ impl Source for JournalSource {
 
     async fn begin(&mut self, landed: BTreeMap<Arc<str>, Option<i64>>) -> Result<Positions, SourceError> {
         self.reading = None;
-        self.position = landed.get(&self.partition).copied().flatten().unwrap_or(0);
+        let next = landed.get(&self.partition).copied().flatten().unwrap_or(0);
+        self.landed = Some(End { next, chain: None });
+        self.position = next;
+        if self.accept_loss {
+            let journal = self.journal.clone();
+            let found = tokio::task::spawn_blocking(move || journal.durable_reader(next).err()).await;
+            if let Some(ReadError::Released { first, .. }) = found.map_err(|e| self.unavailable(e))? {
+                tracing::error!(journal = %self.partition, from = next, to = first - 1, "records are gone from the journal: their loss was accepted");
+                self.position = first;
+            }
+        }
         Ok(Positions::from([(Arc::clone(&self.partition), self.position)]))
+    }
+
+    fn follows(&mut self, journal: JournalId, next: i64, chain: Option<Chain>) {
+        if journal == self.journal.id() {
+            self.landed = Some(End { next, chain });
+        }
     }
 
     async fn fetch(&mut self, max_bytes: usize) -> Result<Fetched, SourceError> {
         let (journal, kept, from) = (self.journal.clone(), self.reading.take(), self.position);
+        let (landed, end) = (self.landed, *self.synced.borrow());
         let task = tokio::task::spawn_blocking(move || {
+            landed.map_or(Ok(()), |landed| leads_on(&journal, landed))?;
             let mut reading = match kept.filter(|reading| reading.position == from) {
                 Some(reading) => reading,
                 None => Reading::new(journal.id(), journal.durable_reader(from), from)?,
@@ -70,10 +115,8 @@ impl Source for JournalSource {
             let items = reading.next(max_bytes)?;
             Ok((reading, items))
         });
-        let (reading, items) = task.await.map_err(|e| SourceError::Unavailable {
-            source_name: self.partition.to_string(),
-            what: e.to_string(),
-        })??;
+        let (reading, items) = task.await.map_err(|e| self.unavailable(e))??;
+        self.landed = None;
         self.position = reading.position;
         self.reading = Some(reading);
         let part = Part {
@@ -82,10 +125,17 @@ impl Source for JournalSource {
             next: self.position,
             ..Part::default()
         };
-        Ok(Fetched { parts: vec![part] })
+        Ok(Fetched {
+            parts: vec![part],
+            more: self.position < end,
+        })
     }
 
     async fn wait(&mut self) {
+        if self.landed.is_some() {
+            // To be told of at once, not when there is something to read.
+            return;
+        }
         let from = self.position;
         if self.synced.wait_for(|end| *end > from).await.is_err() {
             // The journal was closed: nothing will come.
@@ -97,24 +147,56 @@ impl Source for JournalSource {
         let Some(&next) = next.get(&self.partition) else {
             return Ok(());
         };
-        let journal = self.journal.clone();
-        let name = self.partition.to_string();
-        let failed = move |what: String| SourceError::Unavailable {
-            source_name: name.clone(),
-            what,
-        };
-        let stored = tokio::task::spawn_blocking(move || {
-            journal.positions().set(POSITION, next)?;
-            journal.release()
-        })
-        .await;
-        match stored {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(failed(error.to_string())),
-            Err(error) => Err(failed(error.to_string())),
-        }
+        let (journal, landed) = (self.journal.clone(), self.landed);
+        let task = tokio::task::spawn_blocking(move || {
+            let positions = journal.positions();
+            if let Some(Err(error)) = landed.map(|landed| leads_on(&journal, landed)) {
+                // Nothing of it may go before somebody has looked.
+                let held = match positions.get(POSITION) {
+                    None => positions.set(POSITION, 0),
+                    Some(_) => Ok(()),
+                };
+                return held.map(|()| Err(error));
+            }
+            positions.set(POSITION, next)?;
+            journal.release().map(|_| Ok(()))
+        });
+        let stored = task.await.map_err(|e| self.unavailable(e))?;
+        stored.map_err(|e| self.unavailable(e))??;
+        self.landed = None;
+        Ok(())
     }
 }
+
+/// Whether the journal has the records that have landed from it, and goes on behind them: an older copy of it
+/// may have grown on, and has others under the same offsets. What it no longer has, or cannot read, it cannot
+/// have grown anew. Blocking.
+fn leads_on(journal: &Journal, landed: End) -> Result<(), SourceError> {
+    let (id, end) = (journal.id(), journal.end());
+    if landed.next > end {
+        let (from, end) = (landed.next, end);
+        return Err(source_error(id, from, ReadError::Beyond { from, end }));
+    }
+    let Some(chain) = landed.chain else { return Ok(()) };
+    let last = landed.next - 1;
+    let ours = match journal.reader(last).and_then(|mut reader| reader.next_raw_batch(1)) {
+        Ok(raws) => raws.into_iter().find(|raw| raw.offset == last),
+        Err(ReadError::Released { .. } | ReadError::Corrupt(_)) => None,
+        Err(other) => return Err(source_error(id, last, other)),
+    };
+    match ours.and_then(|raw| Record::parse(&raw.payload).ok()) {
+        Some(record) if record.envelope.chain != chain => Err(SourceError::Damaged {
+            source_name: format!("journal {id}"),
+            partition: id.to_string().into(),
+            at: landed.next,
+            what: format!("its record {last} is not the one that has landed. {REPLACED}"),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// What happened where a journal does not lead on from what has landed, and what to do.
+const REPLACED: &str = "The folder was replaced by an older copy, and what it has recorded since then would not follow on what has landed: nothing of it lands, and nothing of it is let go. Stop Weir, and put the newer folder back. Where that is lost, move this one away (and keep it: `weir journal export` reads what is in it alone); a new journal begins with the next start";
 
 /// Reads a journal's records as items, damaged ones included.
 #[derive(Debug)]
@@ -203,9 +285,7 @@ fn source_error(journal: JournalId, at: i64, error: ReadError) -> SourceError {
             source_name,
             partition: journal.to_string().into(),
             at: from,
-            what: format!(
-                "the journal ends at {end}, before what has landed from it: its folder was replaced or restored"
-            ),
+            what: format!("it ends at {end}, before what has landed from it. {REPLACED}"),
         },
         other => SourceError::Unavailable {
             source_name,

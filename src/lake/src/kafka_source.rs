@@ -207,6 +207,7 @@ impl Source for KafkaSource {
             }
             Err(broken) => return Err(self.broken(broken)),
         };
+        let more = arrivals.iter().map(size).sum::<usize>() >= max_bytes / 2;
         let mut by_partition: BTreeMap<i32, Vec<Arrival>> = BTreeMap::new();
         for arrival in arrivals {
             by_partition.entry(arrival.partition).or_default().push(arrival);
@@ -218,7 +219,10 @@ impl Source for KafkaSource {
             };
             parts.push(tokio::task::spawn_blocking(move || part(name, arrivals)));
         }
-        let mut fetched = Fetched::default();
+        let mut fetched = Fetched {
+            more,
+            ..Fetched::default()
+        };
         for part in parts {
             let part = part.await.map_err(|e| self.unavailable(e.to_string()))?;
             fetched.parts.push(part);
@@ -239,6 +243,15 @@ impl Source for KafkaSource {
     async fn landed(&mut self, _next: &Positions) -> Result<(), SourceError> {
         // The table's transactions say it; the topic forgets by its own clock.
         Ok(())
+    }
+}
+
+/// Roughly the bytes that the intake counts for it, whether or not it is a duplicate.
+fn size(arrival: &Arrival) -> usize {
+    256 + match &arrival.what {
+        What::Record { payload, .. } => payload.len(),
+        What::Unreadable { raw, .. } | What::Stray { raw, .. } => raw.len(),
+        What::Nothing => 0,
     }
 }
 

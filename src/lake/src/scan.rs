@@ -1,7 +1,7 @@
 //! Reading `events` back: records in the order of their journal, within bounded memory.
 
 use datafusion::prelude::{Expr, SessionConfig, SessionContext, col, lit};
-use event::JournalId;
+use event::{Chain, JournalId};
 use futures::TryStreamExt as _;
 
 use arrow::array::{Array as _, RecordBatch};
@@ -16,16 +16,22 @@ use crate::store::Snapshot;
 const WINDOW: i64 = 16_384;
 /// How many at first, while nothing is known of their length.
 const FIRST_WINDOW: i64 = 64;
-/// Bytes that a window should have.
+/// Bytes that a window has at most, unless a single record has more.
 const WINDOW_BYTES: usize = 64 << 20;
+/// Rows of it that are decoded at once: only then is seen how long they are.
+const WINDOW_ROWS: usize = 64;
 
 /// A session for reading the lake internally: predicates go into the files.
 pub(crate) fn session() -> SessionContext {
+    SessionContext::new_with_config(reading())
+}
+
+fn reading() -> SessionConfig {
     let mut config = SessionConfig::new().with_target_partitions(1);
     let parquet = &mut config.options_mut().execution.parquet;
     parquet.pushdown_filters = true;
     parquet.reorder_filters = true;
-    SessionContext::new_with_config(config)
+    config
 }
 
 /// Rows of a snapshot that meet `filter`, in no order, some columns only.
@@ -35,7 +41,16 @@ pub(crate) async fn read(
     columns: &[&str],
     filter: Option<Expr>,
 ) -> Result<datafusion::execution::SendableRecordBatchStream, LakeError> {
-    let context = session();
+    read_in(&session(), snapshot, kind, columns, filter).await
+}
+
+async fn read_in(
+    context: &SessionContext,
+    snapshot: &Snapshot,
+    kind: TableKind,
+    columns: &[&str],
+    filter: Option<Expr>,
+) -> Result<datafusion::execution::SendableRecordBatchStream, LakeError> {
     snapshot.register_store(&context.state())?;
     let mut frame = context.read_table(snapshot.provider(kind)?)?;
     if let Some(filter) = filter {
@@ -64,6 +79,7 @@ pub(crate) struct Windows<'a> {
     at: i64,
     end: i64,
     size: i64,
+    max_bytes: usize,
 }
 
 impl<'a> Windows<'a> {
@@ -75,39 +91,72 @@ impl<'a> Windows<'a> {
             at: from,
             end,
             size: FIRST_WINDOW,
+            max_bytes: WINDOW_BYTES,
         }
     }
 
     /// The next ones; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Item>>, LakeError> {
-        if self.at >= self.end {
-            return Ok(None);
+        while self.at < self.end {
+            let to = (self.at + self.size).min(self.end);
+            let (items, bytes) = match self.window(to).await? {
+                Window::Whole(items, bytes) => (items, bytes),
+                // Longer ones than those before them.
+                Window::TooLong(fit) => {
+                    self.size = fit.clamp(1, ((to - self.at) / 2).max(1));
+                    continue;
+                }
+            };
+            self.at = to;
+            // The next are about as long as these.
+            let each = (bytes / items.len().max(1)).max(1);
+            let fit = i64::try_from(self.max_bytes / each).unwrap_or(WINDOW);
+            self.size = fit.clamp(1, WINDOW.min(self.size * 8));
+            return Ok(Some(items));
         }
-        let to = (self.at + self.size).min(self.end);
-        let items = window(self.events, self.journal, self.at, to).await?;
-        self.at = to;
-        // The next are about as long as these.
-        let bytes: usize = items.iter().map(Item::size).sum();
-        let each = (bytes / items.len().max(1)).max(1);
-        let fit = i64::try_from(WINDOW_BYTES / each).unwrap_or(WINDOW);
-        self.size = fit.clamp(1, WINDOW.min(self.size * 8));
-        Ok(Some(items))
+        Ok(None)
+    }
+
+    /// The records up to `to` (exclusive), in order.
+    async fn window(&self, to: i64) -> Result<Window, LakeError> {
+        let filter = range(self.journal, self.at, to);
+        let context = SessionContext::new_with_config(reading().with_batch_size(WINDOW_ROWS));
+        let mut rows = read_in(&context, self.events, TableKind::Events, RECORD_COLUMNS, Some(filter)).await?;
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        while let Some(batch) = rows.try_next().await? {
+            let decoded = EventRows::of(&batch)?;
+            for row in 0..batch.num_rows() {
+                let item = decoded.item(row)?;
+                bytes += item.size();
+                items.push(item);
+            }
+            if bytes > self.max_bytes && to - self.at > 1 {
+                return Ok(Window::TooLong(i64::try_from(items.len()).unwrap_or(WINDOW)));
+            }
+        }
+        items.sort_by_key(Item::offset);
+        Ok(Window::Whole(items, bytes))
     }
 }
 
-/// The records of one journal from `from` up to `to` (exclusive), in order.
-async fn window(snapshot: &Snapshot, journal: JournalId, from: i64, to: i64) -> Result<Vec<Item>, LakeError> {
-    let filter = range(journal, from, to);
-    let mut rows = read(snapshot, TableKind::Events, RECORD_COLUMNS, Some(filter)).await?;
-    let mut items = Vec::new();
+/// What reading a window gave.
+enum Window {
+    /// Its records, and their bytes.
+    Whole(Vec<Item>, usize),
+    /// More bytes than a window may have, and how many records those were.
+    TooLong(i64),
+}
+
+/// The hash chain's value at a journal's record; `None` if the row does not say it, or is not there.
+pub(crate) async fn chain_at(events: &Snapshot, journal: JournalId, at: i64) -> Result<Option<Chain>, LakeError> {
+    let filter = range(journal, at, at + 1);
+    let mut rows = read(events, TableKind::Events, &["chain"], Some(filter)).await?;
+    let mut found = None;
     while let Some(batch) = rows.try_next().await? {
-        let decoded = EventRows::of(&batch)?;
-        for row in 0..batch.num_rows() {
-            items.push(decoded.item(row)?);
-        }
+        let chains = text(&batch, "chain")?;
+        found = found.or_else(|| chains.iter().flatten().find_map(|chain| chain.parse().ok()));
     }
-    items.sort_by_key(Item::offset);
-    Ok(items)
+    Ok(found)
 }
 
 /// A journal's landed offsets.
@@ -175,5 +224,55 @@ fn merge(found: &mut std::collections::BTreeMap<String, (i64, i64, u64)>, name: 
         None => {
             found.insert(name.to_owned(), extent);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{JournalState, encode};
+    use crate::commit::Commit;
+    use crate::files::write_days;
+    use crate::spill::Spill;
+    use crate::store::Lake;
+
+    /// Many short records, and then long ones: a window as wide as the short ones allow would have all of them.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_window_has_so_many_bytes_whatever_came_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::create(dir.path().to_str().unwrap()).await.unwrap();
+        let table = lake.table(TableKind::Events);
+        let journal_id = JournalId::new();
+        let snapshot = table.load().await.unwrap();
+        let (state, _) = JournalState::load(journal_id, &snapshot, &snapshot, &Spill::default())
+            .await
+            .unwrap();
+        let item = |offset| Item::Unreadable {
+            journal_id,
+            offset,
+            raw: vec![b'?'; if offset < 600 { 10 } else { 40_000 }],
+            why: "torn".to_owned(),
+        };
+        let items: Vec<Item> = (0..700).map(item).collect();
+        let rows = encode(&items, &mut [(journal_id, state)].into()).unwrap();
+        let commit = Commit {
+            files: write_days(&table.place, vec![rows.events]).await.unwrap(),
+            ..Commit::default()
+        };
+        let snapshot = commit.run(table, &snapshot).await.unwrap();
+        let mut windows = Windows {
+            max_bytes: 500_000,
+            ..Windows::new(&snapshot, journal_id, 0, 700)
+        };
+        let (mut next, mut most) = (0, 0);
+        while let Some(items) = windows.next().await.unwrap() {
+            for item in &items {
+                assert_eq!(item.offset(), next);
+                next += 1;
+            }
+            most = most.max(items.iter().map(Item::size).sum());
+        }
+        assert_eq!(next, 700);
+        assert!(most <= 500_000, "{most}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use event::{JournalId, Record};
+use event::{Chain, JournalId, Record};
 use tokio::sync::watch;
 
 /// One record as a source hands it over.
@@ -102,6 +102,9 @@ pub type Positions = BTreeMap<Arc<str>, i64>;
 pub struct Fetched {
     /// Parts of the partitions that had something; a partition is there once.
     pub parts: Vec<Part>,
+    /// Whether more was there when this was read: it is read on at once. However few bytes these parts have,
+    /// that does not tell: the next record may be a long one.
+    pub more: bool,
 }
 
 /// What one partition had to give. A journal's records come from one partition only.
@@ -222,6 +225,13 @@ pub trait Source: Send + Sync + 'static {
         landed: BTreeMap<Arc<str>, Option<i64>>,
     ) -> impl Future<Output = Result<Positions, SourceError>> + Send;
 
+    /// After [`Source::begin`]: the lake has this journal's records up to `next` (exclusive), and `chain` is the
+    /// hash chain's value at the last of them, where that is known. A source that can tell MUST neither give
+    /// nor let go of records that do not lead on from there.
+    fn follows(&mut self, journal: JournalId, next: i64, chain: Option<Chain>) {
+        let _ = (journal, next, chain);
+    }
+
     /// The next records: at least one if there is one, and then up to about `max_bytes`.
     fn fetch(&mut self, max_bytes: usize) -> impl Future<Output = Result<Fetched, SourceError>> + Send;
 
@@ -336,7 +346,7 @@ impl Source for MemorySource {
 
     async fn fetch(&mut self, max_bytes: usize) -> Result<Fetched, SourceError> {
         let from = self.position;
-        let part = {
+        let (part, end) = {
             let log = self.log();
             if from < log.first {
                 return Err(SourceError::Cut {
@@ -363,10 +373,12 @@ impl Source for MemorySource {
                 part.next += 1;
             }
             part.next = part.next.max(from);
-            part
+            (part, log.end())
         };
         self.position = part.next;
-        Ok(Fetched { parts: vec![part] })
+        let more = part.next < end;
+        let parts = vec![part];
+        Ok(Fetched { parts, more })
     }
 
     async fn wait(&mut self) {

@@ -18,8 +18,8 @@ pub struct LandOptions {
     pub max_age: Duration,
     /// Bytes read from the source at once.
     pub fetch_bytes: usize,
-    /// Pause between two reads of a source that has little to give, so that the tail is not many
-    /// tiny pieces. With it ends the time until a record is visible.
+    /// Pause after a read that has caught up with its source, so that the tail is not many tiny
+    /// pieces. With it ends the time until a record is visible.
     pub pause: Duration,
     /// Look for other writers' commits (compaction, other landers) so often: with it, and with `max_age`,
     /// ends the time until a record that another process lands is visible here.

@@ -235,9 +235,9 @@ impl<S: Source> Lander<S> {
             }
             Event::Command(Some(Command::Stop) | None) => self.stopping = true,
             Event::Readable => {
-                let bytes = self.read().await?;
+                let more = self.read().await?;
                 self.show();
-                if bytes < self.options.fetch_bytes / 2 {
+                if !more {
                     self.pause().await?;
                 }
             }
@@ -265,6 +265,10 @@ impl<S: Source> Lander<S> {
     }
 
     async fn landed(&mut self, (at, batch): (Landed, Arc<Batch>)) -> Result<(), LakeError> {
+        if Arc::ptr_eq(&at.calls, &self.at.calls) {
+            // It had no rows of calls, and its journals' marks stayed behind: they go with the next that has.
+            self.open.keep_marks(&batch);
+        }
         self.at = at;
         self.show();
         let landed = sum(&batch.next);
@@ -286,7 +290,7 @@ impl<S: Source> Lander<S> {
 
     async fn flush(&mut self) -> Result<i64, LakeError> {
         loop {
-            let bytes = self.read().await?;
+            let more = self.read().await?;
             self.show();
             if self.full() {
                 self.finish_landing().await?;
@@ -294,7 +298,7 @@ impl<S: Source> Lander<S> {
                     self.begin_landing();
                 }
             }
-            if bytes < self.options.fetch_bytes / 2 {
+            if !more {
                 break;
             }
         }

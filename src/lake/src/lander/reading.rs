@@ -15,8 +15,8 @@ use crate::fold::FoldCounts;
 use crate::source::{Item, Part, Positions, Source, Stray};
 
 impl<S: Source> Lander<S> {
-    /// Step (b): reads on, and turns what came into rows. Returns the bytes of new records.
-    pub(super) async fn read(&mut self) -> Result<usize, LakeError> {
+    /// Step (b): reads on, and turns what came into rows. Returns whether there was more to read.
+    pub(super) async fn read(&mut self) -> Result<bool, LakeError> {
         let fetched = self.source.fetch(self.options.fetch_bytes).await?;
         let mut counts = Counts::default();
         let mut admitted = Vec::with_capacity(fetched.parts.len());
@@ -53,7 +53,7 @@ impl<S: Source> Lander<S> {
             status.held_bytes = held;
             status.open_calls = open;
         });
-        Ok(counts.bytes)
+        Ok(fetched.more)
     }
 
     /// Keeps what is due of a part: no duplicates, and nothing that comes too early.
@@ -96,7 +96,6 @@ impl<S: Source> Lander<S> {
                 }
             }
             counts.unreadable += u64::from(matches!(item, Item::Unreadable { .. }));
-            counts.bytes += item.size();
             items.push(item);
         }
         Ok(items)
@@ -195,7 +194,6 @@ impl<S: Source> Lander<S> {
 /// What a read came across.
 #[derive(Debug, Default)]
 struct Counts {
-    bytes: usize,
     duplicates: u64,
     unreadable: u64,
     lost: u64,

@@ -9,9 +9,11 @@ use event::JournalId;
 
 use super::{Lander, load};
 use crate::LakeError;
+use crate::TableKind;
 use crate::batch::{Batch, sum, txn};
+use crate::commit::make_loaded_durable;
 use crate::failpoint;
-use crate::scan::extents;
+use crate::scan::{chain_at, extents};
 use crate::source::{Positions, Source, SourceError};
 
 /// A next version that is not there may have been cleared away already: so often all is looked at.
@@ -87,6 +89,7 @@ impl<S: Source> Lander<S> {
         partitions.retain(|partition| !self.stopped.contains_key(partition));
         // After the partitions: what their last owner landed until now is seen.
         self.at = load(&self.lake, Some(&self.at)).await?;
+        make_loaded_durable(self.lake.table(TableKind::Events), &self.at.events).await?;
         let mut landed = BTreeMap::new();
         let mut behind = false;
         for partition in partitions {
@@ -96,13 +99,6 @@ impl<S: Source> Lander<S> {
             landed.insert(partition, next);
         }
         failpoint::hit("a");
-        // Step (g), if the last run did not come to it. The source also learns that it has a consumer,
-        // before it forgets anything.
-        let known = (landed.iter()).map(|(partition, next)| (Arc::clone(partition), next.unwrap_or(0)));
-        let known: Positions = known.collect();
-        if let Err(error) = self.source.landed(&known).await {
-            tracing::warn!(%error, source = self.name, "the source did not take the landed positions");
-        }
         let begin = self.source.begin(landed.clone()).await?;
         self.states.clear();
         self.strays.clear();
@@ -115,6 +111,14 @@ impl<S: Source> Lander<S> {
         }
         for journal in self.journals(behind).await? {
             self.meet(journal).await?;
+        }
+        self.say_what_leads_on().await?;
+        // Step (g), if the last run did not come to it. The source also learns that it has a consumer,
+        // before it forgets anything.
+        let known = (landed.iter()).map(|(partition, next)| (Arc::clone(partition), next.unwrap_or(0)));
+        let known: Positions = known.collect();
+        if let Err(error) = self.source.landed(&known).await {
+            tracing::warn!(%error, source = self.name, "the source did not take the landed positions");
         }
         let (open, held, next) = (self.open_calls(), self.held() as u64, sum(&self.open.next));
         let stopped = self.stopped.iter();
@@ -139,14 +143,47 @@ impl<S: Source> Lander<S> {
         }
         let mut lagging = Vec::new();
         if behind {
-            for extent in extents(&self.at.events).await? {
-                let landed = self.at.events.txn(&txn::offset(extent.journal)).await?;
-                if self.at.calls.txn(&txn::calls(extent.journal)).await? != landed {
-                    lagging.push(extent.journal);
+            for (journal, landed) in self.landed_journals().await? {
+                if self.at.calls.txn(&txn::calls(journal)).await? != landed {
+                    lagging.push(journal);
                 }
             }
         }
         Ok(lagging)
+    }
+
+    /// All journals in `events`, and how far each has landed: as the transactions say, and only where we could
+    /// not read them, as the rows do.
+    async fn landed_journals(&self) -> Result<Vec<(JournalId, Option<i64>)>, LakeError> {
+        let events = &self.at.events;
+        let txns = events.txns().await;
+        // A name that nobody has: it is known to be missing where all are known.
+        if txns.get(txn::OFFSET).is_ok() {
+            let named = txns.named(txn::OFFSET);
+            let landed = named.filter_map(|(id, next)| Some((id.parse().ok()?, Some(next))));
+            return Ok(landed.collect());
+        }
+        let mut landed = Vec::new();
+        for extent in extents(events).await? {
+            let next = events.txn(&txn::offset(extent.journal)).await?;
+            landed.push((extent.journal, next));
+        }
+        Ok(landed)
+    }
+
+    /// Tells the source what its records must lead on from.
+    async fn say_what_leads_on(&mut self) -> Result<(), LakeError> {
+        for journal in self.source.journals().unwrap_or_default() {
+            let Some(next) = self.states.get(&journal).map(|state| state.next) else {
+                continue;
+            };
+            let chain = match next {
+                0 => None,
+                next => chain_at(&self.at.events, journal, next - 1).await?,
+            };
+            self.source.follows(journal, next, chain);
+        }
+        Ok(())
     }
 
     /// Takes over other writers' versions (compaction, other landers) while nothing lands.

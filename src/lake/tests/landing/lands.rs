@@ -133,6 +133,33 @@ async fn a_call_is_visible_within_a_second() {
     handle.stop().await;
 }
 
+/// What is read again at a start has been counted already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_finds_nothing_late_that_was_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+    let mut h = history(3);
+    let first = h.begin("large");
+    h.begin("large");
+    h.end(first, 1, event::Body::CallCompleted);
+    let source = MemorySource::new("one");
+    source.push(h.items.clone());
+    let handle = lander(&lake, &source).await;
+    handle.flush().await.unwrap();
+    assert_eq!(handle.status().late, 0);
+    handle.stop().await;
+    let handle = lander(&lake, &source).await;
+    source.push({
+        let known = h.items.len();
+        h.calls(1);
+        h.items[known..].iter().cloned()
+    });
+    handle.flush().await.unwrap();
+    let status = handle.status();
+    assert_eq!((status.open_calls, status.late), (1, 0), "{status:?}");
+    handle.stop().await;
+}
+
 /// Upkeep: few files, a checkpoint, and nothing lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn upkeep_leaves_few_files_and_every_row() {

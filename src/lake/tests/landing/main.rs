@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::cast_possible_wrap, reason = "tests count to thousands")]
 
+mod devices;
 #[path = "../../../../tests/kafka/disk.rs"]
 #[expect(dead_code, reason = "the other tests need more of it")]
 mod disk;
@@ -13,4 +14,6 @@ mod kills;
 mod lands;
 mod proves;
 mod races;
+mod restored;
+mod sizes;
 mod stops;

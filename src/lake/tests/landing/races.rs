@@ -125,7 +125,10 @@ async fn strays_behind_an_incomplete_record_land_once() {
                 next: 2,
                 ..Part::default()
             };
-            Ok(Fetched { parts: vec![part] })
+            Ok(Fetched {
+                parts: vec![part],
+                more: false,
+            })
         }
         async fn wait(&mut self) {
             std::future::pending::<()>().await;
@@ -205,7 +208,7 @@ async fn strays_beside_a_gap_are_not_lost() {
             }
             self.at = part.next;
             parts.insert(0, part);
-            Ok(Fetched { parts })
+            Ok(Fetched { parts, more: false })
         }
         async fn wait(&mut self) {
             if self.at > self.good.len() as i64 {
@@ -240,6 +243,34 @@ async fn strays_beside_a_gap_are_not_lost() {
         .map(|journal| journal.rows)
         .sum();
     assert_eq!(strays, 1, "{report}");
+    assert!(report.is_complete(), "{report}");
+}
+
+/// A journal that ended with events of no call is done with as soon as any other's calls land: nobody looks for
+/// rows of it at each start.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_marks_of_calls_are_brought_up_with_the_next_rows() {
+    let (_dir, lake) = lake().await;
+    let (quiet, busy) = (history(0), history(5));
+    let source = MemorySource::new("one");
+    let handle = lander(&lake, &source).await;
+    source.push(quiet.items.clone());
+    handle.flush().await.unwrap();
+    let marks = async || {
+        let status = lake::LakeStatus::read(&lake, None).await.unwrap();
+        let of = |journal: event::JournalId| {
+            let found = (status.journals.iter()).find(|found| found.journal_id == journal.to_string());
+            found.map(|found| (found.events_next, found.calls_next))
+        };
+        (of(quiet.journal), of(busy.journal))
+    };
+    assert_eq!(marks().await, (Some((quiet.next(), 0)), None));
+    source.push(busy.items.clone());
+    handle.flush().await.unwrap();
+    let done = |next| Some((next, next));
+    assert_eq!(marks().await, (done(quiet.next()), done(busy.next())));
+    handle.stop().await;
+    let report = verify(&lake, None).await.unwrap();
     assert!(report.is_complete(), "{report}");
 }
 
