@@ -150,7 +150,7 @@ impl Stray {
 pub enum SourceError {
     /// The source no longer holds what must land next.
     #[error(
-        "source {source_name}: position {wanted} is gone, the oldest is {oldest}: records were removed before they landed"
+        "source {source_name}: position {wanted} is gone, the oldest is {oldest}: records were removed before they landed here. Where no backup of the lake or of the source has them, start with `--accept-loss`: landing goes on behind them, and `weir lake verify` shows them as missing for ever"
     )]
     Cut {
         /// The source.

@@ -69,6 +69,11 @@ pub struct UpArgs {
     /// An OpenAI-compatible server to send calls to, such as http://127.0.0.1:8000/v1.
     #[arg(long, value_name = "URL")]
     pub upstream: Option<String>,
+    /// `weir up` goes on landing where records are gone before they landed, as with a lake that was lost: what
+    /// is missing is logged and counted, and `weir lake verify` shows it for ever. Without it landing stops.
+    #[cfg(feature = "analytics")]
+    #[arg(long)]
+    pub accept_loss: bool,
     /// Where the configuration and the data lie.
     #[command(flatten)]
     pub place: Place,

@@ -142,6 +142,7 @@ async fn a_lost_lake_is_landed_into_again_where_that_was_accepted() {
             let error = lander.run().await.unwrap_err();
             let said = format!("position {next} is gone, the oldest is {first}");
             assert!(error.to_string().contains(&said), "{error}");
+            assert!(error.to_string().contains("--accept-loss"), "{error}");
             assert_eq!(journal.release().unwrap().first, first);
             first
         };

@@ -64,6 +64,8 @@ async fn tour(args: DemoArgs) -> Result<(), Failure> {
         file: None,
         given: Given::default(),
         analytics: true,
+        #[cfg(feature = "analytics")]
+        accept_loss: false,
     })
     .await?;
     say(&format!(

@@ -14,6 +14,12 @@ use crate::runtime::{Given, Plan, Weir};
 
 /// Runs the command until SIGTERM or SIGINT.
 pub fn run(args: UpArgs, analytics: bool) -> Result<ExitCode, Failure> {
+    #[cfg(feature = "analytics")]
+    if args.accept_loss && !analytics {
+        return Err(Failure::Usage(
+            "--accept-loss is about landing, and `weir sidecar` lands nothing".to_owned(),
+        ));
+    }
     let (mut config, file) = configuration(&args.place)?;
     let given = Given {
         listen: args.listen,
@@ -30,6 +36,8 @@ pub fn run(args: UpArgs, analytics: bool) -> Result<ExitCode, Failure> {
         file,
         given,
         analytics: analytics && cfg!(feature = "analytics"),
+        #[cfg(feature = "analytics")]
+        accept_loss: args.accept_loss,
     }));
     leave(runtime, served.is_ok());
     served?;

@@ -55,6 +55,9 @@ pub struct Plan {
     pub given: Given,
     /// Whether to land and to answer SQL as well.
     pub analytics: bool,
+    /// Whether to land on behind records that are gone.
+    #[cfg(feature = "analytics")]
+    pub accept_loss: bool,
 }
 
 /// What the command line may say of the configuration.
@@ -130,7 +133,10 @@ impl Weir {
         shared.accompany(waiting.clone());
         #[cfg(feature = "analytics")]
         let analytics = match plan.analytics {
-            true => Some(Analytics::start(config, lake::JournalSource::new(journal.clone()), false).await?),
+            true => {
+                let source = lake::JournalSource::new(journal.clone()).accepting_loss(plan.accept_loss);
+                Some(Analytics::start(config, source, plan.accept_loss).await?)
+            }
             false => None,
         };
         #[cfg(feature = "analytics")]
