@@ -46,6 +46,7 @@ fn run_child(data: &Path, path: &Path) -> bool {
             let errors = String::from_utf8_lossy(&output.map(|output| output.stderr).unwrap_or_default()).into_owned();
             assert!(errors.is_empty() || errors.starts_with("strace: "), "{errors}");
             eprintln!("SKIPPED: a device that fails: `strace` is not here, or not allowed");
+            assert!(std::env::var_os("WEIR_REQUIRE_STRACE").is_none(), "strace is required");
             false
         }
     }
