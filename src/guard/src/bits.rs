@@ -53,7 +53,7 @@ impl Masks {
 
 /// The letters and digits of a block.
 pub(crate) fn word_bits(block: &[u8; BLOCK]) -> u64 {
-    Lanes::of(block).bits(|lane| letters(lane) | within(lane, b'0', b'9'))
+    Lanes::of(block).letters_and_digits()
 }
 
 /// What tells where words and tokens begin in a block.
@@ -234,6 +234,11 @@ impl Lanes {
     #[inline(always)]
     pub(crate) fn letters(&self) -> u64 {
         self.bits(letters)
+    }
+
+    #[inline(always)]
+    pub(crate) fn letters_and_digits(&self) -> u64 {
+        self.bits(|lane| letters(lane) | within(lane, b'0', b'9'))
     }
 
     /// Small letters for capitals; other bytes may change, too.

@@ -17,6 +17,9 @@ pub(crate) enum Fold {
 /// The first bytes of the characters that [`fold`] does not keep; all others are copied without a look.
 pub(crate) fn suspects(text: &str) -> Places<'_, impl Fn(&Lanes) -> u64> {
     Places::new(text.as_bytes(), |lanes| {
+        if lanes.high() == 0 {
+            return 0;
+        }
         // Two of the characters from U+3000 on, of which others are most of what is written in Japanese.
         let next = |mask: u64| mask >> 1 | 1 << (BLOCK - 1);
         let rare = lanes.any([0xE3]) & next(lanes.any([0x80, 0x85]));

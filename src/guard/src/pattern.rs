@@ -15,7 +15,7 @@ use crate::bytes::Bytes;
 use crate::dfa::{Dfa, Head, LOOK, State};
 use crate::literals::Then;
 pub(crate) use analysis::{LETTERS, Spelled};
-use analysis::{gate, prefixes, spelled, starts_words, tokens};
+use analysis::{ends, gate, pairs, prefixes, spelled, starts_words, tokens};
 pub(crate) use syntax::parse;
 use syntax::value_group;
 
@@ -161,6 +161,10 @@ pub(crate) struct First {
     tokens: usize,
     /// How words of letters alone begin one.
     pub(crate) spelled: Vec<Spelled>,
+    /// What may stand behind such a word, and how many letters it has then.
+    pub(crate) ends: Vec<(Bytes, u16)>,
+    /// Other bytes that begin one, and what may follow them.
+    pub(crate) pairs: Vec<(Bytes, Bytes)>,
 }
 
 /// A literal in every match of a rule, behind bytes among which its first one never is: whoever has
@@ -225,6 +229,8 @@ impl Pattern {
             head: Head::new(&nfa),
             tokens: tokens(&dfa),
             spelled: spelled(&dfa),
+            ends: ends(&dfa),
+            pairs: pairs(&dfa),
         });
         if first.is_some() && (b'a'..=b'z').filter(|byte| inside.has(*byte)).count() > 4 {
             return Err(PatternError::WeakStart);

@@ -89,7 +89,7 @@ impl Wake {
                 heads.push((index, &first.head));
             }
             if kind == START {
-                plan.add(&first.spelled);
+                plan.add(first);
             }
             for (row, allowed) in lead.iter_mut().zip(&first.bytes) {
                 for byte in (0..=255u8).filter(|b| allowed.has(*b)) {

@@ -10,10 +10,12 @@
 
 mod both;
 mod memory;
+mod walk;
 mod wide;
 
 pub(crate) use both::{Both, visit_both};
 use memory::{Few, KNOWN, Memory, Recent, SHORT, TRIPLES};
+use walk::{Parts, walk};
 use wide::{Wide, wide};
 
 use crate::bits::{BLOCK, padded, word_bits};
@@ -238,19 +240,26 @@ fn load(bytes: &[u8], at: usize, count: usize) -> u64 {
     folded & u64::MAX >> (64 - 8 * count.min(8))
 }
 
+/// The word from `from` to `to`: the hash of its letters, and its first ones.
+#[inline(always)]
+fn load_word(bytes: &[u8], from: usize, to: usize) -> (u64, u64) {
+    let first = load(bytes, from, to - from);
+    let mut hash = letters(0, first);
+    let mut at = from + 8;
+    while at < to {
+        hash = letters(hash, load(bytes, at, to - at));
+        at += 8;
+    }
+    (hash, first)
+}
+
 /// Words are found by the bits of 64 bytes at a time and hashed eight letters at a time.
 fn visit_ascii(bytes: &[u8], words: &mut Words<impl Memory>, sink: &mut impl Sink) {
     // Where the word at hand starts, and the one before it ended.
     let (mut from, mut ended) = (0, 0);
     let mut inside = 0_u64;
     let mut word = |from: usize, to: usize, ended: usize, sink: &mut _| {
-        let first = load(bytes, from, to - from);
-        let mut hash = letters(0, first);
-        let mut at = from + 8;
-        while at < to {
-            hash = letters(hash, load(bytes, at, to - at));
-            at += 8;
-        }
+        let (hash, first) = load_word(bytes, from, to);
         words.end(hash, first, gap(bytes, ended, from), to, sink);
     };
     // What the last block is filled up with ends a word, and there is a block behind a last one that is full.
@@ -300,17 +309,6 @@ fn spell(sign: u32) -> (u64, u64) {
     (letters(0, sign), sign)
 }
 
-/// What a character is to the pass.
-#[inline(always)]
-fn seen(c: char) -> Wide {
-    match CLASSES.get(c as usize) {
-        Some(Class::Word) => Wide::Letter(FOLDED[c as usize]),
-        Some(Class::Space) => Wide::Space,
-        Some(Class::Mark) => Wide::Mark(MIXED[c as usize]),
-        None => wide(c),
-    }
-}
-
 /// The word at hand, letter by letter.
 #[derive(Default)]
 struct Spelled {
@@ -348,39 +346,86 @@ impl Spelled {
         let Spelled { hash, first, .. } = std::mem::take(self);
         Some((hash, first))
     }
+}
 
-    /// Gives a word to `words`, if one ends here.
-    #[inline]
-    fn end(&mut self, words: &mut Words<impl Memory>, gap: &mut Gap, at: usize, sink: &mut impl Sink) {
-        if let Some((hash, first)) = self.take() {
-            words.end(hash, first, std::mem::take(gap), at, sink);
+/// One reading of a text under way.
+struct Reading<'s, S> {
+    words: Words<Recent>,
+    word: Spelled,
+    gap: Gap,
+    sink: &'s mut S,
+}
+
+impl<S: Sink> Reading<'_, S> {
+    #[inline(always)]
+    fn end(&mut self, (hash, first): (u64, u64), at: usize) {
+        self.words
+            .end(hash, first, std::mem::take(&mut self.gap), at, self.sink);
+    }
+
+    /// The word at hand ends, if there is one.
+    #[inline(always)]
+    fn end_word(&mut self, at: usize) {
+        if let Some(word) = self.word.take() {
+            self.end(word, at);
         }
     }
 }
 
-/// The same for any text, character by character.
-fn visit_any(text: &str, sink: &mut impl Sink) {
-    let mut words = Words::<Recent>::new();
-    let mut word = Spelled::default();
-    let mut gap = Gap::default();
-    for (at, c) in text.char_indices() {
-        match seen(c) {
-            Wide::Letter(letter) => word.letter(letter),
+impl<S: Sink> Parts for Reading<'_, S> {
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        self.word.count > 0
+    }
+
+    fn letter(&mut self, letter: u8) {
+        self.word.letter(letter);
+    }
+
+    #[inline]
+    fn word(&mut self, word: (u64, u64), end: usize) {
+        self.end(word, end);
+    }
+
+    #[inline(always)]
+    fn space(&mut self, at: usize) {
+        self.end_word(at);
+    }
+
+    #[inline(always)]
+    fn mark(&mut self, mix: u32, at: usize) {
+        self.end_word(at);
+        self.gap.mark(mix);
+    }
+
+    #[inline]
+    fn wide(&mut self, c: char, at: usize) -> Option<()> {
+        match wide(c) {
+            Wide::Letter(letter) => self.letter(letter),
             Wide::Nothing => {}
-            Wide::Space => word.end(&mut words, &mut gap, at, sink),
-            Wide::Mark(mix) => {
-                word.end(&mut words, &mut gap, at, sink);
-                gap.mark(mix);
-            }
+            Wide::Space => self.space(at),
+            Wide::Mark(mix) => self.mark(mix, at),
             Wide::Sign(sign) => {
-                word.end(&mut words, &mut gap, at, sink);
-                let (hash, sign) = spell(sign);
-                words.end(hash, sign, std::mem::take(&mut gap), at + c.len_utf8(), sink);
+                self.end_word(at);
+                self.end(spell(sign), at + c.len_utf8());
             }
         }
+        Some(())
     }
-    word.end(&mut words, &mut gap, text.len(), sink);
-    words.close(gap, text.len(), sink);
+}
+
+/// The same for any text.
+fn visit_any(text: &str, sink: &mut impl Sink) {
+    let mut reading = Reading {
+        words: Words::new(),
+        word: Spelled::default(),
+        gap: Gap::default(),
+        sink,
+    };
+    // One reading wants all there is.
+    let _ = walk(text, &mut reading);
+    reading.end_word(text.len());
+    reading.end(END, text.len());
 }
 
 #[cfg(test)]
@@ -408,12 +453,40 @@ mod tests {
         seen
     }
 
+    /// What a pass over one character after the other yields.
+    fn by_characters(text: &str, sink: &mut impl Sink) {
+        let mut reading = Reading {
+            words: Words::new(),
+            word: Spelled::default(),
+            gap: Gap::default(),
+            sink,
+        };
+        for (at, c) in text.char_indices() {
+            match CLASSES.get(c as usize) {
+                Some(Class::Word) => reading.letter(FOLDED[c as usize]),
+                Some(Class::Space) => reading.space(at),
+                Some(Class::Mark) => reading.mark(MIXED[c as usize], at),
+                None => assert_eq!(reading.wide(c, at), Some(())),
+            }
+        }
+        reading.end_word(text.len());
+        reading.end(END, text.len());
+    }
+
     proptest! {
         #[test]
         fn by_blocks_and_by_characters_are_the_same(text in "([ -~\n\t]{0,200}|[a-z]{1,90} ?){0,4}") {
             let blocks = seen(|s| visit_ascii(text.as_bytes(), &mut Words::<Recent>::new(), s));
             prop_assert_eq!(&blocks, &seen(|s| visit_any(&text, s)));
+            prop_assert_eq!(&blocks, &seen(|s| by_characters(&text, s)));
             prop_assert_eq!(blocks, seen(|s| visit(&text, s)));
+        }
+
+        #[test]
+        fn by_words_and_by_characters_are_the_same(
+            text in "([ -~]{0,90}|[a-z0-9]{1,70} ?|[a-z]{0,12}[éßя’“—\u{200B}\u{301}\u{a0}漢ｆ😀]{1,3}[a-z]{0,12}){0,9}"
+        ) {
+            prop_assert_eq!(seen(|s| visit_any(&text, s)), seen(|s| by_characters(&text, s)));
         }
     }
 

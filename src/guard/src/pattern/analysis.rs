@@ -38,12 +38,12 @@ fn kinds(dfa: &Dfa, allowed: impl Fn(u8) -> bool) -> Vec<u8> {
 pub(super) fn tokens(dfa: &Dfa) -> usize {
     let (tokens, others) = (kinds(dfa, is_token), kinds(dfa, |byte| !is_token(byte)));
     let mut states = (0..BEFORE).map(|before| dfa.start(before)).collect::<Vec<_>>();
-    let goes_on = |_: &usize| {
+    let alive = |_: &usize| {
         let none = step(dfa, &states, &others).is_some_and(|others| others.is_empty());
         states = step(dfa, &states, &tokens).unwrap_or_default();
         none && !states.is_empty() && !states.iter().any(|state| dfa.is_match(*state))
     };
-    (0..TOKENS).take_while(goes_on).count()
+    (0..TOKENS).take_while(alive).count()
 }
 
 /// More bytes of a token than any word has.
@@ -134,25 +134,17 @@ impl Following<'_> {
         }
     }
 
-    /// Whether bytes of the one kind, then of the other, let a match go on, or have ended it.
-    fn alive(&self, states: &[State], first: &[u8], second: &[u8]) -> bool {
-        step(self.dfa, states, first).is_none_or(|next| {
-            next.iter().any(|state| self.dfa.is_match(*state))
-                || step(self.dfa, &next, second).is_none_or(|next| !next.is_empty())
-        })
-    }
-
     /// Of how many letters a word may be whose first ones, as many as `counts` begins with, lead to `states`.
     fn lengths(&self, states: &[State], counts: RangeInclusive<usize>) -> Lengths {
         let (mut found, mut states) = (Lengths::default(), states.to_vec());
         for count in counts {
             let bit = 1 << count;
-            let goes_on = count == LETTERS && !states.is_empty();
-            if goes_on || self.alive(&states, &self.space, &self.letters) {
+            let longer = count == LETTERS && !states.is_empty();
+            if longer || goes_on(self.dfa, &states, &self.space, &self.letters) {
                 found.spaced |= bit;
             }
-            let spaced = |other: &[u8]| self.alive(&states, &self.space, other);
-            if goes_on || self.alive(&states, &self.ends, &self.all) || spaced(&self.others) {
+            let spaced = |other: &[u8]| goes_on(self.dfa, &states, &self.space, other);
+            if longer || goes_on(self.dfa, &states, &self.ends, &self.all) || spaced(&self.others) {
                 found.ended |= bit;
             }
             match step(self.dfa, &states, &self.letters) {
@@ -169,19 +161,68 @@ impl Following<'_> {
     }
 }
 
+/// What may stand behind words of letters alone with which a match may begin, and how many letters those have, a
+/// bit for each number below [`LETTERS`].
+pub(super) fn ends(dfa: &Dfa) -> Vec<(Bytes, u16)> {
+    let (letters, all) = (kinds(dfa, |byte| byte.is_ascii_alphabetic()), kinds(dfa, |_| true));
+    let ends = dfa.kinds(&Bytes::of(|byte| !byte.is_ascii_alphanumeric()));
+    let mut found: Vec<(Bytes, u16)> = ends.iter().map(|(_, set)| (*set, 0)).collect();
+    let mut states = [0, 2, 3, 4].map(|before| dfa.start(before)).to_vec();
+    for count in 1..LETTERS {
+        match step(dfa, &states, &letters) {
+            Some(next) if !next.iter().any(|state| dfa.is_match(*state)) => states = next,
+            // Whatever follows, from here on.
+            _ => {
+                found.iter_mut().for_each(|(_, counts)| *counts |= u16::MAX << count);
+                break;
+            }
+        }
+        for ((end, _), (_, counts)) in ends.iter().zip(&mut found) {
+            *counts |= u16::from(goes_on(dfa, &states, &[*end], &all)) << count;
+        }
+    }
+    found.retain(|(_, counts)| *counts != 0);
+    found
+}
+
+/// The bytes, but letters and digits, with which a match may begin, and what may follow them.
+pub(super) fn pairs(dfa: &Dfa) -> Vec<(Bytes, Bytes)> {
+    let firsts = dfa.kinds(&Bytes::of(|byte| !byte.is_ascii_alphanumeric()));
+    let starts: Vec<State> = (0..BEFORE).map(|before| dfa.start(before)).collect();
+    let followed = |first: u8| match step(dfa, &starts, &[first]) {
+        Some(states) if !states.iter().any(|state| dfa.is_match(*state)) => {
+            let seconds = dfa.kinds(&Bytes::ALL).into_iter();
+            let alive = |second: &u8| step(dfa, &states, &[*second]).is_none_or(|next| !next.is_empty());
+            seconds
+                .filter(|(second, _)| alive(second))
+                .fold(Bytes::default(), |all, (_, set)| all.union(&set))
+        }
+        _ => Bytes::ALL,
+    };
+    let pairs = firsts.into_iter().map(|(first, set)| (set, followed(first)));
+    pairs.filter(|(_, seconds)| *seconds != Bytes::default()).collect()
+}
+
+/// Whether bytes of the one kind, then of the other, let a match go on, or have ended it.
+fn goes_on(dfa: &Dfa, states: &[State], first: &[u8], second: &[u8]) -> bool {
+    step(dfa, states, first).is_none_or(|next| {
+        next.iter().any(|state| dfa.is_match(*state)) || step(dfa, &next, second).is_none_or(|next| !next.is_empty())
+    })
+}
+
 /// Whether matches begin with word bytes only, and words of prose begin like them.
 pub(super) fn starts_words(dfa: &Dfa, first: &[Bytes; BEFORE]) -> bool {
     let words = Bytes::of(is_word);
     let mut states = vec![dfa.start(4)];
     // Common letters, whichever they are, do not end it.
-    let mut goes_on = || {
+    let mut alive = || {
         let next = |state: &State| b"etaoinsr".map(|byte| dfa.next(*state, byte));
         states = states.iter().flat_map(next).collect();
         states.sort_unstable();
         states.dedup();
         !states.iter().any(|state| dfa.is_dead(*state))
     };
-    first.iter().all(|allowed| allowed.union(&words) == words) && (0..4).all(|_| goes_on())
+    first.iter().all(|allowed| allowed.union(&words) == words) && (0..4).all(|_| alive())
 }
 
 pub(super) fn gate(hir: &Hir) -> Option<Gate> {

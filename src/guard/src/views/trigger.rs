@@ -39,6 +39,9 @@ pub(super) fn may_hide(text: &str) -> bool {
     }
     // The rest of a character is none of these bytes.
     let mut leads = Places::new(bytes, |lanes| {
+        if lanes.high() == 0 {
+            return 0;
+        }
         lanes.within(0xC3, 0xD6) | lanes.any([0xE1, 0xEA]) | lanes.within(0xEF, 0xFF)
     });
     let (mut accents, mut last) = (0u32, 0);

@@ -6,7 +6,7 @@ use crate::bits::{BLOCK, Tokens, ahead, both, padded};
 use crate::bytes::Bytes;
 use crate::dfa::LOOK;
 use crate::literals::MORE;
-use crate::pattern::{BEFORE, LETTERS, Spelled, before_class, is_word};
+use crate::pattern::{BEFORE, First, LETTERS, before_class, is_word};
 
 /// What is known of rules without literals before any text is seen.
 #[derive(Debug)]
@@ -14,6 +14,10 @@ pub(super) struct Plan {
     /// By the first two letters, a bit for each number of letters: a word of so many, with a space and a
     /// letter behind it, or, sixteen bits further, with something else, may begin a match.
     words: Box<[u32; LETTER * LETTER]>,
+    /// By the byte behind such a word, how many letters it may have, a bit for each number.
+    ends: Box<[u16; 256]>,
+    /// By a byte other than a letter or a digit, what may follow if a rule begins there.
+    pairs: Box<[Bytes; 256]>,
     /// Some rule may begin at a letter or digit that follows a word byte, ...
     inside: bool,
     /// ... at white space, ...
@@ -29,6 +33,8 @@ impl Default for Plan {
     fn default() -> Plan {
         Plan {
             words: Box::new([0; LETTER * LETTER]),
+            ends: Box::new([0; 256]),
+            pairs: Box::new([Bytes::default(); 256]),
             inside: false,
             space: false,
             high: false,
@@ -47,9 +53,16 @@ fn place(first: u8, second: u8) -> usize {
 
 impl Plan {
     /// Takes note of a rule.
-    pub(super) fn add(&mut self, spelled: &[Spelled]) {
+    pub(super) fn add(&mut self, first: &First) {
+        let bytes = |set: Bytes| (0..=255u8).filter(move |byte| set.has(*byte)).map(usize::from);
+        for (set, counts) in &first.ends {
+            bytes(*set).for_each(|byte| self.ends[byte] |= counts);
+        }
+        for (set, seconds) in &first.pairs {
+            bytes(*set).for_each(|byte| self.pairs[byte] = self.pairs[byte].union(seconds));
+        }
         let letters = |set: Bytes| (b'A'..=b'z').filter(move |b| b.is_ascii_alphabetic() && set.has(*b));
-        for words in spelled {
+        for words in &first.spelled {
             let lengths = u32::from(words.lengths.spaced) | u32::from(words.lengths.ended) << 16;
             for first in letters(words.first) {
                 match words.second {
@@ -71,7 +84,7 @@ impl Plan {
     }
 
     pub(super) fn memory(&self) -> usize {
-        size_of_val(&*self.words)
+        size_of_val(&*self.words) + size_of_val(&*self.ends) + size_of_val(&*self.pairs)
     }
 
     /// Whether a rule without literals, which needs no long token, may begin with the word of ASCII letters
@@ -84,7 +97,8 @@ impl Plan {
         let (end, beyond) = (block[at + count], block[at + count + 1]);
         let spaced = (end == b' ') & beyond.is_ascii_alphabetic() | (count == LETTERS);
         let half = usize::from(!spaced) * 16;
-        self.words[place(block[at], block[at + 1])] >> (half + count) & 1 != 0
+        let ended = spaced | (self.ends[usize::from(end)] >> count & 1 != 0);
+        ended & (self.words[place(block[at], block[at + 1])] >> (half + count) & 1 != 0)
     }
 }
 
@@ -150,7 +164,9 @@ impl Wake {
                 if bits & GATE != 0 {
                     gates |= u64::from(self.is_gate(text, at)) << bit;
                 }
-                bits & START != 0
+                // A letter or digit may be followed by anything.
+                let follows = |next: &u8| self.plan.pairs[usize::from(text[at])].has(*next);
+                bits & START != 0 && (text[at].is_ascii_alphanumeric() || text.get(at + 1).is_none_or(follows))
             });
 
             let mut places = literals | starts | tokens | gates | others;

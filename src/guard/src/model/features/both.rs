@@ -1,8 +1,9 @@
 //! A text and its first view in one pass: nearly always they differ in nothing but the marks between words.
 
 use super::memory::Recent;
-use super::wide::Wide;
-use super::{CLASSES, Class, FOLDED, Feature, Gap, MIXED, Spelled, Words, seen, spell};
+use super::walk::{Parts, walk};
+use super::wide::{Wide, wide};
+use super::{CLASSES, Class, END, FOLDED, Feature, Gap, MIXED, Spelled, Words, spell};
 use crate::normalize::{Fold, fold, suspects};
 
 /// Takes what a pass over both readings of a text yields: the text as it is, and its first view.
@@ -18,19 +19,25 @@ pub(crate) trait Both {
 }
 
 /// What is known at a place of both readings.
-struct Readings {
+struct Readings<'s, S, F> {
     words: Words<Recent>,
     word: Spelled,
     gaps: [Gap; 2],
     /// By how many bytes the view is shorter so far.
     shift: usize,
+    /// Where the next character is that the view may have otherwise.
+    suspect: Option<usize>,
+    /// The one at a byte or behind it.
+    next_suspect: F,
+    sink: &'s mut S,
 }
 
-impl Readings {
+impl<S: Both, F: FnMut(usize) -> Option<usize>> Readings<'_, S, F> {
     /// A word is complete: the hash of its letters, and its first ones.
     #[inline]
-    fn end(&mut self, (hash, first): (u64, u64), at: usize, sink: &mut impl Both) {
+    fn end(&mut self, (hash, first): (u64, u64), at: usize) {
         let gaps = std::mem::take(&mut self.gaps);
+        let sink = &mut *self.sink;
         if let Some(word) = self.words.word(hash, first, |feature| sink.feature(feature)) {
             let [plain, folded] = gaps.map(|gap| gap.features(word));
             if plain == folded {
@@ -45,75 +52,110 @@ impl Readings {
 
     /// The word at hand ends, if there is one.
     #[inline]
-    fn end_word(&mut self, at: usize, sink: &mut impl Both) {
+    fn end_word(&mut self, at: usize) {
         if let Some(word) = self.word.take() {
-            self.end(word, at, sink);
+            self.end(word, at);
         }
+    }
+
+    /// A character that both readings have.
+    fn same(&mut self, plain: Wide, c: char, at: usize) {
+        match plain {
+            Wide::Letter(letter) => self.letter(letter),
+            Wide::Nothing => {}
+            Wide::Space => self.space(at),
+            Wide::Mark(mix) => self.mark(mix, at),
+            Wide::Sign(sign) => {
+                self.end_word(at);
+                self.end(spell(sign), at + c.len_utf8());
+            }
+        }
+    }
+
+    /// A character that is the ASCII character `byte` in the view. `None` if they differ in more than marks.
+    fn apart(&mut self, plain: Wide, byte: u8, at: usize) -> Option<()> {
+        let ascii = usize::from(byte) % CLASSES.len();
+        match (plain, CLASSES[ascii]) {
+            (Wide::Letter(letter), Class::Word) if letter == FOLDED[ascii] => self.letter(letter),
+            (Wide::Space | Wide::Mark(_), Class::Word) | (Wide::Letter(_) | Wide::Sign(_) | Wide::Nothing, _) => {
+                return None;
+            }
+            (plain, class) => {
+                self.end_word(at);
+                if let Wide::Mark(mix) = plain {
+                    self.gaps[0].mark(mix);
+                }
+                if class == Class::Mark {
+                    self.gaps[1].mark(MIXED[ascii]);
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+impl<S: Both, F: FnMut(usize) -> Option<usize>> Parts for Readings<'_, S, F> {
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        self.word.count > 0
+    }
+
+    fn letter(&mut self, letter: u8) {
+        self.word.letter(letter);
+    }
+
+    #[inline(always)]
+    fn word(&mut self, word: (u64, u64), end: usize) {
+        self.end(word, end);
+    }
+
+    #[inline(always)]
+    fn space(&mut self, at: usize) {
+        self.end_word(at);
+    }
+
+    #[inline(always)]
+    fn mark(&mut self, mix: u32, at: usize) {
+        self.end_word(at);
+        self.gaps.iter_mut().for_each(|gap| gap.mark(mix));
+    }
+
+    fn wide(&mut self, c: char, at: usize) -> Option<()> {
+        let plain = wide(c);
+        if self.suspect.is_none_or(|suspect| suspect > at) {
+            self.same(plain, c, at);
+            return Some(());
+        }
+        self.suspect = (self.next_suspect)(at + c.len_utf8());
+        match fold(c) {
+            Fold::Keep => self.same(plain, c, at),
+            Fold::Remove if plain == Wide::Nothing => self.shift += c.len_utf8(),
+            Fold::Remove => return None,
+            Fold::Ascii(byte) => {
+                self.apart(plain, byte, at)?;
+                self.shift += c.len_utf8() - 1;
+            }
+        }
+        Some(())
     }
 }
 
 /// Gives `sink` every feature of `text` and of its first view, and tells the length of that. `None`, and what
 /// `sink` took is void, if they differ in more than marks.
 pub(crate) fn visit_both(text: &str, sink: &mut impl Both) -> Option<usize> {
+    let mut suspects = suspects(text);
     let mut all = Readings {
         words: Words::new(),
         word: Spelled::default(),
         gaps: [Gap::default(); 2],
         shift: 0,
+        suspect: suspects.from(0),
+        next_suspect: |at| suspects.from(at),
+        sink,
     };
-    let mut suspects = suspects(text);
-    let mut suspect = suspects.from(0);
-    for (at, c) in text.char_indices() {
-        let plain = seen(c);
-        let mut folded = None;
-        if suspect == Some(at) {
-            suspect = suspects.from(at + c.len_utf8());
-            folded = match fold(c) {
-                Fold::Keep => None,
-                Fold::Remove if plain == Wide::Nothing => {
-                    all.shift += c.len_utf8();
-                    continue;
-                }
-                Fold::Remove => return None,
-                Fold::Ascii(byte) => Some(byte),
-            };
-        }
-        let Some(byte) = folded else {
-            match plain {
-                Wide::Letter(letter) => all.word.letter(letter),
-                Wide::Nothing => {}
-                Wide::Space => all.end_word(at, sink),
-                Wide::Mark(mix) => {
-                    all.end_word(at, sink);
-                    all.gaps.iter_mut().for_each(|gap| gap.mark(mix));
-                }
-                Wide::Sign(sign) => {
-                    all.end_word(at, sink);
-                    all.end(spell(sign), at + c.len_utf8(), sink);
-                }
-            }
-            continue;
-        };
-        let ascii = usize::from(byte) % CLASSES.len();
-        match (plain, CLASSES[ascii]) {
-            (Wide::Letter(letter), Class::Word) if letter == FOLDED[ascii] => all.word.letter(letter),
-            (Wide::Space | Wide::Mark(_), Class::Word) | (Wide::Letter(_) | Wide::Sign(_) | Wide::Nothing, _) => {
-                return None;
-            }
-            (plain, class) => {
-                all.end_word(at, sink);
-                if let Wide::Mark(mix) = plain {
-                    all.gaps[0].mark(mix);
-                }
-                if class == Class::Mark {
-                    all.gaps[1].mark(MIXED[ascii]);
-                }
-            }
-        }
-        all.shift += c.len_utf8() - 1;
-    }
-    all.end_word(text.len(), sink);
-    all.end(super::END, text.len(), sink);
+    walk(text, &mut all)?;
+    all.end_word(text.len());
+    all.end(END, text.len());
     Some(text.len() - all.shift)
 }
 
