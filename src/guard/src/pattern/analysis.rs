@@ -61,7 +61,7 @@ pub(crate) struct Spelled {
 }
 
 /// The most letters of a word that are counted.
-pub(crate) const LETTERS: usize = 8;
+pub(crate) const LETTERS: usize = 12;
 
 /// A bit for each number of letters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

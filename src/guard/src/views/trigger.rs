@@ -138,8 +138,10 @@ fn look(before: &Masks, now: &Masks, found: &mut Triggers) {
 
     // Digits and symbols beside letters.
     let sign = both(before.sign, now.sign);
-    let mixed = (alpha & (digit << 1)) | (digit & (alpha << 1)) | (alpha & (sign << 1));
-    found.leet |= mixed & NOW != 0 && mixed.count_ones() >= 2;
+    if digit | sign != 0 {
+        let mixed = (alpha & (digit << 1)) | (digit & (alpha << 1)) | (alpha & (sign << 1));
+        found.leet |= mixed & NOW != 0 && mixed.count_ones() >= 2;
+    }
 
     // Sixteen digits of base64 in a row, not small letters alone.
     let row = word | both(before.link, now.link);
@@ -155,16 +157,18 @@ fn look(before: &Masks, now: &Masks, found: &mut Triggers) {
         let sure = sure | (sure << 8);
         found.runs |= row & sure != 0;
     }
-    // Numbers in a list: `69 67`, `105, 103`, `0x69,0x67`; eight binary digits.
-    let pair = other & (word << 1) & (digit << 2);
-    let two = pair & (other << 3);
-    let three = pair & (digit << 3) & (other << 4);
-    let prefixed = pair & (alpha << 3) & (digit << 4);
-    let list = two | three | prefixed;
-    found.runs |= list & NOW != 0 && list.count_ones() >= 5;
-    let digits = digit & (digit << 1);
-    let digits = digits & (digits << 2);
-    found.runs |= digits & (digits << 4) & NOW != 0;
+    if digit != 0 {
+        // Numbers in a list: `69 67`, `105, 103`, `0x69,0x67`; eight binary digits.
+        let pair = other & (word << 1) & (digit << 2);
+        let two = pair & (other << 3);
+        let three = pair & (digit << 3) & (other << 4);
+        let prefixed = pair & (alpha << 3) & (digit << 4);
+        let list = two | three | prefixed;
+        found.runs |= list & NOW != 0 && list.count_ones() >= 5;
+        let digits = digit & (digit << 1);
+        let digits = digits & (digits << 2);
+        found.runs |= digits & (digits << 4) & NOW != 0;
+    }
     found.runs |= now.mark & (now.mark << 1) != 0 && now.mark.count_ones() >= 10;
 }
 
