@@ -71,6 +71,54 @@ fn the_variable_names_the_file_for_config_too() {
     }
 }
 
+/// A value that cannot be is told with the line that has it, or the variable.
+#[test]
+fn impossible_values_are_told_with_their_place() {
+    let place = Place::new();
+    let check = |text: &str, variables: &[(&str, &str)]| {
+        place.write_config(text);
+        let mut command = weir_command();
+        command.args(["config", "check"]).arg(place.config());
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}: {}", said(&output));
+        said(&output)
+    };
+    for (text, told) in [
+        (
+            "[timeouts]\nconnect = 1\nidle = -1\n",
+            "weir.toml:3:1: timeouts.idle: must be",
+        ),
+        (
+            "[[upstream]]\nname = \"openai\"\n\n[[upstream]]\nname = \"mine\"\nbase_url = \"htp://x\"\n",
+            "weir.toml:6:1: upstream \"mine\": base_url \"htp://x\" must begin with",
+        ),
+        (
+            "[[upstream]]\nname = \"opnai\"\n",
+            "weir.toml:1:1: upstream \"opnai\": base_url is missing, and the catalog knows no provider of that name\n  did you mean `openai`?",
+        ),
+        (
+            "[guard.webhook]\nurl = \"ftp://x\"\n",
+            "weir.toml:2:1: guard.webhook: url \"ftp://x\" must begin with",
+        ),
+        (
+            "[server]\nlisten = \"0.0.0.0:8080\"\n[[upstream]]\nname = \"a\"\nbase_url = \"http://x\"\n",
+            "weir.toml:2:1: 0.0.0.0:8080 is reachable from outside",
+        ),
+        (
+            "[[price]]\nmodel = \"m\"\ninput = \"free\"\n",
+            "weir.toml:1:1: price[0]: \"m\": ",
+        ),
+    ] {
+        let output = check(text, &[]);
+        assert!(output.contains(told), "{told}: {output}");
+    }
+    let output = check("", &[("WEIR_TIMEOUTS__IDLE", "-1")]);
+    assert!(
+        output.contains("environment variable WEIR_TIMEOUTS__IDLE: timeouts.idle: must be"),
+        "{output}"
+    );
+}
+
 /// What a reload cannot take over, it does not claim.
 #[test]
 fn a_reload_names_what_needs_a_restart() {

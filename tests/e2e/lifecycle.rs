@@ -114,6 +114,29 @@ fn reload_keeps_the_last_good_configuration() {
         assert!(is_blocked(&weir), "a broken configuration took effect: {broken}");
     }
     refused(1);
+    // Until the file is good again, whoever watches Weir is told.
+    let told = |path: &str, line: &str, there: bool| {
+        eventually(line, PATIENCE, || {
+            (raw::get(&weir.addr, path).text().contains(line) == there).then_some(())
+        });
+    };
+    told("/metrics", "weir_config_refused 1\n", true);
+    told("/readyz", "configuration: the file is refused", true);
+    place.write_config(&config(&upstream, BLOCKS));
+    weir.signal("HUP");
+    told("/metrics", "weir_config_refused 0\n", true);
+    told("/readyz", "configuration: the file is refused", false);
+    let metrics = raw::get(&weir.addr, "/metrics").text();
+    let counted = |name: &str| {
+        let line = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix("_total "));
+        line.and_then(|count| count.parse::<u32>().ok()).unwrap_or(0)
+    };
+    assert!(
+        counted("weir_config_reloads") >= 4 && counted("weir_config_refused_reloads") >= 3,
+        "{metrics}"
+    );
     weir.stop();
     place.verify();
 }

@@ -311,6 +311,12 @@ pub enum StartError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// The webhook is not usable as configured.
+    #[error("guard.webhook: {reason}")]
+    Webhook {
+        /// What is wrong and what to do.
+        reason: String,
+    },
     /// A client key's hash cannot be read.
     #[error("client_key {name:?}: hash must be `sha256:` and 64 hex digits, as `weir config hash-key` prints it")]
     ClientKey {

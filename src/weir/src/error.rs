@@ -33,6 +33,7 @@ impl Failure {
             Failure::Start(
                 sidecar::StartError::OpenToTheWorld { .. }
                 | sidecar::StartError::Upstream { .. }
+                | sidecar::StartError::Webhook { .. }
                 | sidecar::StartError::ClientKey { .. },
             ) => 2,
             _ => 1,

@@ -171,7 +171,12 @@ impl Webhook {
             api_key_env: spec.key_env.clone(),
             ..Upstream::default()
         };
-        let target = Target::new(&upstream, env)?;
+        let target = Target::new(&upstream, env).map_err(|error| match error {
+            StartError::Upstream { reason, .. } => StartError::Webhook {
+                reason: reason.replacen("base_url", "url", 1),
+            },
+            other => other,
+        })?;
         let path = spec.url.parse::<Uri>().ok();
         let path = path.as_ref().and_then(Uri::path_and_query);
         Ok(Webhook {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Scheme, Uri};
+use provider::prices::nearest;
 
 use crate::config::Upstream;
 use crate::error::StartError;
@@ -35,6 +36,17 @@ pub struct Target {
     pub models: Vec<String>,
 }
 
+/// What to do about a name that stands for no address.
+fn unknown(name: &str) -> String {
+    let names = provider::catalog::known().iter().map(|known| known.name);
+    let near = nearest(name, names, 1);
+    let hint = near.first().map(|near| format!("\n  did you mean `{near}`?"));
+    format!(
+        "base_url is missing, and the catalog knows no provider of that name{}",
+        hint.unwrap_or_default()
+    )
+}
+
 impl Target {
     /// Reads one `[[upstream]]`. `env` looks up environment variables.
     pub fn new(upstream: &Upstream, env: impl Fn(&str) -> Option<String>) -> Result<Target, StartError> {
@@ -49,7 +61,7 @@ impl Target {
             .base_url
             .as_deref()
             .or(known.map(|known| known.base_url))
-            .ok_or_else(|| wrong("base_url is missing, and the catalog knows no provider of that name".to_owned()))?;
+            .ok_or_else(|| wrong(unknown(&upstream.name)))?;
         let uri: Uri = base_url
             .parse()
             .map_err(|e| wrong(format!("base_url {base_url:?} is not a URL: {e}")))?;

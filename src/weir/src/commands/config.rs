@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::config_file;
 use crate::args::{ConfigArgs, ConfigCommand};
-use crate::config::{Config, compile, load, variables};
+use crate::config::{Config, compile, load, placed, placed_start, variables};
 use crate::error::Failure;
 use crate::out::say;
 
@@ -60,8 +60,9 @@ fn check(file: Option<&Path>) -> Result<(), Failure> {
     let config = load(file.as_deref(), variables())?;
     let base = file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
     let env = |name: &str| std::env::var(name).ok();
-    let compiled = compile(&config, None, base, env)?;
-    let snapshot = sidecar::Snapshot::new(&compiled.parts, env)?;
+    let compiled = compile(&config, None, base, env).map_err(|error| placed(error, file.as_deref()))?;
+    let snapshot =
+        sidecar::Snapshot::new(&compiled.parts, env).map_err(|error| placed_start(error, &config, file.as_deref()))?;
     let name = file.map_or_else(|| "the defaults".to_owned(), |file| file.display().to_string());
     say(&format!("{name}: good"))?;
     say(&format!("  listen    {}", config.server.listen))?;

@@ -9,7 +9,7 @@ use guard::{Action, Policy, PolicySpec};
 
 use super::{configuration, guard_eval, guard_explain, guard_scan, guard_test};
 use crate::args::{GuardArgs, GuardCommand, Place};
-use crate::config::compile;
+use crate::config::{compile, placed};
 use crate::error::Failure;
 use crate::out::is_coloured;
 
@@ -27,7 +27,8 @@ pub fn run(args: GuardArgs) -> Result<ExitCode, Failure> {
 pub(super) fn policy(place: &Place) -> Result<(Arc<Policy>, PolicySpec), Failure> {
     let (config, from) = configuration(place)?;
     let base: PathBuf = from.as_deref().and_then(Path::parent).unwrap_or(Path::new(".")).into();
-    let policy = compile(&config, None, &base, |_| None)?
+    let policy = compile(&config, None, &base, |_| None)
+        .map_err(|error| placed(error, from.as_deref()))?
         .parts
         .policies
         .fallback()

@@ -34,17 +34,11 @@ pub fn compile(
 ) -> Result<Compiled, ConfigError> {
     if let Some(key) = config.timeouts.invalid_key() {
         let message = "must be a positive number of seconds".to_owned();
-        return Err(ConfigError::Value {
-            key: format!("timeouts.{key}"),
-            message,
-        });
+        return Err(value(format!("timeouts.{key}"), message));
     }
     if config.journal.segment_mib == 0 {
         let message = "must be at least 1".to_owned();
-        return Err(ConfigError::Value {
-            key: "journal.segment_mib".to_owned(),
-            message,
-        });
+        return Err(value("journal.segment_mib".to_owned(), message));
     }
     let upstreams = match (instead, config.upstream.is_empty()) {
         (Some(upstream), _) => vec![upstream.clone()],
@@ -160,7 +154,11 @@ fn webhook(config: &Config, policies: &Policies) -> Result<(), ConfigError> {
 }
 
 fn value(key: String, message: String) -> ConfigError {
-    ConfigError::Value { key, message }
+    ConfigError::Value {
+        key,
+        message,
+        place: None,
+    }
 }
 
 fn packs(config: &Config, base: &Path) -> Result<Vec<Pack>, ConfigError> {
@@ -184,11 +182,11 @@ fn packs(config: &Config, base: &Path) -> Result<Vec<Pack>, ConfigError> {
 }
 
 fn prices(config: &Config) -> Result<Prices, ConfigError> {
-    let overrides = config.price.iter().map(|price| {
+    let overrides = config.price.iter().enumerate().map(|(index, price)| {
         let rate = |text: &String| {
-            Rate::per_million(text).map_err(|error| ConfigError::Value {
-                key: format!("price {:?}", price.model),
-                message: format!("{error}: write dollars for a million tokens, as in \"0.15\""),
+            Rate::per_million(text).map_err(|error| {
+                let message = format!("{error}: write dollars for a million tokens, as in \"0.15\"");
+                value(format!("price[{index}]"), format!("{:?}: {message}", price.model))
             })
         };
         let input = rate(&price.input)?;

@@ -49,12 +49,22 @@ pub enum ConfigError {
         hint: Option<String>,
     },
     /// A value is well formed and still impossible.
-    #[error("{key}: {message}")]
+    #[error("{}{key}: {message}", place_text(.place))]
     Value {
         /// The key.
         key: String,
         /// What is wrong and what to do.
         message: String,
+        /// Where it was given: file, line and column, or environment variable.
+        place: Option<String>,
+    },
+    /// The sidecar cannot make anything of a value.
+    #[error("{place}: {error}")]
+    Start {
+        /// Where it was given.
+        place: String,
+        /// What is wrong and what to do.
+        error: sidecar::StartError,
     },
 }
 
@@ -62,6 +72,15 @@ fn hint_text(hint: &Option<String>) -> String {
     hint.as_ref()
         .map(|hint| format!("\n  did you mean `{hint}`?"))
         .unwrap_or_default()
+}
+
+fn place_text(place: &Option<String>) -> String {
+    place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default()
+}
+
+/// The environment variable that overrides `key`.
+pub(super) fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_ascii_uppercase().replace('.', "__"))
 }
 
 /// The process's variables. Others' may be of any bytes; what is not text is none of ours, or refused as a value.
@@ -145,7 +164,7 @@ fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     }
 }
 
-fn position(text: &str, span: Option<Range<usize>>) -> (usize, usize) {
+pub(super) fn position(text: &str, span: Option<Range<usize>>) -> (usize, usize) {
     let before = &text[..span.map_or(0, |span| span.start).min(text.len())];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;

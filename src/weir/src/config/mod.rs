@@ -3,6 +3,7 @@
 mod compile;
 mod load;
 mod names;
+mod place;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use compile::kafka;
 pub use compile::{Compiled, compile};
 pub use load::{ConfigError, load, variables};
+pub use place::{placed, placed_start};
 pub use watch::watch;
 
 /// The whole configuration file. Every key has a default; an empty file is a good one.

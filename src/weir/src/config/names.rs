@@ -101,7 +101,11 @@ fn known(key: &str, what: &str, pattern: &str, names: &[&str], listed: &[&str]) 
 }
 
 fn refused(key: String, message: String) -> ConfigError {
-    ConfigError::Value { key, message }
+    ConfigError::Value {
+        key,
+        message,
+        place: None,
+    }
 }
 
 #[cfg(test)]

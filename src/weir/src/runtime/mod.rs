@@ -20,7 +20,7 @@ use journal::{Journal, Recovery};
 use sidecar::{Running, Shared, Snapshot};
 use stream::Shipper;
 
-use crate::config::{Compiled, Config, ConfigError, compile, load, variables};
+use crate::config::{Compiled, Config, ConfigError, compile, load, placed, placed_start, variables};
 use crate::error::Failure;
 
 #[cfg(feature = "analytics")]
@@ -88,7 +88,7 @@ impl Given {
 pub struct Weir {
     plan: Plan,
     /// How much of the file waits for a restart.
-    waiting: Arc<restart::Waiting>,
+    reloads: Arc<restart::Reloads>,
     /// What the sidecar's workers share.
     pub shared: Arc<Shared>,
     running: Running,
@@ -125,12 +125,13 @@ impl Weir {
             journal: options,
             kafka,
         } = compiled(config, &plan)?;
-        let snapshot = Snapshot::new(&parts, environment)?;
+        let snapshot =
+            Snapshot::new(&parts, environment).map_err(|error| placed_start(error, config, plan.file.as_deref()))?;
         let (journal, recovery) = Journal::open(&journal_folder(&config.data), options)?;
         let shared = Shared::new(snapshot, journal.clone());
         shared.accompany(ticker::start());
-        let waiting = Arc::new(restart::Waiting::default());
-        shared.accompany(waiting.clone());
+        let reloads = Arc::new(restart::Reloads::default());
+        shared.accompany(reloads.clone());
         #[cfg(feature = "analytics")]
         let analytics = match plan.analytics {
             true => {
@@ -182,7 +183,7 @@ impl Weir {
         let upkeep = upkeep::start(Arc::clone(&shared), plan.analytics || shipper.is_some());
         Ok(Weir {
             plan,
-            waiting,
+            reloads,
             shared,
             running,
             upkeep,
@@ -219,9 +220,9 @@ impl Weir {
         let mut waiting = Vec::new();
         if let Ok((snapshot, keys)) = reloaded {
             self.shared.snapshot.store(Arc::new(snapshot));
-            self.waiting.set(&keys);
             waiting = keys;
         }
+        self.reloads.note(&waiting, error.as_deref());
         let text = self
             .plan
             .file
@@ -247,7 +248,9 @@ impl Weir {
         // Whether the address needs client keys is asked of the one that is listened on.
         config.server.listen = started.server.listen;
         let compiled = compiled(&config, &self.plan)?;
-        Ok((Snapshot::new(&compiled.parts, environment)?, waiting))
+        let snapshot = Snapshot::new(&compiled.parts, environment)
+            .map_err(|error| placed_start(error, &config, self.plan.file.as_deref()))?;
+        Ok((snapshot, waiting))
     }
 
     /// Stops in order: no more calls, open ones finish within the configured time, everything
@@ -336,5 +339,6 @@ fn environment(name: &str) -> Option<String> {
 
 fn compiled(config: &Config, plan: &Plan) -> Result<Compiled, ConfigError> {
     let base = plan.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
-    compile(config, plan.given.upstream.as_ref(), base, environment)
+    let compiled = compile(config, plan.given.upstream.as_ref(), base, environment);
+    compiled.map_err(|error| placed(error, plan.file.as_deref()))
 }

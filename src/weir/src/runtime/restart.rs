@@ -1,6 +1,7 @@
 //! What a reload cannot take over.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 use sidecar::Companion;
@@ -58,29 +59,73 @@ fn differences(key: &str, one: &Value, other: &Value, keys: &mut Vec<String>) {
     }
 }
 
-/// How many keys wait for a restart, as `/metrics` tells.
+/// What became of the configuration file since the start.
 #[derive(Default)]
-pub struct Waiting(AtomicU64);
+pub struct Reloads {
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    /// Keys that wait for a restart.
+    waiting: AtomicU64,
+    /// Why the file as it is now is not in force.
+    error: Mutex<Option<String>>,
+}
 
-impl Waiting {
-    /// This many do.
-    pub fn set(&self, keys: &[String]) {
-        self.0.store(keys.len() as u64, Ordering::Relaxed);
+impl Reloads {
+    /// The file was read again: these keys wait for a restart, or it was refused.
+    pub fn note(&self, waiting: &[String], error: Option<&str>) {
+        match error {
+            None => {
+                self.accepted.fetch_add(1, Ordering::Relaxed);
+                self.waiting.store(waiting.len() as u64, Ordering::Relaxed);
+            }
+            Some(_) => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = error.map(str::to_owned);
+    }
+
+    fn error(&self) -> Option<String> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Companion for Waiting {
+impl Companion for Reloads {
     fn metrics(&self) -> String {
-        written(&[(
-            "weir_config_waiting_keys",
-            "gauge",
-            "Keys that the configuration file has changed and that need a restart",
-            self.0.load(Ordering::Relaxed).into(),
-        )])
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed).into();
+        written(&[
+            (
+                "weir_config_reloads",
+                "counter",
+                "How often a changed configuration file was taken over",
+                of(&self.accepted),
+            ),
+            (
+                "weir_config_refused_reloads",
+                "counter",
+                "How often a changed configuration file was refused",
+                of(&self.refused),
+            ),
+            (
+                "weir_config_refused",
+                "gauge",
+                "1 while the configuration file is refused and the last good one is in force",
+                i128::from(self.error().is_some()),
+            ),
+            (
+                "weir_config_waiting_keys",
+                "gauge",
+                "Keys that the configuration file has changed and that need a restart",
+                of(&self.waiting),
+            ),
+        ])
     }
 
     fn trouble(&self) -> Option<String> {
-        None
+        let error = self.error()?;
+        Some(format!(
+            "configuration: the file is refused, the last good one is in force: {error}"
+        ))
     }
 }
 
