@@ -112,6 +112,12 @@ fn impossible_values_are_told_with_their_place() {
         let output = check(text, &[]);
         assert!(output.contains(told), "{told}: {output}");
     }
+    let address = "address to listen on: write IP:PORT, as in 127.0.0.1:8080";
+    for (listen, told) in [("8080", "integer `8080`, expected an"), ("\"::1:x\"", "`::1:x` is no")] {
+        let output = check(&format!("[server]\nlisten = {listen}\n"), &[]);
+        assert!(output.contains("weir.toml:2:10: "), "{output}");
+        assert!(output.contains(&format!("{told} {address}")), "{output}");
+    }
     let output = check("", &[("WEIR_TIMEOUTS__IDLE", "-1")]);
     assert!(
         output.contains("environment variable WEIR_TIMEOUTS__IDLE: timeouts.idle: must be"),

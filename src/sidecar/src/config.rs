@@ -5,15 +5,46 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use schemars::JsonSchema;
+use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
 
 pub use crate::call::Decision;
+
+/// An address to listen on, as people write it: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let numbers = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    numbers
+        .as_deref()
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| format!("`{text}` is no {ADDRESS} (0.0.0.0:8080 for all interfaces)"))
+}
+
+const ADDRESS: &str = "address to listen on: write IP:PORT, as in 127.0.0.1:8080";
+
+/// [`address`], from the configuration.
+pub fn read_address<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
+    struct Address;
+    impl Visitor<'_> for Address {
+        type Value = SocketAddr;
+
+        fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(to, "an {ADDRESS}")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<SocketAddr, E> {
+            address(text).map_err(E::custom)
+        }
+    }
+    from.deserialize_str(Address)
+}
 
 /// `[server]`: where apps connect, and what one call may take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// Address to listen on. Anything but a loopback address needs `[[client_key]]`.
+    #[serde(deserialize_with = "read_address")]
     pub listen: SocketAddr,
     /// Worker threads; 0 means one for each core.
     pub threads: usize,

@@ -64,7 +64,7 @@ pub struct Place {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct UpArgs {
     /// Address to listen on [default: 127.0.0.1:8080].
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = sidecar::config::address)]
     pub listen: Option<SocketAddr>,
     /// An OpenAI-compatible server to send calls to, such as http://127.0.0.1:8000/v1.
     #[arg(long, value_name = "URL")]
@@ -84,7 +84,7 @@ pub struct UpArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct AnalyticsArgs {
     /// Address for `/healthz`, `/readyz` and `/metrics` [default: 127.0.0.1:8081].
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = sidecar::config::address)]
     pub listen: Option<SocketAddr>,
     /// Goes on where records are gone before they landed: what is lost is logged and counted, and
     /// `weir lake verify` shows it for ever. Without it such a partition stops.
@@ -99,7 +99,7 @@ pub struct AnalyticsArgs {
 #[derive(Clone, Debug, clap::Args)]
 pub struct HealthArgs {
     /// Its address [default: the one that the data folder names, else 127.0.0.1:8080].
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = sidecar::config::address)]
     pub listen: Option<SocketAddr>,
     /// Where the configuration and the data lie.
     #[command(flatten)]

@@ -177,6 +177,7 @@ impl Default for Lake {
 #[serde(deny_unknown_fields, default)]
 pub struct Analytics {
     /// Address for `/healthz`, `/readyz` and `/metrics`.
+    #[serde(deserialize_with = "sidecar::config::read_address")]
     pub listen: SocketAddr,
 }
 
