@@ -256,29 +256,25 @@ impl Literals {
         self.places.is_place(text, at, inside_word)
     }
 
-    /// The classes of which a literal may begin at `at`.
+    /// The classes of which a literal may begin the window.
     #[inline]
-    pub(crate) fn may_begin(&self, text: &[u8], at: usize) -> u8 {
-        let low = match text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-            Some(bytes) => lower(u64::from_le_bytes(*bytes)),
-            None => Window::at(text, at).low,
-        };
+    pub(crate) fn may_begin(&self, window: &Window) -> u8 {
         let shift = shift(self.bitmap.len() * 64);
         let mut found = 0;
         for (class, mask) in KEYS {
-            let bit = hash(low & mask, class) >> shift;
+            let bit = hash(window.low & mask, class) >> shift;
             let word = self.bitmap.get((bit / 64) as usize).copied().unwrap_or(0);
             found |= if word >> (bit % 64) & 1 != 0 { class } else { 0 };
         }
         found
     }
 
-    /// The ones of the classes `may` of which a literal wakes a rule at `at`.
-    pub(crate) fn wake(&self, text: &[u8], at: usize, may: u8, inside_word: bool) -> u8 {
-        let (window, mut awake) = (Window::at(text, at), 0);
+    /// The ones of the classes `may` of which a literal that begins the window wakes a rule.
+    pub(crate) fn wake(&self, window: &Window, may: u8, inside_word: bool) -> u8 {
+        let mut awake = 0;
         for (class, mask) in KEYS {
             if may & class != 0 {
-                let mut here = self.of_class(&window, class, mask, inside_word);
+                let mut here = self.of_class(window, class, mask, inside_word);
                 awake |= if here.next().is_some() { class } else { 0 };
             }
         }
@@ -399,11 +395,11 @@ mod tests {
 
     fn found(literals: &Literals, text: &str, at: usize) -> Vec<u32> {
         let inside = at > 0 && text.as_bytes()[at - 1].is_ascii_alphanumeric();
-        let may = literals.may_begin(text.as_bytes(), at);
-        let awake = literals.wake(text.as_bytes(), at, may, inside);
+        let window = Window::at(text.as_bytes(), at);
+        let awake = literals.wake(&window, literals.may_begin(&window), inside);
         assert!(awake == 0 || literals.is_place(text.as_bytes(), at, inside));
         let mut rules = Vec::new();
-        literals.each(&Window::at(text.as_bytes(), at), awake, inside, |rule| rules.push(rule));
+        literals.each(&window, awake, inside, |rule| rules.push(rule));
         assert_eq!(rules.is_empty(), awake == 0);
         rules
     }
@@ -482,7 +478,8 @@ mod tests {
         for (word, rule) in words.iter().zip(0..) {
             assert!(found(&literals, word, 0).contains(&rule));
         }
-        let wrong = (0..10_000u32).filter(|i| literals.may_begin(format!("{i:08} -").as_bytes(), 0) & LONG != 0);
+        let wrong =
+            (0..10_000u32).filter(|i| literals.may_begin(&Window::at(format!("{i:08} -").as_bytes(), 0)) & LONG != 0);
         assert!(wrong.count() < 1500);
     }
 }

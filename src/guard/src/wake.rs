@@ -24,6 +24,9 @@ const GATED: u8 = 8;
 /// ... or a gate.
 const GATE: u8 = 16;
 
+/// It was looked already whether a literal has its place here.
+const PLACE: u8 = 32;
+
 /// What streams look for: all rules, where their matches begin.
 const STREAM: u8 = LITERAL | START | TOKEN | GATED;
 
@@ -135,9 +138,9 @@ impl Wake {
     fn look(&self, asked: u8, text: &[u8], at: usize, before: usize) -> Option<May> {
         let bits = self.lead[before][usize::from(text[at])] & asked;
         let mut may = May::default();
-        if bits & LITERAL != 0 && self.literals.is_place(text, at, before == 1) {
-            let classes = self.literals.may_begin(text, at);
-            may.literal = self.literals.wake(text, at, classes, before == 1);
+        if bits & LITERAL != 0 && (asked & PLACE != 0 || self.literals.is_place(text, at, before == 1)) {
+            let window = Window::at(text, at);
+            may.literal = (self.literals).wake(&window, self.literals.may_begin(&window), before == 1);
         }
         let mut some = may.literal != 0;
         if bits & (START | TOKEN | GATED) != 0 {

@@ -1,7 +1,7 @@
 //! Where something may begin in a whole text, a block of sixty-four bytes at a time: most words are told
 //! from their first two letters, how many they have, and what follows.
 
-use super::{GATE, LITERAL, May, START, TOKEN, Wake};
+use super::{GATE, LITERAL, May, PLACE, START, TOKEN, Wake};
 use crate::bits::{BLOCK, Tokens, ahead, both, padded};
 use crate::bytes::Bytes;
 use crate::dfa::LOOK;
@@ -175,7 +175,8 @@ impl Wake {
                 places &= places - 1;
                 let at = base + bit as usize;
                 let of = |kind: u8, places: u64| if places >> bit & 1 != 0 { kind } else { 0 };
-                let asked = of(LITERAL, literals) | of(START, starts | others) | of(TOKEN, tokens) | of(GATE, gates);
+                let asked =
+                    of(LITERAL | PLACE, literals) | of(START, starts | others) | of(TOKEN, tokens) | of(GATE, gates);
                 let before = before_class(at.checked_sub(1).map(|before| text[before]));
                 if let Some(may) = self.look(asked, text, at, before)
                     && !found(at, may)
