@@ -123,6 +123,20 @@ fn impossible_values_are_told_with_their_place() {
         output.contains("environment variable WEIR_TIMEOUTS__IDLE: timeouts.idle: must be"),
         "{output}"
     );
+    let upstreams = r#"[{ name = "mine", base_url = "htp://x" }]"#;
+    let output = check("[[upstream]]\nname = \"openai\"\n", &[("WEIR_UPSTREAM", upstreams)]);
+    assert!(
+        output.contains("environment variable WEIR_UPSTREAM: upstream \"mine\": base_url"),
+        "{output}"
+    );
+    // What the command line says is not the file's fault.
+    place.write_config("[server]\nlisten = \"127.0.0.1:1\"\n[[upstream]]\nname = \"a\"\nbase_url = \"http://x\"\n");
+    let mut command = weir_command();
+    command
+        .args(["sidecar", "--listen", "0.0.0.0:1", "--config"])
+        .arg(place.config());
+    let output = said(&command.output().unwrap());
+    assert!(output.contains("weir: 0.0.0.0:1 is reachable from outside"), "{output}");
 }
 
 /// What a reload cannot take over, it does not claim.

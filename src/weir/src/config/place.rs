@@ -5,7 +5,7 @@ use std::path::Path;
 use sidecar::StartError;
 use toml::de::{DeTable, DeValue};
 
-use super::load::{position, variable};
+use super::load::{load, position, variable, variables};
 use super::{Config, ConfigError};
 use crate::error::Failure;
 
@@ -43,7 +43,10 @@ pub fn placed_start(error: StartError, config: &Config, file: Option<&Path>) -> 
             index.map(|index| format!("client_key[{index}].hash"))
         }
         StartError::Webhook { .. } => Some("guard.webhook.url".to_owned()),
-        StartError::OpenToTheWorld { .. } => Some("server.listen".to_owned()),
+        // The command line may have said something else than the file.
+        StartError::OpenToTheWorld { listen } => load(file, variables())
+            .is_ok_and(|config| config.server.listen == *listen)
+            .then(|| "server.listen".to_owned()),
         _ => None,
     };
     match key.and_then(|key| place(&key, file)) {
@@ -54,8 +57,10 @@ pub fn placed_start(error: StartError, config: &Config, file: Option<&Path>) -> 
 
 /// Where `key` (`guard.apply[0].share`) was given.
 fn place(key: &str, file: Option<&Path>) -> Option<String> {
-    let variable = variable(key);
-    if std::env::var_os(&variable).is_some() {
+    // A list of tables has one variable for all of it.
+    let list = key.split_once('[').map_or(key, |(list, _)| list);
+    let mut variables = [key, list].map(variable).into_iter();
+    if let Some(variable) = variables.find(|variable| std::env::var_os(variable).is_some()) {
         return Some(format!("environment variable {variable}"));
     }
     let file = file?;
@@ -64,7 +69,7 @@ fn place(key: &str, file: Option<&Path>) -> Option<String> {
     Some(format!("{}:{line}:{column}", file.display()))
 }
 
-/// Line and column of `key`, or of the last table on the way to it that the text has.
+/// Line and column of `key`, or of the last table on the way to it that the text has, if it has any.
 fn found(text: &str, key: &str) -> Option<(usize, usize)> {
     let whole = DeTable::parse(text).ok()?;
     let (mut table, mut span) = (Some(whole.get_ref()), None);
@@ -88,7 +93,7 @@ fn found(text: &str, key: &str) -> Option<(usize, usize)> {
             _ => None,
         };
     }
-    Some(position(text, span))
+    Some(position(text, Some(span?)))
 }
 
 #[cfg(test)]
@@ -128,5 +133,6 @@ apply = [{ policy = "a" }, { share = 2.0, policy = "b" }]
             assert_eq!(found(TEXT, key).map(|(line, _)| line), Some(line), "{key}");
         }
         assert_eq!(found(TEXT, "guard.apply[1].share"), Some((13, 30)));
+        assert_eq!(found(TEXT, "server.listen"), None);
     }
 }
