@@ -16,7 +16,7 @@ mod wide;
 pub(crate) use both::{Both, visit_both};
 use memory::{Few, KNOWN, Memory, Recent, SHORT, TRIPLES};
 use walk::{Parts, walk};
-use wide::{Wide, wide};
+use wide::wide;
 
 use crate::bits::{BLOCK, padded, word_bits};
 
@@ -400,16 +400,7 @@ impl<S: Sink> Parts for Reading<'_, S> {
 
     #[inline]
     fn wide(&mut self, c: char, at: usize) -> Option<()> {
-        match wide(c) {
-            Wide::Letter(letter) => self.letter(letter),
-            Wide::Nothing => {}
-            Wide::Space => self.space(at),
-            Wide::Mark(mix) => self.mark(mix, at),
-            Wide::Sign(sign) => {
-                self.end_word(at);
-                self.end(spell(sign), at + c.len_utf8());
-            }
-        }
+        self.as_it_stands(wide(c), c, at);
         Some(())
     }
 }

@@ -3,7 +3,7 @@
 use super::memory::Recent;
 use super::walk::{Parts, walk};
 use super::wide::{Wide, wide};
-use super::{CLASSES, Class, END, FOLDED, Feature, Gap, MIXED, Spelled, Words, spell};
+use super::{CLASSES, Class, END, FOLDED, Feature, Gap, MIXED, Spelled, Words};
 use crate::normalize::{Fold, fold, suspects};
 
 /// Takes what a pass over both readings of a text yields: the text as it is, and its first view.
@@ -58,20 +58,6 @@ impl<S: Both, F: FnMut(usize) -> Option<usize>> Readings<'_, S, F> {
         }
     }
 
-    /// A character that both readings have.
-    fn same(&mut self, plain: Wide, c: char, at: usize) {
-        match plain {
-            Wide::Letter(letter) => self.letter(letter),
-            Wide::Nothing => {}
-            Wide::Space => self.space(at),
-            Wide::Mark(mix) => self.mark(mix, at),
-            Wide::Sign(sign) => {
-                self.end_word(at);
-                self.end(spell(sign), at + c.len_utf8());
-            }
-        }
-    }
-
     /// A character that is the ASCII character `byte` in the view. `None` if they differ in more than marks.
     fn apart(&mut self, plain: Wide, byte: u8, at: usize) -> Option<()> {
         let ascii = usize::from(byte) % CLASSES.len();
@@ -123,12 +109,12 @@ impl<S: Both, F: FnMut(usize) -> Option<usize>> Parts for Readings<'_, S, F> {
     fn wide(&mut self, c: char, at: usize) -> Option<()> {
         let plain = wide(c);
         if self.suspect.is_none_or(|suspect| suspect > at) {
-            self.same(plain, c, at);
+            self.as_it_stands(plain, c, at);
             return Some(());
         }
         self.suspect = (self.next_suspect)(at + c.len_utf8());
         match fold(c) {
-            Fold::Keep => self.same(plain, c, at),
+            Fold::Keep => self.as_it_stands(plain, c, at),
             Fold::Remove if plain == Wide::Nothing => self.shift += c.len_utf8(),
             Fold::Remove => return None,
             Fold::Ascii(byte) => {

@@ -1,7 +1,8 @@
 //! A walk over any text: what is ASCII by blocks and words, the rest character by character. Most texts with a
 //! quotation mark or a dash beyond ASCII are ASCII otherwise.
 
-use super::{CLASSES, Class, FOLDED, MIXED, load_word};
+use super::wide::Wide;
+use super::{CLASSES, Class, FOLDED, MIXED, load_word, spell};
 use crate::bits::Places;
 
 /// Takes the parts of a text in order.
@@ -23,6 +24,21 @@ pub(super) trait Parts {
 
     /// A character beyond ASCII at byte `at`; `None` ends the walk.
     fn wide(&mut self, c: char, at: usize) -> Option<()>;
+
+    /// What such a character is as it stands.
+    #[inline(always)]
+    fn as_it_stands(&mut self, is: Wide, c: char, at: usize) {
+        match is {
+            Wide::Letter(letter) => self.letter(letter),
+            Wide::Nothing => {}
+            Wide::Space => self.space(at),
+            Wide::Mark(mix) => self.mark(mix, at),
+            Wide::Sign(sign) => {
+                self.space(at);
+                self.word(spell(sign), at + c.len_utf8());
+            }
+        }
+    }
 }
 
 /// Gives `parts` the parts of `text`; `None` if they did not want all of it.
